@@ -1,0 +1,61 @@
+"""A request: one picture wanted, and the digest of everything that decides its pixels."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MULTIPLE = 16
+"""Sides are rendered at multiples of 16 pixels: the autoencoder's factor 8 times patches of 2."""
+
+REVISION = 1
+"""Raised whenever our own sampling changes pixels, so that old pictures are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """One picture wanted: a row of the manifest after defaults were filled in and values were checked.
+
+    `width` and `height` are the finished picture's pixels, `seed` a 63-bit unsigned integer,
+    `references` URIs of pictures in the order in which the prompt may speak of them.
+    """
+
+    custom_id: str
+    prompt: str
+    width: int
+    height: int
+    steps: int
+    guidance: float
+    seed: int
+    references: tuple[str, ...] = ()
+
+    @property
+    def render_size(self) -> tuple[int, int]:
+        """Width and height in pixels at which the model works; the surplus is cropped off around the centre."""
+        return -(-self.width // MULTIPLE) * MULTIPLE, -(-self.height // MULTIPLE) * MULTIPLE
+
+
+def derived_seed(custom_id: str) -> int:
+    """Seed of a row that names none: 63 bits of the name's SHA-256, so that a reworded prompt keeps its composition."""
+    return int.from_bytes(hashlib.sha256(custom_id.encode()).digest()[:8], "big") >> 1
+
+
+def render_key(request: RenderRequest, references: Sequence[str], model_digest: str, precision: str) -> str:
+    """Digest (64 hex digits) of everything that decides a request's pixels.
+
+    `references` are the SHA-256 digests of the reference pictures' bytes, in order. The custom_id is not part of it
+    (a renamed row keeps its picture), nor is the device: see the determinism contract.
+    """
+    decides = {
+        "revision": REVISION,
+        "model": model_digest,
+        "precision": precision,
+        "prompt": request.prompt,
+        "width": request.width,
+        "height": request.height,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "seed": request.seed,
+        "references": list(references),
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
