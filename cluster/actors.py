@@ -1,0 +1,200 @@
+"""The two kinds of Ray actor: one holds parts of the model and computes, the other finishes pictures.
+
+Each call returns its payload (large: stays in the object store until another actor asks for it) and a `Report`
+(small: all that the driver reads). Calls run out of order with a lock around the compute, so that one whose input is
+late holds up nobody and transfers overlap compute. What is wrong with a request comes back inside the report; an
+exception that leaves a call is a bug of ours.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cluster.finishing import Finisher
+from cluster.layout import CPU_THREADS
+from cluster.spec import Finishing, ModelSpec
+from cluster.store import read_uri
+from cluster.unit import Reference, Report, Unit
+from cluster.wire import PackedTensor, pack, unpack
+from pipeline.catalogue import find_model, model_digest
+from pipeline.errors import JobError, RequestError, StorageError
+
+if TYPE_CHECKING:
+    from pipeline.renderer import Renderer
+
+
+class ModelActor:
+    """Holds the parts of one model that its stages need."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        os.environ.update(spec.environment)
+        self._spec = spec
+        self._compute = threading.Lock()
+        self._problem = ""
+        self._device = device_name(spec.device)
+        try:
+            self._renderer = load_renderer(spec)
+        except JobError as error:  # a value, not an exception: see `ready`
+            self._problem = str(error)
+
+    def ready(self) -> tuple[str, str]:
+        """Answers once the model is loaded: the device as the results record it, and what is wrong, if anything."""
+        return self._device, self._problem
+
+    def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
+        """One embedding (L, D) per prompt, then the report; one that cannot be encoded gives None and a failure."""
+        failures: dict[int, tuple[str, str]] = {}
+        embeddings: list[PackedTensor | None] = []
+        with self._timed("encode", failures) as report:
+            for place, prompt in enumerate(prompts):
+                try:
+                    embeddings.append(pack(self._renderer.encode_prompt(prompt)))
+                except RequestError as error:
+                    failures[place] = (error.code, error.message)
+                    embeddings.append(None)
+        sizes = tuple(0 if packed is None else packed.data.nbytes for packed in embeddings)
+        return (*embeddings, report(sizes=sizes))
+
+    def encode_reference(self, reference: Reference) -> tuple[PackedTensor | None, Report]:
+        """The reference's latents (tokens, C); its bytes must still be those that the plan saw."""
+        failures: dict[int, tuple[str, str]] = {}
+        packed, storage_error, data = None, None, b""
+        try:
+            data = read_reference(reference)
+        except RequestError as error:
+            failures[0] = (error.code, error.message)
+        except StorageError as error:
+            storage_error = str(error)
+        with self._timed("encode", failures) as report:
+            if not failures and not storage_error:
+                try:
+                    tokens, _ = self._renderer.encode_reference(data)
+                    packed = pack(tokens)
+                except RequestError as error:
+                    failures[0] = (error.code, f"Reference {reference.uri}: {error.message}")
+        size = 0 if packed is None else packed.data.nbytes
+        return packed, report(storage_error=storage_error, sizes=(size,))
+
+    def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor, Report]:
+        """Latents (B, tokens, C) of the unit. `inputs` are its items' embeddings, then each item's references one after
+        the other, then the empty prompt's embedding where the shape is guided without distillation."""
+        tensors = iter([unpack(packed, self._spec.device) for packed in inputs])
+        embeddings = [next(tensors) for _ in unit.items]
+        references = [[(next(tensors), reference.grid) for reference in item.references] for item in unit.items]
+        with self._timed("denoise", {}) as report:
+            requests = [item.request for item in unit.items]
+            packed = pack(self._renderer.denoise(requests, embeddings, references, next(tensors, None)))
+        return packed, report()
+
+    def decode(self, unit: Unit, packed: PackedTensor) -> tuple[list[np.ndarray], Report]:
+        """Pixels (H, W, 3) uint8 of each item, decoded one by one."""
+        with self._timed("decode", {}) as report:
+            latents = unpack(packed, self._spec.device)  # (B, tokens, C)
+            pixels = [self._renderer.decode(one, item.request) for one, item in zip(latents, unit.items, strict=True)]
+        return pixels, report()
+
+    @contextmanager
+    def _timed(self, stage: str, failures: dict[int, tuple[str, str]]) -> Iterator[Any]:
+        """Holds the compute lock and yields a function that makes the report once the work is done."""
+        with self._compute:
+            started = time.time()
+            ended: list[float] = []
+
+            def report(**more: Any) -> Report:
+                return Report(stage, started, ended[0], self._device, os.getpid(), failures=failures, **more)
+
+            try:
+                yield report
+            finally:
+                ended.append(time.time())
+
+
+class FinishActor:
+    """Threaded, without a model: turns pixels into stored pictures while the next unit is computed."""
+
+    def __init__(self, finishing: Finishing, threads: int) -> None:
+        self._finisher = Finisher(finishing)
+        self._threads = ThreadPoolExecutor(threads)
+
+    def ready(self) -> tuple[str, str]:
+        return "cpu", ""
+
+    def finish(self, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
+        """Every item's picture checked, encoded, marked and stored; the outcomes are in the report."""
+        started = time.time()
+        calls = [
+            self._threads.submit(self._finisher.finish, item, picture, device)
+            for item, picture in zip(unit.items, pixels, strict=True)
+        ]
+        outcomes, storage_error = [], None
+        for call in calls:
+            try:
+                outcomes.append(call.result())
+            except StorageError as error:
+                storage_error = str(error)
+        return Report(
+            "finish",
+            started,
+            time.time(),
+            "cpu",
+            os.getpid(),
+            outcomes=tuple(outcomes),
+            storage_error=storage_error,
+        )
+
+
+def load_renderer(spec: ModelSpec) -> "Renderer":
+    """The model's parts on this node.
+
+    Raises:
+        JobError: this node has no such model, or another one under the same name.
+    """
+    from pipeline.renderer import Renderer
+
+    model = find_model(spec.model)
+    if model_digest(model) != spec.digest:
+        raise JobError(
+            f"The model {spec.model} on node {os.uname().nodename} is not the one that the driver has; "
+            "put the same files on every node."
+        )
+    return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
+
+
+def read_reference(reference: Reference) -> bytes:
+    """The bytes of a reference picture.
+
+    Raises:
+        RequestError: it is gone, or it changed since the job was planned.
+        StorageError: its store does not answer.
+    """
+    import hashlib
+
+    try:
+        data = read_uri(reference.uri)
+    except (FileNotFoundError, PermissionError):
+        raise RequestError(
+            "reference_missing", f"Reference {reference.uri} is gone; put it back and render the row again."
+        ) from None
+    if hashlib.sha256(data).hexdigest() != reference.sha256:
+        raise RequestError(
+            "reference_changed",
+            f"Reference {reference.uri} changed while the job ran; render again to take the new picture.",
+        )
+    return data
+
+
+def device_name(device: str) -> str:
+    """Kind of device and torch build: what pixels may depend on, as the results record it."""
+    import torch
+
+    if device.startswith("cuda"):
+        kind = torch.cuda.get_device_name(torch.device(device))
+    else:
+        kind = f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    return f"{kind}, torch {torch.__version__}"

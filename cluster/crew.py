@@ -1,0 +1,138 @@
+"""The crew: every actor of a run, started together, replaced when lost."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import ray
+
+from cluster.actors import FinishActor, ModelActor
+from cluster.layout import Layout
+from cluster.spec import Finishing, ModelSpec
+from pipeline.errors import JobError
+
+DENOISE_SLOTS = 2
+"""Calls bound to a model actor per stage: one that computes and one whose inputs travel meanwhile."""
+FINISH_SLOTS = 4
+FINISH_THREADS = 4
+_LOAD_ATTEMPTS = 3
+
+
+@dataclass
+class Worker:
+    """One actor and the calls it holds, oldest first. `quiet_since`: when it last made progress, None until loaded."""
+
+    name: str
+    stages: tuple[str, ...]
+    slots: int
+    start: Callable[[], Any]
+    handle: Any = None
+    ready_ref: Any = None
+    calls: list[Any] = field(default_factory=list)
+    quiet_since: float | None = None
+    deaths_while_loading: int = 0
+    device: str = ""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the actor has answered that it is ready."""
+        return self.ready_ref is None
+
+    def load(self, stage: str) -> int:
+        """Calls of one stage that it holds."""
+        return sum(call.stage == stage for call in self.calls)
+
+
+class Crew:
+    """Starts every actor at once; `of` names the workers of a stage."""
+
+    def __init__(self, layout: Layout, workers: Sequence[Worker]) -> None:
+        self.layout = layout
+        self.workers = list(workers)
+        for worker in self.workers:
+            self._start(worker)
+
+    @classmethod
+    def assemble(cls, layout: Layout, spec: ModelSpec, finishing: Finishing) -> "Crew":
+        """The workers that a layout asks for: model actors by its roles, and one that finishes pictures."""
+        workers = []
+        numbers = itertools.count()
+        for role in layout.roles:
+            part = replace(spec, stages=role.stages, device=layout.device)
+            title = "replica" if len(role.stages) > 1 else role.stages[0]
+            for _ in range(role.count):
+                name = f"{title}-{next(numbers)}"
+                workers.append(Worker(name, role.stages, DENOISE_SLOTS, _model_actor(part, role.gpus)))
+        workers.append(Worker("finish-0", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
+        return cls(layout, workers)
+
+    def _start(self, worker: Worker) -> None:
+        worker.handle = worker.start()
+        worker.ready_ref = worker.handle.ready.remote()
+        worker.quiet_since = None
+
+    def of(self, stage: str) -> Sequence[Worker]:
+        """The workers that serve a stage."""
+        return [worker for worker in self.workers if stage in worker.stages]
+
+    def became_ready(self, worker: Worker) -> None:
+        """Take note of a loaded worker.
+
+        Raises:
+            JobError: it says that it cannot do its work at all (the model is missing on its node, say).
+        """
+        worker.device, problem = ray.get(worker.ready_ref)
+        if problem:
+            raise JobError(problem)
+        worker.ready_ref = None
+        worker.deaths_while_loading = 0
+        worker.quiet_since = time.monotonic()
+
+    def replace(self, worker: Worker, why: str) -> None:
+        """End what is left of an actor and start another in its place.
+
+        Raises:
+            JobError: it died again and again before it had loaded.
+        """
+        if not worker.loaded:
+            worker.deaths_while_loading += 1
+            if worker.deaths_while_loading >= _LOAD_ATTEMPTS:
+                raise JobError(
+                    f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model "
+                    f"({why}). Is there memory enough for it? Fewer --replicas or a smaller model need less."
+                )
+        self.kill(worker)
+        self._start(worker)
+
+    @staticmethod
+    def kill(worker: Worker) -> None:
+        with contextlib.suppress(Exception):
+            ray.kill(worker.handle, no_restart=True)
+
+    def close(self) -> None:
+        """End every actor; on a joined cluster nothing else ends them before the driver's process does."""
+        for worker in self.workers:
+            self.kill(worker)
+
+
+def _model_actor(spec: ModelSpec, gpus: float) -> Callable[[], Any]:
+    # num_cpus=0: more actors than CPUs run slower, they do not hang. Retries are ours alone.
+    actor = ray.remote(ModelActor).options(
+        num_cpus=0,
+        num_gpus=gpus,
+        max_concurrency=2,
+        max_restarts=0,
+        max_task_retries=0,
+        scheduling_strategy="SPREAD",
+    )
+    return lambda: actor.remote(spec)
+
+
+def _finish_actor(finishing: Finishing) -> Callable[[], Any]:
+    actor = ray.remote(FinishActor).options(
+        num_cpus=0, max_concurrency=FINISH_SLOTS, max_restarts=0, max_task_retries=0
+    )
+    return lambda: actor.remote(finishing, FINISH_THREADS)

@@ -1,0 +1,370 @@
+"""The dispatcher: units go through encode, denoise, decode and finish on the crew, and come back as outcomes.
+
+Read `Dispatcher.run` first: admit, bind, collect, until nothing is left. A unit is bound to the least-loaded worker
+of its next stage when its inputs are ready, costliest first, and its slot on a denoise replica is free again when
+*denoise* ends. Only reports visit this process; tensors go from actor to actor. A lost worker costs the calls that
+it held: they are bound anew, and what was oldest on it takes a strike (see `recovery`).
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import Any
+
+import ray
+
+from cluster.crew import Crew, Worker
+from cluster.inputs import EMPTY_PROMPT, Inputs, Key, keys_of
+from cluster.recovery import is_loss, sentence, split
+from cluster.timeline import Timeline
+from cluster.unit import Item, Outcome, Report, Unit
+from pipeline.errors import StorageError
+
+PATIENCE_SEC = 900.0
+STRIKES = 3
+_STAGES = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
+
+
+@dataclass
+class Flight:
+    """A unit on its way. `payload` is what the last stage left in the object store."""
+
+    number: int
+    unit: Unit
+    keys: set[Key]
+    stage: str = "encode"
+    payload: Any = None
+    device: str = ""
+    strikes: int = 0
+    attempts: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Call:
+    """One call that a worker holds: of a flight, or encoding `keys` for whoever needs them."""
+
+    stage: str
+    worker: Worker
+    payload: list[Any]
+    flight: Flight | None = None
+    keys: list[Key] = field(default_factory=list)
+
+
+class Dispatcher:
+    """One run's loop. `rendered` counts the pictures that were denoised, `timeline` when and where each call ran."""
+
+    def __init__(self, crew: Crew, *, patience_sec: float = PATIENCE_SEC) -> None:
+        self.rendered = 0
+        self.timeline = Timeline()
+        self._crew = crew
+        self._patience = patience_sec
+        self._inputs = Inputs()
+        self._flights: dict[int, Flight] = {}
+        self._to_encode: deque[list[Key]] = deque()
+        self._pending: dict[Any, Call] = {}
+        self._outcomes: list[Outcome] = []
+        self._numbers = 0
+        replicas = crew.layout.replicas
+        self._ahead = 2 * replicas + 2  # units before the end of denoise
+        self._in_flight = 4 * replicas + 6  # units anywhere: what a slow store may pile up
+
+    def run(self, units: Iterator[Unit], stop: Event) -> Iterator[list[Outcome]]:
+        """Yield outcomes as they come, at least twice a second (then perhaps none), until all are in or `stop` is set.
+
+        Raises:
+            StorageError: the store failed although it was asked again; what is in flight is given up.
+            JobError: workers cannot be started.
+        """
+        more = True
+        while not stop.is_set():
+            more = more and self._admit(units)
+            self._bind()
+            outcomes, self._outcomes = self._outcomes, []
+            if outcomes:
+                yield outcomes
+                continue
+            if not more and not self._flights:
+                return
+            self._collect()
+            if not self._outcomes:
+                yield []
+
+    # 1. Admit: a bounded number of units ahead of the denoisers.
+
+    def _admit(self, units: Iterator[Unit]) -> bool:
+        while len(self._flights) < self._in_flight and self._before_denoised() < self._ahead:
+            unit = next(units, None)
+            if unit is None:
+                return False
+            self._launch(unit)
+        return True
+
+    def _before_denoised(self) -> int:
+        return sum(flight.stage in ("encode", "denoise") for flight in self._flights.values())
+
+    def _launch(self, unit: Unit) -> None:
+        self._numbers += 1
+        flight = Flight(self._numbers, unit, keys_of(unit.items, unit.shape.classifier_free))
+        self._flights[flight.number] = flight
+        self._ask_for_inputs(flight)
+
+    def _ask_for_inputs(self, flight: Flight) -> None:
+        prompts: list[Key] = []
+        for key in sorted(flight.keys, key=str):
+            entry = self._inputs.take(key, flight.number)
+            if entry.asked:
+                continue
+            entry.asked = True
+            if isinstance(key, str):
+                prompts.append(key)
+            else:
+                self._to_encode.append([key])
+        if prompts:
+            self._to_encode.append(prompts)
+        flight.stage = "encode"
+        self._check_inputs(flight)
+
+    def _check_inputs(self, flight: Flight) -> None:
+        """Move a flight on to denoise once all its inputs are there; fail the items whose inputs cannot be had."""
+        if not all(key in self._inputs for key in flight.keys):
+            self._ask_for_inputs(flight)  # some were lost with a node while others were awaited
+            return
+        entries = {key: self._inputs[key] for key in flight.keys}
+        if not all(entry.ready or entry.failure for entry in entries.values()):
+            return
+        good = []
+        for item in flight.unit.items:
+            wanted: list[Key] = [item.request.prompt, *item.references]
+            failure = next((entries[key].failure for key in wanted if entries[key].failure), None)
+            if failure:
+                self._fail(flight, item, *failure)
+            else:
+                good.append(item)
+        if not good:
+            self._land(flight)
+            return
+        flight.unit = replace(flight.unit, items=tuple(good))
+        flight.stage = "denoise"
+
+    # 2. Bind: whatever is ready goes to the least-loaded worker with a free slot, costliest first.
+
+    def _bind(self) -> None:
+        while self._to_encode:
+            worker = self._free_worker("encode", alone=False)
+            if worker is None:
+                break
+            self._encode(worker, self._to_encode.popleft())
+        bound = {call.flight.number for call in self._pending.values() if call.flight}
+        for stage in _STAGES:
+            ready = [f for f in self._flights.values() if f.stage == stage and f.number not in bound]
+            for flight in sorted(ready, key=lambda f: (-f.unit.cost, f.unit.index)):
+                worker = self._free_worker(stage, alone=flight.strikes > 0)
+                if worker is not None:
+                    self._submit(worker, flight)
+
+    def _free_worker(self, stage: str, alone: bool) -> Worker | None:
+        """Nothing is bound before a worker has loaded, so that whoever dies while loading has nobody else to blame.
+        A struck unit runs alone on its worker, and nothing joins it there."""
+        free = [
+            worker
+            for worker in self._crew.of(stage)
+            if worker.loaded
+            and not (alone and worker.calls)
+            and worker.load(stage) < worker.slots
+            and not any(call.flight and call.flight.strikes for call in worker.calls)
+        ]
+        return min(free, key=lambda worker: len(worker.calls), default=None)
+
+    def _encode(self, worker: Worker, keys: list[Key]) -> None:
+        if isinstance(keys[0], str):
+            refs = worker.handle.encode_prompts.options(num_returns=len(keys) + 1).remote(keys)
+        else:
+            refs = worker.handle.encode_reference.options(num_returns=2).remote(keys[0])
+        self._track(Call("encode", worker, refs[:-1], keys=keys), refs[-1])
+
+    def _submit(self, worker: Worker, flight: Flight) -> None:
+        unit, handle = flight.unit, worker.handle
+        if flight.stage == "denoise":
+            if not all(key in self._inputs and self._inputs[key].ready for key in flight.keys):
+                self._ask_for_inputs(flight)  # they were lost, or forgotten, since they arrived
+                return
+            inputs = [self._inputs[item.request.prompt].ref for item in unit.items]
+            inputs += [self._inputs[reference].ref for item in unit.items for reference in item.references]
+            if unit.shape.classifier_free:
+                inputs.append(self._inputs[EMPTY_PROMPT].ref)
+            flight.attempts += 1
+            refs = handle.denoise.options(num_returns=2).remote(unit, *inputs)
+        elif flight.stage == "decode":
+            refs = handle.decode.options(num_returns=2).remote(unit, flight.payload)
+        else:
+            refs = [handle.finish.remote(unit, flight.device, flight.payload)]
+        self._track(Call(flight.stage, worker, refs[:-1], flight), refs[-1])
+
+    def _track(self, call: Call, report: Any) -> None:
+        if not call.worker.calls and call.worker.quiet_since is not None:
+            call.worker.quiet_since = time.monotonic()
+        call.worker.calls.append(call)
+        self._pending[report] = call
+
+    # 3. Collect: reports, workers that have loaded, workers that are lost.
+
+    def _collect(self) -> None:
+        loading = {worker.ready_ref: worker for worker in self._crew.workers if worker.ready_ref is not None}
+        refs = [*self._pending, *loading]
+        ready, _ = ray.wait(refs, num_returns=1, timeout=0.5, fetch_local=False)
+        if ready and len(refs) > 1:
+            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+        for ref in ready:
+            if ref in loading:
+                if loading[ref].ready_ref is ref:  # not if it was replaced a moment ago
+                    self._loaded(loading[ref])
+            elif ref in self._pending:  # not if its worker was given up a moment ago
+                self._returned(ref)
+        now = time.monotonic()
+        for worker in self._crew.workers:
+            if worker.calls and worker.quiet_since is not None and now - worker.quiet_since > self._patience:
+                self._lose(worker, f"no progress for {self._patience:.0f} s")
+
+    def _loaded(self, worker: Worker) -> None:
+        try:
+            self._crew.became_ready(worker)
+        except ray.exceptions.RayError as error:
+            self._lose(worker, sentence(error))
+
+    def _returned(self, ref: Any) -> None:
+        call = self._pending[ref]
+        try:
+            report: Report = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            self._broken(call, ref, error)
+            return
+        del self._pending[ref]
+        call.worker.calls.remove(call)
+        call.worker.quiet_since = time.monotonic()
+        if report.storage_error:
+            raise StorageError(report.storage_error)
+        self.timeline.add(report, call.worker.name, call.flight.unit.index if call.flight else None)
+        if call.flight is None:
+            self._encoded(call, report)
+        else:
+            self._advanced(call, call.flight, report)
+
+    def _encoded(self, call: Call, report: Report) -> None:
+        for place, key in enumerate(call.keys):
+            if key not in self._inputs:
+                continue
+            entry = self._inputs[key]
+            entry.failure = report.failures.get(place)
+            if not entry.failure:
+                entry.ref = call.payload[place]
+                self._inputs.arrived(key, report.sizes[place])
+            for number in sorted(entry.users):
+                flight = self._flights[number]
+                share = report.seconds / len(call.keys) / max(1, len(entry.users))
+                flight.seconds["encode"] = flight.seconds.get("encode", 0.0) + share
+                if flight.stage == "encode":
+                    self._check_inputs(flight)
+
+    def _advanced(self, call: Call, flight: Flight, report: Report) -> None:
+        flight.seconds[call.stage] = report.seconds
+        if call.stage == "finish":
+            for outcome in report.outcomes:
+                self._outcomes.append(self._timed(outcome, flight))
+            self._land(flight)
+            return
+        flight.payload = call.payload[0]
+        if call.stage == "denoise":
+            self.rendered += len(flight.unit.items)
+            flight.device = report.device
+            self._inputs.release(flight.keys, flight.number)
+            flight.stage = "decode"
+        else:
+            flight.stage = "finish"
+
+    def _timed(self, outcome: Outcome, flight: Flight) -> Outcome:
+        per_item = {stage: seconds / len(flight.unit.items) for stage, seconds in flight.seconds.items()}
+        return replace(outcome, attempts=max(1, flight.attempts), seconds=per_item | outcome.seconds)
+
+    # 4. What went wrong.
+
+    def _broken(self, call: Call, ref: Any, error: Exception) -> None:
+        """A call raised: its worker is lost, or what it was given is, or the fault is ours."""
+        loss = is_loss(error)
+        if loss == "worker":
+            self._lose(call.worker, sentence(error))
+            return
+        del self._pending[ref]
+        call.worker.calls.remove(call)
+        if call.flight is None:
+            for key in call.keys:
+                if key in self._inputs:
+                    self._inputs[key].failure = ("internal_error", f"Internal error, please report it: {sentence(error)}")
+            for flight in [f for f in self._flights.values() if f.stage == "encode"]:
+                self._check_inputs(flight)
+        elif loss == "input":
+            self._inputs.forget(call.flight.keys)
+            self._ask_for_inputs(call.flight)
+        else:
+            for item in call.flight.unit.items:
+                self._fail(call.flight, item, "internal_error", f"Internal error, please report it: {sentence(error)}")
+            self._land(call.flight)
+
+    def _lose(self, worker: Worker, why: str) -> None:
+        """Replace a worker; its calls are bound anew, and the oldest of them takes the blame."""
+        calls, worker.calls = worker.calls, []
+        self._pending = {ref: call for ref, call in self._pending.items() if call.worker is not worker}
+        self._crew.replace(worker, why)
+        for place, call in enumerate(calls):
+            if call.flight is None:
+                self._encode_again(call, blamed=place == 0)
+            elif place == 0:
+                self._strike(call.flight)
+
+    def _encode_again(self, call: Call, blamed: bool) -> None:
+        """Blamed keys are encoded one by one from now on; one that kills three workers alone is given up."""
+        if not blamed:
+            self._to_encode.append(call.keys)
+            return
+        for key in call.keys:
+            if key not in self._inputs:
+                continue
+            entry = self._inputs[key]
+            entry.deaths += len(call.keys) == 1
+            if entry.deaths < STRIKES:
+                self._to_encode.append([key])
+                continue
+            entry.failure = ("worker_crash", f"Encoding it ended {STRIKES} workers; look at the prompt or reference.")
+            for number in sorted(entry.users):
+                self._check_inputs(self._flights[number])
+
+    def _strike(self, flight: Flight) -> None:
+        flight.strikes += 1
+        if flight.strikes < STRIKES:
+            return
+        if len(flight.unit.items) == 1:
+            text = f"Rendering it alone ended {STRIKES} workers (memory?); try it smaller or with fewer references."
+            self._fail(flight, flight.unit.items[0], "worker_crash", text)
+        else:
+            for part in split(flight.unit):
+                self._launch(part)
+        self._land(flight)
+
+    def _fail(self, flight: Flight, item: Item, code: str, message: str) -> None:
+        self._outcomes.append(
+            Outcome(
+                item.row,
+                item.request.custom_id,
+                "failed",
+                render_key=item.render_key,
+                attempts=max(1, flight.attempts),
+                error_code=code,
+                error_message=message,
+            )
+        )
+
+    def _land(self, flight: Flight) -> None:
+        self._inputs.release(flight.keys, flight.number)
+        self._flights.pop(flight.number, None)

@@ -1,0 +1,87 @@
+"""What units are made from: prompts' embeddings and references' latents, each encoded once, kept while bytes allow."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.unit import Item, Reference
+
+LIMIT_BYTES = 1 << 30
+EMPTY_PROMPT = ""
+
+Key = str | Reference
+"""A prompt's text, or a reference."""
+
+
+@dataclass
+class Input:
+    """`failure` is (code, message) once it is known not to be had; `deaths` counts workers lost while encoding it."""
+
+    ref: Any = None
+    asked: bool = False
+    size: int = 0
+    ready: bool = False
+    failure: tuple[str, str] | None = None
+    users: set[int] = field(default_factory=set)
+    deaths: int = 0
+
+
+class Inputs:
+    """A cache bounded by bytes: what no unit in flight uses is forgotten, the least recently used first."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._entries: OrderedDict[Key, Input] = OrderedDict()
+        self._limit = limit_bytes
+        self._bytes = 0
+
+    def __getitem__(self, key: Key) -> Input:
+        return self._entries[key]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def take(self, key: Key, user: int) -> Input:
+        """The entry, made if need be, marked as used by a flight."""
+        entry = self._entries.setdefault(key, Input())
+        self._entries.move_to_end(key)
+        entry.users.add(user)
+        return entry
+
+    def arrived(self, key: Key, size: int) -> None:
+        """It was encoded: it counts from now on."""
+        entry = self._entries[key]
+        entry.ready, entry.size = True, size
+        self._bytes += size
+        self._evict()
+
+    def release(self, keys: set[Key], user: int) -> None:
+        """A flight needs these no more."""
+        for key in keys:
+            if key in self._entries:
+                self._entries[key].users.discard(user)
+        self._evict()
+
+    def forget(self, keys: set[Key]) -> None:
+        """Objects were lost with a node: whoever needs them asks again."""
+        for key in keys:
+            entry = self._entries.pop(key, None)
+            if entry is not None and entry.ready:
+                self._bytes -= entry.size
+
+    def _evict(self) -> None:
+        if self._bytes <= self._limit:
+            return
+        for key in [key for key, entry in self._entries.items() if entry.ready and not entry.users]:
+            self._bytes -= self._entries.pop(key).size
+            if self._bytes <= self._limit:
+                return
+
+
+def keys_of(items: tuple[Item, ...], guided: bool) -> set[Key]:
+    """Everything that a unit's denoise call takes."""
+    keys: set[Key] = {item.request.prompt for item in items}
+    for item in items:
+        keys.update(item.references)
+    if guided:
+        keys.add(EMPTY_PROMPT)
+    return keys

@@ -1,0 +1,69 @@
+"""A small process that outlives a crashed driver just long enough to clear away what Ray left on this machine.
+
+After `kill -9` of a driver, Ray's own processes notice one after the other, the last of them after a minute. The
+reaper holds the reading end of a pipe whose only writer is the driver: when the pipe ends, however that came about,
+every process that carries this run's mark in its environment is killed and the run's scratch folder removed.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+MARK = "PRESSRUN_RUN"
+"""Environment variable that every process started by a run inherits; its value names the run."""
+
+
+class Reaper:
+    """Started before Ray; `close()` ends the run's leftovers and returns once they are gone."""
+
+    def __init__(self, run: str, scratch: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-c", _bootstrap(), run, str(scratch)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # the terminal's Ctrl-C is for the driver
+        )
+
+    def close(self, timeout_sec: float = 15.0) -> None:
+        """End the pipe and wait until everything that carried the mark is gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_sec)
+
+
+def _bootstrap() -> str:
+    """The child's program; it keeps the parent's import path, so that no installation is needed to find us."""
+    return f"import sys; sys.path[:] = {sys.path!r}; from cluster.reaper import main; main(*sys.argv[1:])"
+
+
+def marked(run: str) -> list[psutil.Process]:
+    """Processes of this user whose initial environment names the run."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get(MARK) == run:
+                found.append(process)
+    return found
+
+
+def main(run: str, scratch: str) -> None:
+    """Wait for the driver's end, then kill and remove. Several rounds: a dying raylet may just have forked a worker."""
+    sys.stdin.buffer.read()
+    for _ in range(20):
+        left = marked(run)
+        if not left:
+            break
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
+        time.sleep(0.05)
+    shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""What Ray's errors mean for us: mapped here and nowhere else."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+from ray import exceptions
+
+from cluster.unit import Unit
+
+_WORKER = (
+    exceptions.RayActorError,
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+    exceptions.OutOfMemoryError,
+)
+_INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
+
+
+def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
+    """`worker`: the actor or node that held the call is gone. `input`: something that the call was given is gone, and
+    its worker is well. Empty: the call itself raised, which is a bug of ours."""
+    if isinstance(error, exceptions.RayTaskError):
+        cause = getattr(error, "cause", None) or error
+    text = str(cause).strip().partition("\n")[0]
+    return f"{type(cause).__name__}: {text or 'no text'}"[:200]
+
+
+def split(unit: Unit) -> Iterator[Unit]:
+    """One unit per item: after three strikes, to tell the culprit from its neighbours."""
+    for item in unit.items:
+        yield replace(unit, items=(item,), cost=unit.cost / len(unit.items))

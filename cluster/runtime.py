@@ -1,0 +1,183 @@
+"""Ray for the length of one run: started on this machine, or joined where `RAY_ADDRESS` says.
+
+A local Ray listens on loopback only, has no dashboard, sends no statistics, keeps its files in a scratch folder of
+its own and is gone when the context ends, whatever ended it (see `reaper`). A joined cluster is left as it was:
+only our actors end. There our code travels as Ray `py_modules`, the model is looked up by name on each node
+(`PRESSRUN_MODELS`, or the same folder path), and the AWS credentials travel as actor arguments, never as part of the
+runtime environment, which Ray writes into its logs.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from cluster.reaper import MARK, Reaper
+from pipeline.errors import JobError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OBJECT_STORE_SHARE = 0.3
+_OBJECT_STORE_LIMIT = 8 << 30
+
+
+@contextlib.contextmanager
+def ray_runtime() -> Iterator[None]:
+    """Ray is initialised inside the context and shut down after it.
+
+    Raises:
+        JobError: the cluster named by `RAY_ADDRESS` does not answer, or Ray cannot be started here.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    with stdout_to_stderr():
+        with _joined(address) if address else _local():
+            yield
+
+
+@contextlib.contextmanager
+def _joined(address: str) -> Iterator[None]:
+    import ray
+
+    try:
+        ray.init(
+            address=address,
+            namespace=f"pressrun-{secrets.token_hex(4)}",
+            runtime_env={"py_modules": packages(), "excludes": ["**/__pycache__"]},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise JobError(
+            f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address "
+            "and that its Ray and Python versions are ours, or unset RAY_ADDRESS to run on this machine."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _local() -> Iterator[None]:
+    run = secrets.token_hex(8)
+    scratch = Path(tempfile.mkdtemp(prefix="pressrun-"))
+    reaper = Reaper(run, scratch)
+    environment = {
+        MARK: run,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # given here, nothing is written into the home folder
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "SPT_NOENV": "1",  # setproctitle would overwrite the mark in Ray's processes
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        import psutil
+        import ray
+
+        _refresh_settings()
+        memory = psutil.virtual_memory().available
+        ray.init(
+            address="local",
+            num_cpus=os.cpu_count(),
+            object_store_memory=int(min(memory * _OBJECT_STORE_SHARE, _OBJECT_STORE_LIMIT)),
+            include_dashboard=False,
+            configure_logging=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(scratch),
+        )
+        yield
+        ray.shutdown()
+    finally:
+        reaper.close()
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _refresh_settings() -> None:
+    """Make a Ray that was imported earlier (a notebook's, a test's) see the environment as it is now."""
+    import ray
+
+    raylet: Any = ray._raylet  # a compiled module without type stubs
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def resources() -> dict[str, float]:
+    """CPUs and GPUs of the whole cluster, as `choose_layout` takes them."""
+    import ray
+
+    found = ray.cluster_resources()
+    return {"cpus": found.get("CPU", 1.0), "gpus": found.get("GPU", 0.0)}
+
+
+def packages() -> list[str]:
+    """Folders of the packages that workers import: what Ray carries to nodes that do not have them."""
+    return [str(_ROOT / "pipeline"), str(_ROOT / "cluster")]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign error's text: enough for a person, without its stack."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Whatever Ray and its children print goes to stderr, so that `--json` owns stdout."""
+    sys.stdout.flush()
+    try:
+        saved = os.dup(1)
+    except OSError:  # no stdout at all
+        yield
+        return
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+class Interrupt:
+    """Ctrl-C and SIGTERM: the first asks the run to stop, the second ends the process at once.
+
+    Made *after* `ray.init`, which installs handlers of its own. Elsewhere than in the main thread it only holds `stop`.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "Interrupt":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.stop.is_set():
+            os._exit(128 + number)  # the reaper sees the pipe end and clears Ray away
+        self.stop.set()

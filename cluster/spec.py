@@ -1,0 +1,33 @@
+"""What actors are told when they start: which part of which model they hold, and what every picture has in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cluster.store import Place
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
+
+    `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
+    """
+
+    model: str
+    digest: str
+    precision: str
+    stages: tuple[str, ...] = ()
+    device: str = "cpu"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What every picture of a job has in common once its pixels are there. `generator` is our name and version."""
+
+    place: Place
+    format: str
+    model: str
+    model_digest: str
+    precision: str
+    generator: str

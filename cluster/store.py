@@ -1,0 +1,216 @@
+"""Where bytes live: a folder or an S3 prefix behind one interface.
+
+The store is the only database there is, so its promises are few and hard: a reader sees an object whole, old or new,
+never a part; `create` lets one of several writers win where the place can do that. Start reading here, then
+`folder_store.py`; `s3_store.py` is the same promises over a network.
+
+Credentials and endpoint come from the standard AWS environment and nothing else.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import JobError, RequestError, StorageError
+from pipeline.metadata import Record, head_bytes, read_record
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_OF_THIS_MACHINE = ("AWS_CONTAINER_", "AWS_WEB_IDENTITY_", "AWS_PROFILE", "AWS_CONFIG_", "AWS_SHARED_", "AWS_CA_BUNDLE")
+"""Variables that name files or services of one machine; sent to another they would lead nowhere."""
+
+
+class Refusal(StorageError):
+    """The store understood and said no (access denied, no such bucket): asking again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object. `path` is relative to the store's root, `size` in bytes, `modified` in UTC by the store's clock.
+
+    `etag` changes whenever the bytes do; nothing else may be read from it.
+    """
+
+    path: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+class Store(Protocol):
+    """A place for named bytes. Safe for threads; to send one to another process, send its `Place`.
+
+    Paths are relative, with `/` between parts; `..`, empty parts and NUL raise ValueError. Where nothing else is said,
+    methods raise StorageError once the store has failed for longer than patience lasts, and RequestError `bad_name` if
+    the place cannot hold an object of that name.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The place, normalised: an absolute path or `s3://bucket/prefix`, without a slash at the end."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether `create` lets exactly one writer win. Known after `prepare`, or by being told; until then True."""
+
+    def prepare(self) -> None:
+        """Make the place usable at a job's start, or raise JobError with a sentence that says what is in the way."""
+
+    def get(self, path: str) -> bytes:
+        """The whole object. Raises FileNotFoundError if there is none."""
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        """Up to `length` bytes from byte `start`, fewer where the object ends. Raises FileNotFoundError."""
+
+    def head(self, path: str) -> Entry | None:
+        """The object's entry, or None if there is no such object."""
+
+    def put(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write or replace an object, at once and whole."""
+
+    def create(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+        """Write an object if there is none: True if it was written now, False if something was there already.
+
+        False may also mean that our own first attempt arrived and only its answer was lost: compare what is there.
+        A store that is not `conditional` replaces what is there and says True.
+        """
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every object whose path starts with `prefix`, in the order of the paths' UTF-8 bytes; no temporaries."""
+
+    def delete(self, path: str) -> None:
+        """Remove an object; it is fine if there is none."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store as something that can be pickled: a worker opens it and need not probe again.
+
+    `environment` holds what `aws_environment()` returned on the driver, for nodes that lack it; it is not shown.
+    """
+
+    uri: str
+    conditional: bool | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def open(self) -> Store:
+        """The store, after the environment was put in place of this process's. Raises JobError as `open_store` does."""
+        if "AWS_ACCESS_KEY_ID" in self.environment:
+            os.environ.pop("AWS_SESSION_TOKEN", None)  # of another key: together they would be refused
+        os.environ.update(self.environment)
+        return open_store(self.uri, conditional=self.conditional)
+
+
+def aws_environment() -> dict[str, str]:
+    """The AWS variables of this process that mean the same on another machine. They are secrets: not to be stored."""
+    return {k: v for k, v in os.environ.items() if k.startswith("AWS_") and not k.startswith(_OF_THIS_MACHINE)}
+
+
+def open_store(uri: str, *, conditional: bool | None = None) -> Store:
+    """The store at a local path, a `file:///` URI or `s3://bucket[/prefix]`; nothing is read, written or asked yet.
+
+    `conditional` is what an earlier `prepare` found. Raises JobError for another scheme or a malformed URI.
+    """
+    scheme = _SCHEME.match(uri)
+    if scheme is None or scheme[1].lower() == "file":
+        from cluster.folder_store import FolderStore
+
+        return FolderStore(Path(local_path(uri)))
+    if scheme[1].lower() == "s3":
+        from cluster.s3_store import S3Store
+
+        bucket, _, prefix = uri[len("s3://") :].partition("/")
+        return S3Store(bucket, prefix.strip("/"), conditional=conditional)
+    raise JobError(f"{uri!r} cannot be a store: give a folder or s3://bucket/prefix.")
+
+
+def stored_record(store: Store, path: str, format: str) -> Record | None:
+    """The record in a stored picture, fetching no more than needed; None if it carries none.
+
+    Raises FileNotFoundError if the picture is gone.
+    """
+    length = head_bytes(format)
+    record = read_record(store.get_range(path, 0, length)) if length else None
+    return record or read_record(store.get(path))
+
+
+def check_path(path: str) -> str:
+    """`path` itself, if it cannot leave the store; otherwise ValueError. The manifest's check has its own sentences."""
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"{path!r} is no path inside a store.")
+    return path
+
+
+def local_path(uri: str) -> str:
+    """The absolute path that a local path or a `file:///` URI means. Raises JobError for `file://host/…`."""
+    if uri[:7].lower() == "file://":
+        if not uri[7:].startswith("/"):
+            raise JobError(f"{uri!r} names another machine: write file:///absolute/path.")
+        uri = uri[7:]
+    if not uri or "\0" in uri:
+        raise JobError(f"{uri!r} names no folder: give a path or s3://bucket/prefix.")
+    return os.path.normpath(Path(uri).expanduser().absolute())
+
+
+def resolve_uri(reference: str, base: str | None) -> str:
+    """What `reference` means in a manifest that stands in the folder or prefix `base`: an absolute path or a URI.
+
+    Without a base it is what a user typed, relative to the working folder. `s3://`, `https://` and `http://` stand for
+    themselves; who may fetch them is not decided here. Raises RequestError `bad_reference` for another scheme, for a
+    reference that leaves the bucket, and for an absolute path in a manifest out of a bucket (whoever wrote it has
+    no business with this machine's files).
+    """
+    if base is None and reference.lower().startswith("file://"):
+        return local_path(reference)
+    scheme = _SCHEME.match(reference)
+    if scheme and scheme[1].lower() in ("s3", "https", "http"):
+        return reference
+    if scheme or not reference or "\0" in reference:
+        raise RequestError("bad_reference", f"{reference!r} must be a path, s3://bucket/key or https://….")
+    if base is None or not base.lower().startswith("s3://"):
+        return os.path.normpath(Path(local_path(base or "."), reference))
+    bucket, _, prefix = base[len("s3://") :].partition("/")
+    key = posixpath.normpath(posixpath.join(prefix, reference))
+    if key.startswith(("/", "../")) or key in (".", ".."):
+        raise RequestError("bad_reference", f"The reference {reference!r} leads out of {base}: keep it in the bucket.")
+    return f"s3://{bucket}/{key}"
+
+
+def read_uri(uri: str, base: str | None = None) -> bytes:
+    """The bytes of one object, given by a path or `s3://bucket/key`, relative ones to the folder or prefix `base`.
+
+    Raises FileNotFoundError or PermissionError (messages are sentences), StorageError if the store fails, RequestError
+    `bad_reference` as `resolve_uri` does and for `https://`, which is not read here.
+    """
+    store, path = _locate(resolve_uri(uri, base))
+    try:
+        return store.get(path)
+    except Refusal as error:
+        raise PermissionError(str(error)) from None
+
+
+def stat_uri(uri: str, base: str | None = None) -> Entry | None:
+    """Size, time and etag of one object, or None if there is none. Raises as `read_uri` does."""
+    store, path = _locate(resolve_uri(uri, base))
+    try:
+        return store.head(path)
+    except Refusal as error:
+        raise PermissionError(str(error)) from None
+
+
+def _locate(uri: str) -> tuple[Store, str]:
+    """The store that holds one object, and the object's path in it."""
+    if uri.lower().startswith(("http://", "https://")):
+        raise RequestError("bad_reference", f"{uri!r} is read by the fetcher of web pages, not by a store.")
+    if not uri.lower().startswith("s3://"):
+        folder, _, name = uri.rpartition("/")
+        return open_store(folder or "/"), name
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    try:
+        return open_store(f"s3://{bucket}"), check_path(key)
+    except (JobError, ValueError):
+        raise RequestError("bad_reference", f"{uri!r} names no object: write s3://bucket/key.") from None

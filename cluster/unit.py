@@ -1,0 +1,81 @@
+"""A unit: requests of one shape that run as one tensor batch; the grain of scheduling and retry. And its outcome."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipeline.request import RenderRequest
+from pipeline.shape import Shape
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference picture as the plan found it: where it is, the SHA-256 of its bytes, its tokens' grid (h, w)."""
+
+    uri: str
+    sha256: str
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One request on its way to its picture: `path` is relative to the job's folder, `row` counts in the manifest."""
+
+    row: int
+    request: RenderRequest
+    path: str
+    render_key: str
+    references: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Items of one shape, in manifest order. `index` is its place in the plan; cost decides what is bound first."""
+
+    index: int
+    shape: Shape
+    items: tuple[Item, ...]
+    cost: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """What became of one item. `error_code` is empty for a success. Small: the only thing that visits the driver."""
+
+    row: int
+    custom_id: str
+    status: str
+    image: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+    render_key: str | None = None
+    device: str | None = None
+    attempts: int = 1
+    seconds: dict[str, float] = field(default_factory=dict)
+    error_code: str | None = None
+    error_message: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One call's small second return value: when it ran (epoch seconds), where, and what it could not do.
+
+    `failures` maps an item's place in the unit to (code, message); `outcomes` comes from finish only;
+    `storage_error` is the sentence of a store that failed although it was asked again.
+    """
+
+    stage: str
+    started: float
+    ended: float
+    device: str
+    pid: int
+    failures: dict[int, tuple[str, str]] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+    storage_error: str | None = None
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started

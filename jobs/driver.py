@@ -1,0 +1,198 @@
+"""The driver: the product's story from a manifest to finished pictures.
+
+    from jobs import JobSpec, render
+    summary = render(JobSpec(manifest="catalog.parquet", out="s3://bucket/run-1"))
+
+Whatever ends a run, the same call again goes on where it stopped: a picture that is there is never rendered again.
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from cluster.layout import Layout, choose_layout
+from cluster.spec import Finishing, ModelSpec
+from cluster.store import Place, Store, aws_environment, open_store
+from cluster.timeline import STAGES
+from jobs.budget import FailureBudget
+from jobs.closing import close_job
+from jobs.job import SUMMARY, JobSpec, open_job, product_version
+from jobs.order import Order, Work, take_order
+from jobs.pictures import Pictures
+from jobs.plan import Plan
+from jobs.progress import Progress, Silent
+from jobs.results import Results
+from jobs.summary import Summary, count_statuses
+from pipeline.errors import StorageError
+
+if TYPE_CHECKING:  # Ray is imported only when there is something to render
+    from cluster.dispatch import Dispatcher
+
+
+def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
+    """Run a job, or go on with it, and say what became of it.
+
+    Raises:
+        JobError: the job is refused; nothing was rendered.
+    """
+    progress = progress or Silent()
+    started = time.monotonic()
+    # 1. Everything that can be wrong with the order is found before anything is written or started.
+    order = take_order(spec)
+    store = open_store(spec.out)
+    store.prepare()
+    # 2. The job's folder: created now, or found with this very job in it.
+    open_job(store, order.job, order.frozen)
+    run = Run(spec, order, store)
+    # 3. What is done already: results, and pictures that no result names.
+    stopped = None
+    try:
+        work, plan = run.find_work()
+        # 4. The rest is rendered.
+        if len(plan):
+            stopped = run.render(work, plan, progress)
+    except StorageError as error:
+        stopped = str(error)
+    # 5. Results in manifest order, summary, contact sheet; or what there is so far.
+    return run.close(time.monotonic() - started, stopped)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `--dry-run` tells: rows in all, done already, bad and to come, in which units and shapes, for how long."""
+
+    rows: int
+    done: int
+    bad: int
+    pending: int
+    units: int
+    shapes: dict[str, int]
+    seconds: float | None
+
+
+def forecast(spec: JobSpec) -> Forecast:
+    """What a run would do; nothing is written.
+
+    Raises:
+        JobError: as `render`.
+    """
+    order = take_order(spec)
+    store = open_store(spec.out)
+    run = Run(spec, order, store)
+    work, plan = run.find_work(write=False)
+    shapes: dict[str, int] = {}
+    for unit in plan:
+        name = f"{unit.shape.width} x {unit.shape.height}, {unit.shape.steps} steps"
+        shapes[name] = shapes.get(name, 0) + len(unit.rows)
+    pending = sum(shapes.values())
+    bad = len(order.bad) + len(work.failures)
+    return Forecast(order.rows, order.rows - pending - bad, bad, pending, len(plan), shapes, run.estimate(plan))
+
+
+class Run:
+    """One go at a job."""
+
+    def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
+        self._spec, self._order, self._store = spec, order, store
+        self._budget = FailureBudget.parse(spec.max_failures, order.rows)
+        self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
+        self._before = self._results.last
+        self._rendered = 0
+        self._layout = ""
+        self._busy: dict[str, float] = {}
+        self._trace: dict[str, Any] | None = None
+
+    def find_work(self, write: bool = True) -> tuple[Work, Plan]:
+        """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
+        order, pictures = self._order, Pictures(self._store)
+        pending = np.flatnonzero(~pictures.finished(order, self._before))
+        if self._spec.limit is not None:
+            pending = pending[pending < self._spec.limit]
+        refused = [outcome for outcome in order.refusals() if outcome.row in set(pending.tolist())]
+        work = Work(order, pending[~np.isin(pending, list(order.bad))])
+        found = pictures.unaccounted(order, work.rows)
+        if write:
+            self._results.add_new([*refused, *work.failures, *pictures.recover(order, work, found)])
+        return work, work.plan(np.setdiff1d(work.rows, found))
+
+    def render(self, work: Work, plan: Plan, progress: Progress) -> str | None:
+        """Denoise on Ray; returns why the run stopped before its end, if it did."""
+        from cluster.crew import Crew
+        from cluster.dispatch import Dispatcher
+        from cluster.runtime import Interrupt, ray_runtime, resources
+
+        pending = sum(len(unit.rows) for unit in plan)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(ray_runtime())
+            interrupt = stack.enter_context(Interrupt())
+            layout = choose_layout(self._spec.layout, self._spec.replicas, self._spec.shards, **resources())
+            progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
+            crew = Crew.assemble(layout, *self._parts())
+            stack.callback(crew.close)
+            dispatcher = Dispatcher(crew)
+            stack.callback(self._note_use, dispatcher, layout)
+            progress.begin(self._order.rows, self._order.rows - pending)
+            stack.callback(progress.end)
+            for outcomes in dispatcher.run(work.units(plan), interrupt.stop):
+                self._results.add(outcomes)
+                progress.update(outcomes)
+                if self._budget.exceeded(outcomes):
+                    return self._budget.sentence()
+            return "Interrupted." if interrupt.stop.is_set() else None
+
+    def close(self, seconds: float, stopped: str | None) -> Summary:
+        """Write what the run adds up to; the summary comes last, and only when every row is accounted for."""
+        try:
+            self._results.flush()
+        except StorageError as error:
+            stopped = stopped or str(error)
+        table = self._results.last
+        counts = count_statuses(table)
+        left = self._order.rows - sum(counts.values())
+        if left and not stopped:
+            stopped = f"--limit {self._spec.limit} is reached."
+        summary = Summary(
+            out=self._store.uri,
+            model=self._order.job.model,
+            rows=self._order.rows,
+            **counts,
+            pending=left,
+            rendered=self._rendered,
+            seconds=round(seconds, 2),
+            images_per_second=round(self._rendered / seconds, 3),
+            busy=self._busy,
+            layout=self._layout,
+            stopped=stopped,
+        )
+        if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
+            close_job(self._store, self._order, self._results, summary, self._trace)
+        return summary
+
+    def estimate(self, plan: Plan) -> float | None:
+        """Seconds that a plan would take at the speed measured in this job's own results, else None."""
+        measured = self._before.filter(pc.is_valid(self._before["seconds_denoise"]))
+        if not measured.num_rows:
+            return None
+        stages = ("encode", "denoise", "decode")
+        seconds = sum(pc.sum(measured[f"seconds_{stage}"]).as_py() or 0.0 for stage in stages)
+        pixels = pc.sum(pc.multiply(measured["width"], measured["height"])).as_py()
+        planned = sum(unit.shape.width * unit.shape.height * len(unit.rows) for unit in plan)
+        return seconds / pixels * planned
+
+    def _parts(self) -> tuple[ModelSpec, Finishing]:
+        job, environment = self._order.job, aws_environment()
+        place = Place(self._store.uri, self._store.conditional, environment)
+        model = ModelSpec(self._spec.model, job.model_digest, job.precision, environment=environment)
+        generator = f"Pressrun {product_version()}"
+        return model, Finishing(place, job.format, job.model, job.model_digest, job.precision, generator)
+
+    def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
+        self._rendered = dispatcher.rendered
+        self._layout = layout.describe()
+        workers = {stage: sum(role.count for role in layout.roles if stage in role.stages) for stage in STAGES}
+        self._busy = dispatcher.timeline.shares(workers)
+        self._trace = dispatcher.timeline.trace()

@@ -1,0 +1,1 @@
+"""A sample campaign to try Pressrun with: `campaign.parquet`, and the script that made it."""

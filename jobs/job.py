@@ -1,0 +1,176 @@
+"""A job: one manifest, one model, one output place. Immutable once created: the same again is a resume."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.store import Store
+from pipeline.errors import JobError
+
+JOB = "job.json"
+MANIFEST = "manifest.parquet"
+SUMMARY = "summary.json"
+SHEET = "index.html"
+TIMELINE = "timeline.json"
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What a customer asks for: the options of `pressrun render`.
+
+    `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
+    `shards`, `limit` and `max_failures` say how this run goes about it and are no part of the job: they may differ
+    when it is resumed. `precision` None is the model's own. `max_failures` is a number or a share such as "5%".
+    """
+
+    manifest: str
+    out: str
+    model: str = "mini"
+    precision: str | None = None
+    format: str = "png"
+    name: str = "{custom_id}"
+    layout: str = "auto"
+    replicas: int | None = None
+    shards: int | None = None
+    limit: int | None = None
+    max_failures: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job's identity, as job.json holds it: whatever decides what its pictures are."""
+
+    manifest: str
+    rows: int
+    manifest_digest: str
+    model: str
+    model_digest: str
+    precision: str
+    format: str
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything but the places where things lie."""
+        decides = {key: value for key, value in asdict(self).items() if key not in ("manifest", "model")}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """The bytes of job.json: the same for the same job."""
+        what = {"pressrun": product_version(), "fingerprint": self.fingerprint, **asdict(self)}
+        return (json.dumps(what, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def product_version() -> str:
+    """The installed version, "0" in a bare checkout."""
+    try:
+        return version("pressrun")
+    except PackageNotFoundError:
+        return "0"
+
+
+def freeze(table: pa.Table) -> bytes:
+    """A manifest as the bytes of `manifest.parquet`."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def frozen_digest(data: bytes) -> str:
+    """Digest of a frozen manifest's column names, types and values: of what is read back, which is what a resume and
+    an audit see (Parquet renames the fields of lists and widens some types)."""
+    return table_digest(pq.read_table(pa.BufferReader(data)))
+
+
+def table_digest(table: pa.Table) -> str:
+    """Digest of a table that was read from Parquet, however it is chunked."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        sink = pa.BufferOutputStream()
+        plain = pa.table({name: column}).combine_chunks().replace_schema_metadata(None)
+        with pa.ipc.new_stream(sink, plain.schema) as writer:
+            writer.write_table(plain)
+        digest.update(hashlib.sha256(sink.getvalue()).digest())
+    return digest.hexdigest()
+
+
+def open_job(store: Store, job: Job, frozen: bytes) -> bool:
+    """Create the job's folder, or find that it holds this very job; True when it was there already.
+
+    The frozen manifest is written first: job.json is the commit.
+
+    Raises:
+        JobError: another job lives there; every difference is named.
+    """
+    try:
+        there = read_job(store)
+    except FileNotFoundError:
+        store.put(MANIFEST, frozen, "application/vnd.apache.parquet")
+        if store.create(JOB, job.to_json(), "application/json"):
+            return False
+        there = read_job(store)  # a second driver was faster
+    _refuse_differences(store.uri, there, job)
+    return True
+
+
+def read_job(store: Store) -> dict[str, Any]:
+    """What job.json says.
+
+    Raises:
+        FileNotFoundError: there is no job.
+        JobError: it is not readable.
+    """
+    data = store.get(JOB)
+    try:
+        there = json.loads(data)
+        return {**there, "fingerprint": str(there["fingerprint"])}
+    except (ValueError, KeyError, TypeError):
+        raise JobError(f"{store.uri}/{JOB} is not a job's description; choose another --out.") from None
+
+
+def find_job(store: Store) -> dict[str, Any]:
+    """The job that a command was pointed at.
+
+    Raises:
+        JobError: there is none.
+    """
+    try:
+        return read_job(store)
+    except FileNotFoundError:
+        raise JobError(f"{store.uri} holds no job (no {JOB}); point to the --out of a render.") from None
+
+
+def read_manifest_copy(store: Store) -> pa.Table:
+    """The frozen input of a job."""
+    return pq.read_table(pa.BufferReader(store.get(MANIFEST)))
+
+
+def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:
+    if there["fingerprint"] == job.fingerprint:
+        return
+    labels = {
+        "manifest_digest": "manifest",
+        "model_digest": "model",
+        "precision": "precision",
+        "format": "format",
+        "name": "name template",
+    }
+    lines = [
+        f"its {label} is {_shown(there, field, label)}, not {_shown(asdict(job), field, label)}"
+        for field, label in labels.items()
+        if there.get(field) != asdict(job)[field]
+    ]
+    why = "; ".join(lines) or "it was made by another version"
+    raise JobError(f"{uri} holds another job already: {why}. Choose another --out, or ask for the same job again.")
+
+
+def _shown(job: dict[str, Any], field: str, label: str) -> str:
+    if not field.endswith("_digest"):
+        return f"“{job.get(field)}”"
+    return f"“{job.get(label)}” ({str(job.get(field))[:12]})"

@@ -1,0 +1,176 @@
+"""The manifest: a customer's table, checked whole before anything starts, kept as columns and never as objects.
+
+What is wrong with the table refuses the job, all reasons together; what is wrong with one row fails that row alone.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.store import resolve_uri
+from jobs.bad_rows import BadRows
+from jobs.cells import is_list, is_number, is_text
+from jobs.repeats import repeated, row_numbers
+from jobs.request_columns import checked_columns, readable_texts
+from jobs.table_reader import DECODED_BYTES, manifest_place, read_table
+from jobs.text_reader import TEXT_CELLS
+from jobs.wording import first_of, listed, shortened
+from pipeline.catalogue import Model
+from pipeline.errors import JobError
+from pipeline.request import RenderRequest
+
+REQUEST_SCHEMA = pa.schema(
+    [
+        ("custom_id", pa.string()),
+        ("prompt", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("steps", pa.int32()),
+        ("guidance", pa.float64()),
+        ("seed", pa.int64()),
+        ("references", pa.list_(pa.string())),
+    ]
+)
+"""The columns of a normalised manifest that are ours; the customer's follow."""
+
+RESERVED = (
+    *("status", "image", "format", "sha256", "bytes", "render_key", "model", "model_digest", "device", "attempts"),
+    *("seconds_encode", "seconds_denoise", "seconds_decode", "seconds_finish"),
+    *("error_code", "error_message", "finished_at"),
+)
+"""Result columns that no manifest may bring along: the results carry the customer's columns beside them."""
+
+CHUNK_ROWS = 8_192
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked manifest.
+
+    `table` has every row of the source, in its order: the columns of `REQUEST_SCHEMA` with defaults filled in, then
+    the customer's. `bad` (see `jobs.bad_rows.SCHEMA`) says which rows cannot be rendered and why; their cells may be
+    null where a value does not fit its column. `source` is the URI that the table came from.
+    """
+
+    table: pa.Table
+    bad: pa.Table
+    source: str
+
+    @property
+    def good(self) -> np.ndarray:
+        """Indices of the rows that can be rendered, ascending."""
+        keep = np.ones(self.table.num_rows, dtype=bool)
+        keep[self.bad["row"].to_numpy()] = False
+        return np.flatnonzero(keep)
+
+    @property
+    def customer_columns(self) -> list[str]:
+        """Names of the columns that are carried into the results untouched."""
+        return self.table.column_names[len(REQUEST_SCHEMA) :]
+
+
+def read_manifest(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
+    """The first `limit` rows (all, if None) of a Parquet file, a folder of parts, JSONL or CSV, local or in `s3://`.
+
+    Raises JobError for what cannot be read or takes more than `max_bytes` bytes of memory.
+    """
+    return read_table(uri, limit, max_bytes)
+
+
+def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str], str] | None = None) -> Manifest:
+    """Check `table`, fill in the defaults of `model` and give every column its type.
+
+    `source` is the manifest's URI; `resolve` makes a reference absolute and by default resolves it against
+    the place where `source` stands.
+    Raises JobError with every reason for which the job as a whole cannot run.
+    """
+    problems = _column_problems(table)
+    if problems:
+        raise JobError(*problems)
+    place = manifest_place(source)
+    resolve = resolve or (lambda reference: resolve_uri(reference, place))
+    bad = BadRows()
+    ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
+    theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
+    texts = {name: readable_texts(table[name], name, bad) for name in [*ours, *theirs]}
+    custom_ids = _as_text(texts["custom_id"])
+    problems = _key_problems(custom_ids)
+    if problems:
+        raise JobError(*problems)
+    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, resolve)
+    arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
+    schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])
+    return Manifest(pa.table(arrays, schema=schema).combine_chunks(), bad.table(), source)
+
+
+def requests(table: pa.Table) -> Iterator[RenderRequest]:
+    """The requests of a normalised table's rows, none of them bad; objects are made a few thousand at a time."""
+    for batch in table.select(REQUEST_SCHEMA.names).to_batches(max_chunksize=CHUNK_ROWS):
+        for row in batch.to_pylist():
+            yield RenderRequest(**{**row, "references": tuple(row["references"])})
+
+
+def _column_problems(table: pa.Table) -> list[str]:
+    """Everything that is wrong with the columns themselves."""
+    names = table.column_names
+    problems = []
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        problems.append(f"The manifest has several columns of one name: {first_of(doubled)}; rename all but one.")
+    for required in ("custom_id", "prompt"):
+        if required not in names:
+            near = difflib.get_close_matches(required, {name.strip().lower(): name for name in names}, 1, 0.75)
+            guess = next((name for name in names if near and name.strip().lower() == near[0]), None)
+            hint = f"rename “{shortened(guess)}”" if guess else f"there are {first_of(names) or 'no columns'}"
+            problems.append(f"The manifest has no column “{required}”, which is required; {hint}.")
+    reserved = [name for name in names if name in RESERVED]
+    if reserved:
+        problems.append(f"The results have columns of their own called {first_of(reserved)}; rename the manifest's.")
+    text_cells = (table.schema.metadata or {}).items() >= TEXT_CELLS.items()
+    for field in table.schema:
+        wanted = _type_problem(field, text_cells) if names.count(field.name) == 1 else None
+        if wanted:
+            kind = shortened(str(field.type), 40)
+            problems.append(f"Column “{field.name}” is of type {kind}, but {wanted} is needed.")
+    if table.num_rows == 0:
+        problems.append("The manifest has no rows, so there is nothing to render.")
+    return problems
+
+
+def _type_problem(field: pa.Field, text_cells: bool) -> str | None:
+    """What a column of ours should hold, if it holds something else; a column of nulls counts as left out."""
+    kind = field.type
+    if field.name not in REQUEST_SCHEMA.names or pa.types.is_null(kind) or (text_cells and is_text(kind)):
+        return None
+    if field.name == "prompt":
+        return None if is_text(kind) else "text"
+    if field.name == "custom_id":
+        return None if is_text(kind) or pa.types.is_integer(kind) else "text or a whole number"
+    if field.name == "references":
+        inner = kind.value_type if is_list(kind) else kind
+        return None if is_text(inner) or (is_list(kind) and pa.types.is_null(inner)) else "a list of texts"
+    return None if is_number(kind) else "a number" if field.name == "guidance" else "a whole number"
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
+
+
+def _key_problems(custom_ids: pa.ChunkedArray) -> list[str]:
+    """Rows without a custom_id, and custom_ids of several rows."""
+    problems = []
+    without = np.flatnonzero(pc.fill_null(pc.equal(pc.binary_length(custom_ids), 0), True).to_numpy())
+    if len(without):
+        cases = (f"{row + 1}" for row in without.tolist())
+        problems.append(f"{len(without):,} rows have no custom_id; name every row: rows {listed(cases, len(without))}.")
+    doubled = [rows for rows in repeated(custom_ids.combine_chunks()) if custom_ids[rows[0]].as_py()]
+    if doubled:
+        cases = (f"“{shortened(custom_ids[rows[0]].as_py())}” in {row_numbers(rows)}" for rows in doubled)
+        problems.append(
+            f"{len(doubled):,} custom_ids occur in several rows; each row needs its own: {listed(cases, len(doubled))}."
+        )
+    return problems

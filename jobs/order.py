@@ -1,0 +1,161 @@
+"""An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.layout import choose_layout
+from cluster.unit import Item, Outcome, Reference, Unit
+from jobs.job import Job, JobSpec, freeze, frozen_digest
+from jobs.manifest import Manifest, normalise, read_manifest, requests
+from jobs.names import NameTemplate
+from jobs.plan import Plan, group_by_shape, plan_units
+from jobs.survey import Surveyed, survey
+from pipeline.catalogue import Model, find_model, model_digest
+from pipeline.errors import JobError, RequestError
+from pipeline.picture import FORMATS, extension
+from pipeline.request import render_key
+
+FOLDER = "images/"
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be rendered: the job, its model, its manifest, and where every row's picture belongs (null: nowhere).
+
+    `bad` are the rows that fail as they stand: row to error_code and error_message. `frozen` is manifest.parquet.
+    """
+
+    job: Job
+    model: Model
+    manifest: Manifest
+    paths: pa.Array
+    bad: dict[int, tuple[str, str]]
+    frozen: bytes = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.table.num_rows
+
+    def refusals(self) -> Iterator[Outcome]:
+        """An outcome for each bad row."""
+        ids = self.manifest.table["custom_id"]
+        for row, (code, message) in sorted(self.bad.items()):
+            yield Outcome(row, ids[row].as_py(), "failed", error_code=code, error_message=message)
+
+
+def take_order(spec: JobSpec) -> Order:
+    """Check a job's spec against its manifest and model.
+
+    Raises:
+        JobError: every reason why the job cannot be run as it was asked for.
+    """
+    problems: list[str] = []
+    if spec.format not in FORMATS:
+        problems.append(f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}.")
+    model = manifest = None
+    try:
+        choose_layout(spec.layout, spec.replicas, spec.shards, cpus=1, gpus=0)
+    except JobError as error:
+        problems += error.problems
+    try:
+        model = find_model(spec.model)
+    except JobError as error:
+        problems += error.problems
+    precision = spec.precision or (model.precision if model else "")
+    if precision and precision not in PRECISIONS:
+        problems.append(f"--precision {precision} is not available; choose one of {', '.join(PRECISIONS)}.")
+    try:
+        template = NameTemplate.parse(spec.name)
+    except JobError as error:
+        problems += error.problems
+    if model is not None:
+        try:
+            manifest = normalise(read_manifest(spec.manifest), model, spec.manifest)
+        except JobError as error:
+            problems += error.problems
+    if problems or model is None or manifest is None:
+        raise JobError(*problems)
+    names, unnamed = template.names(manifest.table, extension(spec.format))
+    bad: dict[int, tuple[str, str]] = {}
+    for table in (unnamed, manifest.bad):  # what the manifest says of a row is nearer to its cause
+        for row in table.to_pylist():
+            bad[row["row"]] = (row["error_code"], row["error_message"])
+    frozen = freeze(manifest.table)
+    job = Job(
+        manifest=spec.manifest,
+        rows=manifest.table.num_rows,
+        manifest_digest=frozen_digest(frozen),
+        model=model.name,
+        model_digest=model_digest(model),
+        precision=precision,
+        format=spec.format,
+        name=spec.name,
+    )
+    paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), names, pa.scalar("", pa.string()))
+    return Order(job, model, manifest, paths, bad, frozen)
+
+
+class Work:
+    """The rows that still need something: their references looked at, each as an `Item`, all of them as units."""
+
+    def __init__(self, order: Order, pending: np.ndarray) -> None:
+        self._order = order
+        self.failures: list[Outcome] = []
+        self._references = survey(_reference_uris(order, pending), order.model)
+        self.rows = self._without_unusable(pending)
+
+    def item(self, row: int) -> Item:
+        """One row as what travels to the cluster."""
+        [request] = requests(self._order.manifest.table.slice(row, 1))
+        references = tuple(self._usable(uri) for uri in request.references)
+        digests = [reference.sha256 for reference in references]
+        key = render_key(request, digests, self._order.job.model_digest, self._order.job.precision)
+        return Item(row, request, self._order.paths[row].as_py(), key, references)
+
+    def plan(self, rows: np.ndarray) -> Plan:
+        """`rows` in units, costliest first."""
+        tokens = np.fromiter((self._tokens(row) for row in rows.tolist()), np.int64, len(rows))
+        return plan_units(group_by_shape(self._order.manifest.table, self._order.model, rows, tokens))
+
+    def units(self, plan: Plan) -> Iterator[Unit]:
+        """The plan's units with their items, made when they are asked for."""
+        for unit in plan:
+            items = tuple(self.item(row) for row in unit.rows)
+            yield Unit(unit.index, unit.shape, items, float(unit.shape.tokens * unit.shape.passes * len(items)))
+
+    def _without_unusable(self, pending: np.ndarray) -> np.ndarray:
+        wrong = {uri: found for uri, found in self._references.items() if isinstance(found, RequestError)}
+        if not wrong:
+            return pending
+        good = []
+        for row in pending.tolist():
+            uris = self._order.manifest.table["references"][row].as_py() or []
+            error = next((wrong[uri] for uri in uris if uri in wrong), None)
+            if error is None:
+                good.append(row)
+                continue
+            custom_id = self._order.manifest.table["custom_id"][row].as_py()
+            self.failures.append(Outcome(row, custom_id, "failed", error_code=error.code, error_message=error.message))
+        return np.array(good, np.int64)
+
+    def _usable(self, uri: str) -> Reference:
+        found: Surveyed = self._references[uri]
+        if isinstance(found, RequestError):
+            raise found
+        return found
+
+    def _tokens(self, row: int) -> int:
+        if not self._references:
+            return 0
+        uris = self._order.manifest.table["references"][row].as_py() or []
+        return sum(h * w for h, w in (self._usable(uri).grid for uri in uris))
+
+
+def _reference_uris(order: Order, pending: np.ndarray) -> list[str]:
+    lists = order.manifest.table["references"].combine_chunks().take(pa.array(pending, pa.int64()))
+    return pc.unique(pc.list_flatten(lists)).to_pylist()

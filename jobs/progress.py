@@ -1,0 +1,135 @@
+"""Progress for a person who waits: a bar on a terminal, a line every few seconds where there is none."""
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Protocol, TextIO
+
+from tqdm import tqdm
+
+from cluster.unit import Outcome
+
+_LINE_SEC = 5.0
+
+
+class Progress(Protocol):
+    """Told about a run as it goes on."""
+
+    def note(self, sentence: str) -> None:
+        """Something that a person may want to know."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Rendering starts: `done` of `total` rows need nothing."""
+
+    def update(self, outcomes: Iterable[Outcome]) -> None:
+        """Called at least twice a second, often with nothing."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class Silent:
+    """For programs."""
+
+    def note(self, sentence: str) -> None: ...
+
+    def begin(self, total: int, done: int) -> None: ...
+
+    def update(self, outcomes: Iterable[Outcome]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Bar:
+    """A tqdm bar with images/s and the time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: tqdm | None = None
+        self._failed = 0
+
+    def note(self, sentence: str) -> None:
+        tqdm.write(sentence, file=self._stream)
+
+    def begin(self, total: int, done: int) -> None:
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc="Rendering",
+            unit=" images",
+            file=self._stream,
+            dynamic_ncols=True,
+            smoothing=0.1,
+            mininterval=0.2,
+        )
+
+    def update(self, outcomes: Iterable[Outcome]) -> None:
+        if self._bar is None:
+            return
+        count = 0
+        for outcome in outcomes:
+            count += 1
+            self._failed += outcome.status != "succeeded"
+        if self._failed:
+            self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
+        self._bar.update(count)
+        if not count:
+            self._bar.refresh()
+
+    def end(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class Lines:
+    """For logs: one line every five seconds at most, and one at the end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._total = self._initial = self._done = self._failed = 0
+        self._started = self._said = 0.0
+
+    def note(self, sentence: str) -> None:
+        print(sentence, file=self._stream, flush=True)
+
+    def begin(self, total: int, done: int) -> None:
+        self._total, self._initial, self._done = total, done, done
+        self._started = self._said = time.monotonic()
+
+    def update(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._done += 1
+            self._failed += outcome.status != "succeeded"
+        if time.monotonic() - self._said >= _LINE_SEC:
+            self._say()
+
+    def end(self) -> None:
+        if self._done > self._initial:
+            self._say()
+
+    def _say(self) -> None:
+        self._said = time.monotonic()
+        speed = (self._done - self._initial) / max(1e-9, self._said - self._started)
+        left = f"{duration((self._total - self._done) / speed)} left" if speed else "starting"
+        failed = f", {self._failed} failed" if self._failed else ""
+        print(
+            f"{self._done}/{self._total} images{failed}, {speed:.2f} images/s, {left}",
+            file=self._stream,
+            flush=True,
+        )
+
+
+def duration(seconds: float) -> str:
+    """`75` as "1 min 15 s": what a person says of a time."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def progress_for(stream: TextIO = sys.stderr) -> Progress:
+    """A bar if a person looks on, lines otherwise."""
+    return Bar(stream) if stream.isatty() else Lines(stream)

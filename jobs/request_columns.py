@@ -1,0 +1,224 @@
+"""The columns of a manifest that say what to render: each cell checked, defaults filled in, bad rows noted."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.bad_rows import BadRows
+from jobs.cells import CONTROLS, Numbers, decimal_numbers, is_text, lists_of_text, shown, whole_numbers
+from jobs.wording import shortened
+from pipeline.catalogue import Model
+from pipeline.errors import JobError, PressrunError
+from pipeline.request import MULTIPLE, derived_seed
+
+Columns = Mapping[str, pa.ChunkedArray]
+
+MAX_PROMPT = 10_000
+"""Characters of a prompt: several times what the longest text encoder reads."""
+MAX_CUSTOM_ID = 1_000
+"""Characters of a custom_id: it has to fit into a name and into a picture's record."""
+MAX_CELL = 1 << 20
+"""Bytes of any text in a customer's column."""
+MAX_REFERENCE = 4_096
+"""Bytes of a reference's URI."""
+MAX_SIDE = 16_384
+"""Pixels of a side where the model names no limit of its own: picture formats and browsers end there."""
+MAX_STEPS = 1_000
+MAX_GUIDANCE = 100.0
+
+_CHUNK = 65_536
+
+
+def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows) -> pa.ChunkedArray:
+    """`column` in valid UTF-8 and with no text longer than `MAX_CELL`; rows that were mended for it are bad.
+
+    Raises JobError for lists or structs with invalid text inside.
+    """
+    if not is_text(column.type):
+        if pa.types.is_nested(column.type) and not _is_valid(column):
+            raise JobError(f"Column “{shortened(name)}” holds text that is not UTF-8; write the manifest again.")
+        return column
+    chunks, start = [], 0
+    for chunk in column.chunks:
+        if not _is_valid(chunk):
+            chunk = _mended(chunk, start, name, bad)
+        long = pc.greater(pc.binary_length(chunk), MAX_CELL)
+        if pc.any(long).as_py():
+            for row in np.flatnonzero(long.fill_null(False).to_numpy(zero_copy_only=False)).tolist():
+                sentence = f"Column “{shortened(name)}” holds more than {MAX_CELL:,} bytes here."
+                bad.add_row(start + row, "cell_too_long", sentence)
+            chunk = pc.if_else(long, pc.utf8_slice_codeunits(chunk, 0, MAX_PROMPT), chunk)
+        chunks.append(chunk)
+        start += len(chunk)
+    return pa.chunked_array(chunks, column.type)
+
+
+def _is_valid(column: pa.Array | pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows) -> pa.Array:
+    texts: list[str | None] = []
+    for row, value in enumerate(chunk.cast(pa.large_binary()).to_pylist()):
+        try:
+            texts.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            texts.append(value.decode(errors="replace"))
+            bad.add_row(start + row, "bad_text", f"Column “{shortened(name)}” is not valid UTF-8 here.")
+    return pa.array(texts, chunk.type)
+
+
+def checked_columns(columns: Columns, model: Model, bad: BadRows, resolve: Callable[[str], str]) -> dict[str, pa.Array]:
+    """Our columns, typed, with the defaults of `model` where a cell is empty; what is wrong goes to `bad`.
+
+    `columns` holds at least custom_id and prompt. A bad cell is null where its column's type cannot hold it.
+    """
+    rows = len(columns["custom_id"])
+    custom_ids = columns["custom_id"].combine_chunks()
+    _check_text(custom_ids, "custom_id", MAX_CUSTOM_ID, bad)
+    return {
+        "custom_id": custom_ids,
+        "prompt": _prompts(columns["prompt"], bad),
+        **_sizes(columns, model, rows, bad),
+        "steps": _steps(columns, model, rows, bad),
+        "guidance": _guidance(columns, model, rows, bad),
+        "seed": _seeds(columns, custom_ids, bad),
+        "references": _references(columns, model, rows, bad, resolve),
+    }
+
+
+def _check_text(texts: pa.Array, name: str, limit: int, bad: BadRows) -> None:
+    bad.add(
+        pc.match_substring_regex(texts, CONTROLS),
+        "bad_text",
+        lambda row: f"The {name} “{shortened(texts[row].as_py(), 40)}” holds control characters; remove them.",
+    )
+    bad.add(
+        pc.greater(pc.utf8_length(texts), limit),
+        f"{name}_too_long",
+        lambda row: f"The {name} has {len(texts[row].as_py()):,} characters; at most {limit:,} are read.",
+    )
+
+
+def _prompts(column: pa.ChunkedArray, bad: BadRows) -> pa.Array:
+    texts = column.cast(pa.string()).combine_chunks()
+    nothing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
+    bad.add(nothing, "missing_prompt", lambda row: "The prompt is empty; say what the picture shows.")
+    _check_text(texts, "prompt", MAX_PROMPT, bad)
+    too_long = pc.greater(pc.utf8_length(texts), MAX_PROMPT)
+    return pc.if_else(too_long, pc.utf8_slice_codeunits(texts, 0, MAX_PROMPT), texts)
+
+
+def _sizes(columns: Columns, model: Model, rows: int, bad: BadRows) -> dict[str, pa.Array]:
+    longest = model.max_side or MAX_SIDE
+    sides, fine = {}, np.ones(rows, bool)
+    for name, default in (("width", model.width), ("height", model.height)):
+        numbers = _numbers(columns, name, rows, default)
+        wanted = f"a whole number of pixels from 1 to {longest:,}"
+        fine &= _check_range(numbers, columns, name, "bad_size", wanted, 1, longest, bad)
+        sides[name] = numbers
+    areas = np.ones(rows, np.int64)
+    for numbers in sides.values():
+        areas *= -(-np.where(fine, numbers.values, 1) // MULTIPLE) * MULTIPLE
+    width, height = (sides[name].values for name in ("width", "height"))
+    bad.add(
+        areas > model.max_pixels,
+        "too_many_pixels",
+        lambda row: f"{width[row]} × {height[row]} pixels are more than the {model.max_pixels:,} of {model.name}.",
+    )
+    return {name: _typed(numbers, pa.int32()) for name, numbers in sides.items()}
+
+
+def _steps(columns: Columns, model: Model, rows: int, bad: BadRows) -> pa.Array:
+    numbers = _numbers(columns, "steps", rows, model.steps)
+    _check_range(numbers, columns, "steps", "bad_steps", f"a whole number from 1 to {MAX_STEPS:,}", 1, MAX_STEPS, bad)
+    return _typed(numbers, pa.int32())
+
+
+def _guidance(columns: Columns, model: Model, rows: int, bad: BadRows) -> pa.Array:
+    numbers = _numbers(columns, "guidance", rows, model.guidance, decimal_numbers)
+    wanted = f"a number from 0 to {MAX_GUIDANCE:g}"
+    _check_range(numbers, columns, "guidance", "bad_guidance", wanted, 0, MAX_GUIDANCE, bad)
+    return _typed(numbers, pa.float64())
+
+
+def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows) -> pa.Array:
+    numbers = _numbers(columns, "seed", len(custom_ids), 0)
+    _check_range(numbers, columns, "seed", "bad_seed", "a whole number from 0 to 2⁶³ − 1", 0, 2**63 - 1, bad)
+    seeds = numbers.values.copy()
+    unnamed = np.flatnonzero(numbers.empty)
+    for start in range(0, len(unnamed), _CHUNK):
+        some = unnamed[start : start + _CHUNK]
+        seeds[some] = [derived_seed(custom_id) for custom_id in custom_ids.take(pa.array(some)).to_pylist()]
+    return pa.array(seeds, mask=numbers.wrong)
+
+
+def _references(columns: Columns, model: Model, rows: int, bad: BadRows, resolve: Callable[[str], str]) -> pa.Array:
+    if "references" not in columns or pa.types.is_null(columns["references"].type):
+        return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
+    lists, wrong = lists_of_text(columns["references"])
+    bad.add(wrong, "bad_reference", lambda row: "The references are no list; write a JSON list or put | between them.")
+    most = model.max_references
+    bad.add(
+        pc.greater(pc.list_value_length(lists), most),
+        "too_many_references",
+        lambda row: f"The row has {len(lists[row]):,} references; {model.name} takes at most {most}.",
+    )
+    values, parents = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
+    distinct = pc.dictionary_encode(values, null_encoding="encode")
+    resolved, reasons = [], {}
+    for code, reference in enumerate(distinct.dictionary.to_pylist()):
+        try:
+            resolved.append(_resolved(reference, resolve))
+        except PressrunError as error:
+            resolved.append(reference or "")
+            reasons[code] = shortened(str(error), 300)
+    codes = distinct.indices.to_numpy()
+    for place in np.flatnonzero(np.isin(codes, list(reasons))).tolist() if reasons else ():
+        bad.add_row(int(parents[place]), "bad_reference", reasons[int(codes[place])])
+    return pa.ListArray.from_arrays(lists.offsets, pa.array(resolved, pa.string()).take(distinct.indices))
+
+
+def _resolved(reference: str | None, resolve: Callable[[str], str]) -> str:
+    if not reference or not reference.strip():
+        raise JobError("A reference is empty; name a picture or leave it out.")
+    seen = shortened(reference.split("?")[0], 40)  # what follows may be a signature, which is a secret
+    if len(reference.encode()) > MAX_REFERENCE:
+        raise JobError(f"The reference “{seen}” is longer than {MAX_REFERENCE:,} bytes.")
+    if not reference.isprintable():
+        raise JobError(f"The reference “{seen}” holds control characters; remove them.")
+    try:
+        return resolve(reference.strip())
+    except ValueError:
+        raise JobError(f"The reference “{seen}” is no address of a picture.") from None
+
+
+def _numbers(
+    columns: Columns, name: str, rows: int, default: float, read: Callable[[pa.ChunkedArray], Numbers] = whole_numbers
+) -> Numbers:
+    """A column's numbers, `default` where it is empty or left out."""
+    numbers = read(columns[name] if name in columns else pa.chunked_array([pa.nulls(rows)]))
+    return Numbers(np.where(numbers.empty, default, numbers.values), numbers.empty, numbers.wrong)
+
+
+def _check_range(
+    numbers: Numbers, columns: Columns, name: str, code: str, wanted: str, least: float, most: float, bad: BadRows
+) -> np.ndarray:
+    """Note the rows whose number is none or outside `least`…`most`; returns where it is fine."""
+    wrong = numbers.wrong | (numbers.values < least) | (numbers.values > most)
+    bad.add(wrong, code, lambda row: f"The {name} is {shown(columns[name], row)}; {wanted} is needed.")
+    return ~wrong
+
+
+def _typed(numbers: Numbers, kind: pa.DataType) -> pa.Array:
+    """The numbers as `kind`, null where they do not fit into it."""
+    unfit = numbers.wrong
+    if pa.types.is_int32(kind):
+        unfit = unfit | (np.abs(numbers.values) > np.iinfo(np.int32).max)
+    return pa.array(np.where(unfit, 0, numbers.values), kind, mask=unfit)

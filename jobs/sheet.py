@@ -1,0 +1,151 @@
+"""A job's contact sheet: one HTML page beside the pictures, for the people who must choose among them.
+
+The page has to open from a disk or a bucket, years later, with no server: so everything that it knows is embedded,
+column by column, and everything that it shows besides is a picture at a relative address. A prompt is a stranger's
+text: it enters the page as JSON in which `<` cannot occur, and the page's policy runs one script only, ours.
+"""
+
+import base64
+import datetime
+import decimal
+import hashlib
+import html
+import json
+import math
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.results import SCHEMA, STATUSES
+
+ROWS = 50_000
+"""Rows a sheet shows unless told otherwise: about 30 MB, which a browser still parses in a second."""
+
+PAGE_BYTES = 64 << 20
+"""A page is never larger: rows with very long texts lower the number shown."""
+
+TEXT = 4_000
+"""Characters of one value that the page shows."""
+
+FACET = 50
+"""Distinct values up to which a column becomes a filter."""
+
+OURS = frozenset(("prompt", *SCHEMA.names))
+"""Columns that mean the same in every job; any other is the customer's."""
+
+Cell = None | bool | int | float | str
+
+
+def write_sheet(
+    results: pa.Table,
+    job: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    limit: int = ROWS,
+    page_bytes: int = PAGE_BYTES,
+) -> bytes:
+    """The bytes of `OUT/index.html`.
+
+    `results` is the closed job's table: the result columns, `prompt`, then the customer's, in manifest order. Of `job`
+    the page uses `title`, `model` and `out` (the job's place), of `summary` `seconds` and `images_per_second`; each may
+    be missing. At most `limit` rows are shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
+    """
+    shown = min(limit, results.num_rows)
+    data = _json(_data(results, job, summary, shown))
+    while shown > 1 and len(data) > page_bytes:
+        shown = max(1, min(shown // 2, shown * page_bytes // len(data)))
+        data = _json(_data(results, job, summary, shown))
+    template = resources.files(__package__).joinpath("sheet.html").read_text(encoding="utf-8")
+    script = re.search(r"<script>(.*?)</script>", template, re.DOTALL)
+    assert script is not None, "sheet.html has lost its script"
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest())
+    parts = {"title": html.escape(_title(job)).encode("utf-8", "replace"), "digest": digest, "data": data}
+    # One pass, so that a value that looks like a placeholder is not taken for one.
+    return re.sub(rb"\{\{(title|digest|data)\}\}", lambda m: parts[m[1].decode()], template.encode())
+
+
+def _title(job: Mapping[str, Any]) -> str:
+    return str(job.get("title") or str(job.get("out") or "").rstrip("/").rpartition("/")[2] or "Contact sheet")
+
+
+def _data(results: pa.Table, job: Mapping[str, Any], summary: Mapping[str, Any], shown: int) -> dict[str, Any]:
+    """What the page knows: the job in a few fields, then the first `shown` rows by column."""
+    counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(results["status"]).to_pylist()}
+    rows = results.slice(0, shown)
+    return {
+        "title": _title(job),
+        "model": _cell(job.get("model")),
+        "out": _cell(job.get("out")),
+        "seconds": _cell(summary.get("seconds")),
+        "rate": _cell(summary.get("images_per_second")),
+        "rows": results.num_rows,
+        "shown": shown,
+        "counts": {status: counts[status] for status in STATUSES if counts.get(status)},
+        "columns": [_column(name, rows[name]) for name in rows.column_names],
+    }
+
+
+def _column(name: str, values: pa.ChunkedArray) -> dict[str, Any]:
+    """One column in the shortest of three forms: a single `value`, `values` with `codes`, or `cells`."""
+    cells = _cells(name, values)
+    distinct = list(dict.fromkeys(cells))
+    column: dict[str, Any] = {"name": name, "ours": name in OURS}
+    if len(distinct) == 1:
+        return column | {"value": distinct[0]}
+    if facet := _is_facet(name, distinct, len(cells)):
+        column["facet"] = True
+    if facet or 2 * len(distinct) <= len(cells):
+        code = {value: number for number, value in enumerate(distinct)}
+        return column | {"values": distinct, "codes": [code[cell] for cell in cells]}
+    return column | {"cells": cells}
+
+
+def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
+    """Whether a column divides the rows into groups, rather than naming or describing each."""
+    if name in ("status", "error_code"):
+        return 2 <= len(distinct) <= FACET
+    if name in OURS or not 2 <= len(distinct) <= FACET or max(len(str(value)) for value in distinct) > 60:
+        return False
+    return len(distinct) < rows and (len(distinct) <= 12 or 2 * len(distinct) <= rows)
+
+
+def _cells(name: str, values: pa.ChunkedArray) -> list[Cell]:
+    if pa.types.is_float32(values.type) or pa.types.is_float16(values.type):
+        # By way of text: 19.99 is to read 19.99, not 19.989999771118164.
+        values = values.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
+    cells = [_cell(value) for value in values.to_pylist()]
+    if name.startswith("seconds_") and name in OURS:
+        return [round(cell, 3) if isinstance(cell, float) else cell for cell in cells]
+    return cells
+
+
+def _cell(value: object) -> Cell:
+    """A value as JSON and a reader of the page can bear it."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return value if abs(value) < 2**53 else str(value)  # JavaScript's numbers are doubles
+        case float():
+            return value if math.isfinite(value) else None
+        case str():
+            return value if len(value) <= TEXT else value[:TEXT] + "…"
+        case datetime.datetime():
+            return value.isoformat(timespec="seconds")
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case bytes():
+            return f"{len(value)} bytes"
+        case decimal.Decimal() | datetime.timedelta():
+            return str(value)
+        case _:
+            return _cell(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _json(data: object) -> bytes:
+    """JSON that stands inside `<script>` unharmed: without `<` there is neither an end tag nor a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").encode("utf-8", "replace")

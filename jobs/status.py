@@ -1,0 +1,99 @@
+"""How a job stands, read from its folder alone: works while it runs elsewhere, and years later."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.store import Store
+from jobs.job import SUMMARY, find_job
+from jobs.results import read_results
+from jobs.summary import count_statuses
+
+_RECENT_SEC = 300
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Rows that failed for one reason; `example` is the sentence of the first of them."""
+
+    code: str
+    rows: int
+    example: str
+    custom_id: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of a job's rows, its recent speed, and why rows failed. `seconds_left` is None where nothing is known."""
+
+    out: str
+    model: str
+    rows: int
+    succeeded: int
+    cached: int
+    failed: int
+    rejected: int
+    pending: int
+    finished: bool
+    images_per_second: float
+    seconds_left: float | None
+    causes: tuple[Cause, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+def read_status(store: Store) -> Status:
+    """The status of the job in a store.
+
+    Raises:
+        JobError: there is none.
+    """
+    job = find_job(store)
+    results = read_results(store)
+    counts = count_statuses(results)
+    pending = int(job["rows"]) - sum(counts.values())
+    speed = _recent_speed(results)
+    return Status(
+        out=store.uri,
+        model=str(job["model"]),
+        rows=int(job["rows"]),
+        **counts,
+        pending=pending,
+        finished=not pending and store.head(SUMMARY) is not None,
+        images_per_second=round(speed, 3),
+        seconds_left=round(pending / speed, 1) if pending and speed else None,
+        causes=group_causes(results),
+    )
+
+
+def group_causes(results: pa.Table) -> tuple[Cause, ...]:
+    """Failed and rejected rows by their code, the most frequent first."""
+    wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))
+    codes = wrong["error_code"].to_pylist()
+    first = {code: codes.index(code) for code in dict.fromkeys(codes)}
+    causes = [
+        Cause(
+            code or "unknown",
+            codes.count(code),
+            wrong["error_message"][row].as_py() or "",
+            wrong["custom_id"][row].as_py(),
+        )
+        for code, row in first.items()
+    ]
+    return tuple(sorted(causes, key=lambda cause: -cause.rows))
+
+
+def _recent_speed(results: pa.Table) -> float:
+    """Pictures per second over the last five minutes in which any were finished."""
+    times = results.filter(pc.equal(results["status"], "succeeded"))["finished_at"].drop_null()
+    if len(times) < 2:
+        return 0.0
+    seconds = pc.divide(pc.cast(times, pa.int64()), 1000.0)
+    last = pc.max(seconds).as_py()
+    recent = seconds.filter(pc.greater_equal(seconds, last - _RECENT_SEC))
+    span = last - pc.min(recent).as_py()
+    return (len(recent) - 1) / span if span > 0 else 0.0

@@ -1,0 +1,51 @@
+"""The summary: what a job adds up to. `rows` is the sum of the four counts, or the job is not done."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.results import STATUSES
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A job's counts after a run, and the run's own figures.
+
+    `rendered` are the pictures that this run denoised, `busy` each stage's share of its workers' time while denoising
+    went on, `stopped` why the run ended early (then `pending` rows are left and the same call goes on).
+    """
+
+    out: str
+    model: str
+    rows: int
+    succeeded: int = 0
+    cached: int = 0
+    failed: int = 0
+    rejected: int = 0
+    pending: int = 0
+    rendered: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    busy: dict[str, float] = field(default_factory=dict)
+    layout: str = ""
+    stopped: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 all rows succeeded or cached, 1 some failed or were rejected, 3 stopped and resumable."""
+        if self.stopped:
+            return 3
+        return 1 if self.failed or self.rejected else 0
+
+    def to_json(self) -> bytes:
+        """The bytes of summary.json."""
+        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def count_statuses(results: pa.Table) -> dict[str, int]:
+    """Rows of each status."""
+    counts = pc.value_counts(results["status"])
+    found = {pair["values"]: pair["counts"] for pair in counts.to_pylist()}
+    return {status: found.get(status, 0) for status in STATUSES}

@@ -1,0 +1,30 @@
+"""How values appear in messages: short, on one line, and never as an object's representation."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+MAX_SHOWN = 80
+"""Characters of a value that a message repeats."""
+
+MAX_LISTED = 20
+"""Cases that a message lists before it only counts."""
+
+
+def shortened(value: object, limit: int = MAX_SHOWN) -> str:
+    """`value` as text of at most `limit` characters; what cannot be printed is replaced by “�”."""
+    text = str(value)
+    cut = text[: limit - 1] + "…" if len(text) > limit else text
+    return "".join(sign if sign.isprintable() else "�" for sign in cut)
+
+
+def first_of(cases: Sequence[str], limit: int = MAX_LISTED) -> str:
+    """`a, b, c and 17 more`: the first `limit` cases, and how many there are beyond them."""
+    return listed(cases, len(cases), limit)
+
+
+def listed(cases: Iterable[str], total: int, limit: int = MAX_LISTED) -> str:
+    """As `first_of`, for cases that are made one by one: only `limit` of the `total` are."""
+    shown = [shortened(case) for case in islice(cases, limit)]
+    if total > len(shown):
+        return ", ".join(shown) + f" and {total - len(shown):,} more"
+    return ", ".join(shown)

@@ -1,0 +1,280 @@
+"""Models: which ones Pressrun knows, where their files lie, what they can do, and the digest of what they are.
+
+A model is a folder in Hugging Face layout (`model_index.json`, safetensors only). The catalogue says the rest: the
+recipe that the folder does not hold (text length, layers, caps) and the defaults of rows that name none.
+`python -m pipeline.catalogue --record FOLDER` writes the folder's `digests.json`, against which its files are checked.
+"""
+
+import argparse
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import JobError
+
+MODELS_VARIABLE = "PRESSRUN_MODELS"
+"""Environment variable: a folder with one folder for each model, named as in the catalogue."""
+
+FAMILIES = {"Flux2Pipeline": "flux2", "Flux2KleinPipeline": "flux2-klein"}
+"""Family by the `_class_name` in `model_index.json`."""
+
+DIGESTS_FILE = "digests.json"
+OVERRIDES_FILE = "pressrun.toml"
+PARTS = ("scheduler", "text_encoder", "tokenizer", "transformer", "vae")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+MATTERING = (".json", ".safetensors", ".jinja", ".txt", ".model")
+"""Endings of the files in the parts' folders that decide pixels: configuration, weights, tokenizer."""
+
+RECIPE = ("family", "reference_pixels", "text_length", "text_layers", "distilled")
+"""Fields that decide pixels although no file of the model's folder holds them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be rendered with, or could be if it were on disk (`folder` is None where it is not).
+
+    `family` is "flux2" ([dev]: Mistral 3 reads the prompt, guidance is an input) or "flux2-klein" (Qwen 3; guidance by
+    two passes, or none where `distilled`). `steps`, `guidance`, `width` and `height` are the defaults of a row that
+    names none. `max_side` is in pixels, None for no limit beside `max_pixels`; `reference_pixels` caps the area of one
+    reference. `text_length` is in tokens; `text_layers` are the hidden states that make up a prompt's embedding.
+    `precision` is what a job takes that names none. `…_bytes` are of the weights in bfloat16, 0 where nobody has
+    counted them.
+    """
+
+    name: str
+    family: str
+    repo: str = ""
+    revision: str = "main"
+    licence: str = "unknown"
+    steps: int = 50
+    guidance: float = 4.0
+    width: int = 1024
+    height: int = 1024
+    max_pixels: int = 4 * 1024 * 1024
+    max_side: int | None = None
+    max_references: int = 10
+    reference_pixels: int = 1024 * 1024
+    text_length: int = 512
+    text_layers: tuple[int, ...] = (9, 18, 27)
+    distilled: bool = False
+    precision: str = "bf16"
+    transformer_bytes: int = 0
+    text_encoder_bytes: int = 0
+    autoencoder_bytes: int = 0
+    folder: Path | None = None
+
+    @property
+    def bytes(self) -> int:
+        """All weights in bfloat16."""
+        return self.transformer_bytes + self.text_encoder_bytes + self.autoencoder_bytes
+
+    @property
+    def path(self) -> Path:
+        """The folder of a model that `find_model` has found."""
+        if self.folder is None:
+            raise ValueError(f"{self.name} is not on disk; find_model() says so in a sentence")
+        return self.folder
+
+
+def catalogue() -> dict[str, Model]:
+    """Every model that has a name, in the order of `models.toml`; `folder` is set for those that are on disk."""
+    package = Path(__file__).parent
+    shelf = os.environ.get(MODELS_VARIABLE)
+    models = {}
+    for name, table in tomllib.loads((package / "models.toml").read_text(encoding="utf-8")).items():
+        packaged = table.pop("folder", None)
+        folder = package / packaged if packaged else Path(shelf) / name if shelf else None
+        model = Model(name=name, **_typed(table, "models.toml"))
+        models[name] = replace(model, folder=folder) if folder and folder.is_dir() else model
+    return models
+
+
+def find_model(name_or_folder: str) -> Model:
+    """The model of that name or in that folder, complete and ready to load.
+
+    Raises JobError: unknown name, not on disk, not a model's folder, pickled weights, damaged files.
+    """
+    known = catalogue()
+    folder = Path(name_or_folder).expanduser()
+    model = known.get(name_or_folder)
+    if model is None and folder.is_dir():
+        places = {entry.folder.resolve(): entry for entry in known.values() if entry.folder}
+        model = places.get(folder.resolve(), Model(name=folder.resolve().name, family="", folder=folder))
+    if model is None:
+        raise JobError(_unknown(name_or_folder, known))
+    if model.folder is None:
+        raise JobError(_not_on_disk(model))
+    model = _with_overrides(_with_index(model))
+    _check_weights(model.path)
+    _check_digests(model.path)
+    return model
+
+
+def model_digest(model: Model) -> str:
+    """Digest (64 hex digits) of what `model` is: its files that matter, and the recipe that no file holds.
+
+    A file is hashed once and remembered with its size and time stamp; nothing is read again until it changes.
+    """
+    recipe = {name: getattr(model, name) for name in RECIPE}
+    what = {"files": _file_digests(model.path), "recipe": recipe}
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def record_digests(folder: Path) -> None:
+    """Write `digests.json` into a model's folder: name and SHA-256 of every weight file, checked by `find_model`."""
+    digests = {name: digest for name, digest in _file_digests(folder).items() if name.endswith(".safetensors")}
+    (folder / DIGESTS_FILE).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+
+
+def _unknown(name: str, known: Mapping[str, Model]) -> str:
+    if os.sep in name or name.startswith((".", "~")):
+        return f"There is no folder {name}; a model is a folder with a model_index.json, or one of {', '.join(known)}."
+    near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.6)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"There is no model called {name!r}.{hint} Known are {', '.join(known)}; a folder with a model will do too."
+
+
+def _not_on_disk(model: Model) -> str:
+    source = f" ({model.repo} on the Hugging Face hub, licence {model.licence})" if model.repo else ""
+    return (
+        f"The model {model.name}{source} is not on this machine: put its folder at <models>/{model.name} and set "
+        f"{MODELS_VARIABLE}=<models>, or give the folder itself as the model."
+    )
+
+
+def _with_index(model: Model) -> Model:
+    """`model` with what its `model_index.json` says; a folder beside the catalogue gets its family's defaults."""
+    path = model.path / "model_index.json"
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise JobError(f"{model.path} is not a model's folder: it has no model_index.json.") from None
+    except (OSError, ValueError) as error:
+        raise JobError(f"{path} cannot be read: {error}.") from error
+    family = FAMILIES.get(index.get("_class_name"))
+    if family is None:
+        raise JobError(f"{path} names a {index.get('_class_name')}; Pressrun renders with {' and '.join(FAMILIES)}.")
+    distilled = bool(index.get("is_distilled", False))
+    if not model.family:
+        layers = (10, 20, 30) if family == "flux2" else (9, 18, 27)
+        model = replace(model, family=family, distilled=distilled, text_layers=layers)
+        return replace(model, steps=4, guidance=1.0) if distilled else model
+    if (model.family, model.distilled) != (family, distilled):
+        what = f"{family}{', distilled' if distilled else ''}"
+        raise JobError(f"{model.path} holds another model than {model.name}: its model_index.json says {what}.")
+    return model
+
+
+def _with_overrides(model: Model) -> Model:
+    path = model.path / OVERRIDES_FILE
+    if not path.is_file():
+        return model
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JobError(f"{path} cannot be read: {error}.") from error
+    return replace(model, **_typed(table, str(path)))
+
+
+def _typed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A table's values as a Model's fields. Raises JobError with every field that is unknown or of the wrong type."""
+    allowed = {field.name: field.type for field in fields(Model) if field.name not in ("name", "folder")}
+    problems, values = [], {}
+    for key, value in table.items():
+        if key not in allowed:
+            problems.append(f"{where}: {key} is not a field of a model; known are {', '.join(allowed)}.")
+            continue
+        if isinstance(value, list):
+            value = tuple(value)
+        if allowed[key] is float and type(value) is int:
+            value = float(value)
+        expected: Any = {"text_layers": tuple, "max_side": int}.get(key, allowed[key])
+        if type(value) is not expected:
+            problems.append(f"{where}: {key} = {value!r} should be a {expected.__name__}.")
+        values[key] = value
+    if problems:
+        raise JobError(*problems)
+    return values
+
+
+def _check_weights(folder: Path) -> None:
+    weights = [path for part in PARTS for path in (folder / part).glob("*")]
+    safe = {path.parent for path in weights if path.suffix == ".safetensors"}
+    pickled = sorted(str(path.relative_to(folder)) for path in weights if path.suffix in PICKLES)
+    missing = [part for part in ("transformer", "text_encoder", "vae") if folder / part not in safe]
+    if missing and pickled:
+        raise JobError(
+            f"{folder} has pickled weights ({pickled[0]}), which can run a stranger's code when they are loaded; "
+            "save the model as safetensors."
+        )
+    if missing:
+        raise JobError(f"{folder} is incomplete: no safetensors in {', '.join(missing)}.")
+
+
+def _check_digests(folder: Path) -> None:
+    path = folder / DIGESTS_FILE
+    if not path.is_file():
+        return
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    found = _file_digests(folder)
+    damaged = [name for name, digest in recorded.items() if found.get(name) != digest]
+    if damaged:
+        raise JobError(f"{folder} is damaged: {', '.join(damaged)} is not what {DIGESTS_FILE} records; get it again.")
+
+
+def _file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a model that matters, by its path in the folder, in order."""
+    paths = [path for path in (folder / "model_index.json", folder / OVERRIDES_FILE) if path.is_file()]
+    paths += sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.suffix in MATTERING)
+    remembered = _remembered()
+    digests, changed = {}, False
+    for path in paths:
+        name, real, status = path.relative_to(folder).as_posix(), path.resolve(), path.stat()
+        if real.parent.name == "blobs" and len(real.name) == 64:  # the hub's cache names large files by their SHA-256
+            digests[name] = real.name
+            continue
+        entry = remembered.get(str(real))
+        if not entry or entry[:2] != [status.st_size, status.st_mtime_ns]:
+            with path.open("rb") as file:
+                entry = [status.st_size, status.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
+            remembered[str(real)], changed = entry, True
+        digests[name] = entry[2]
+    if changed:
+        _remember(remembered)
+    return digests
+
+
+def _memory() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "pressrun" / DIGESTS_FILE
+
+
+def _remembered() -> dict[str, list]:
+    try:
+        return json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
+        return {}
+
+
+def _remember(entries: Mapping[str, list]) -> None:
+    """Keep the digests for the next start; where nothing can be written, the next start hashes again."""
+    try:
+        path = _memory()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f"{path.name}.{os.getpid()}")
+        scratch.write_text(json.dumps(entries), encoding="utf-8")
+        scratch.replace(path)
+    except (OSError, RuntimeError):
+        pass
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Record the digests of a model's weights in its folder.")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", required=True)
+    record_digests(parser.parse_args().record)

@@ -1,0 +1,71 @@
+"""Reading a part of a model from its folder: safetensors only, never the network, nothing on the terminal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import diffusers.utils.logging
+import torch
+import transformers.utils.logging
+
+from pipeline.catalogue import Model
+from pipeline.errors import JobError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""What weights and activations are computed in, by the name that a job's spec uses."""
+
+LATER = ("fp8", "int8")
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The torch dtype of a precision's name. Raises JobError where there is none (yet)."""
+    if precision in LATER:
+        raise JobError(f"The precision {precision} is not available yet; use {' or '.join(PRECISIONS)}.")
+    if precision not in PRECISIONS:
+        raise JobError(f"There is no precision {precision!r}; use {' or '.join(PRECISIONS)}.")
+    return PRECISIONS[precision]
+
+
+def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, device: str) -> Any:
+    """`model`'s `part` ("transformer", "vae", …), an instance of `part_class`, in evaluation mode on `device`.
+
+    Raises JobError where the files cannot be loaded.
+    """
+    try:
+        with _quiet():
+            loaded = part_class.from_pretrained(  # type: ignore[attr-defined]
+                model.path / part, dtype=dtype, use_safetensors=True, local_files_only=True
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise JobError(f"{model.path / part} cannot be loaded as {part_class.__name__}: {error}") from error
+    return loaded.to(device).eval().requires_grad_(False)
+
+
+def load_files(file_class: Any, model: Model, part: str) -> Any:
+    """`model`'s `part` that has files but no weights ("tokenizer", "scheduler"), an instance of `file_class`.
+
+    Raises JobError where the files cannot be loaded.
+    """
+    try:
+        with _quiet():
+            return file_class.from_pretrained(model.path / part, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise JobError(f"{model.path / part} cannot be loaded as {file_class.__name__}: {error}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the two libraries' progress bars and hints, which would spoil a command's output; put back afterwards."""
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    bars = [library.is_progress_bar_enabled() for library in libraries]
+    levels = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+    try:
+        yield
+    finally:
+        for library, bar, level in zip(libraries, bars, levels, strict=True):
+            library.set_verbosity(level)
+            if bar:
+                library.enable_progress_bar()

@@ -1,0 +1,130 @@
+"""The sampling loop: a unit's noise becomes a unit's latents, in as many Euler steps as its requests ask for.
+
+Ours, because diffusers' pipelines give one set of references to a whole batch; their model classes, schedule and
+arithmetic are kept, so that a unit's every row equals their one-prompt run bit for bit. What that takes: one generator
+per request, on CPU, from its own seed; one timestep and one guidance value that broadcast; rows that never mix.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Self, TypeVar
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from pipeline.catalogue import Model
+from pipeline.checkpoint import load_files
+from pipeline.errors import JobError
+from pipeline.request import MULTIPLE, RenderRequest
+from pipeline.shape import Grid
+from pipeline.transformer import Transformer
+
+T = TypeVar("T")
+
+Reference = tuple[torch.Tensor, Grid]
+"""An encoded reference picture: its tokens (h * w, C) and its grid (h, w)."""
+
+
+class Schedule:
+    """A model's own schedule: which noise levels sigma its steps pass through, by the number of steps and tokens."""
+
+    def __init__(self, scheduler: FlowMatchEulerDiscreteScheduler) -> None:
+        self.config = scheduler.config
+
+    @classmethod
+    def load(cls, model: Model) -> Self:
+        """Read the schedule from `model`'s folder. Raises JobError where it cannot be loaded or is not repeatable."""
+        schedule = cls(load_files(FlowMatchEulerDiscreteScheduler, model, "scheduler"))
+        if schedule.config.stochastic_sampling:
+            raise JobError(f"{model.path / 'scheduler'} draws noise between steps, which no row's seed covers.")
+        return schedule
+
+    def start(self, tokens: int, steps: int, device: torch.device) -> FlowMatchEulerDiscreteScheduler:
+        """A fresh scheduler before its first step, for a picture of `tokens` tokens (references not counted)."""
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.config)
+        sigmas = None if self.config.get("use_flow_sigmas") else np.linspace(1.0, 1 / steps, steps)
+        scheduler.set_timesteps(steps, device=device, sigmas=sigmas, mu=empirical_mu(tokens, steps))
+        scheduler.set_begin_index(0)
+        return scheduler
+
+
+def empirical_mu(tokens: int, steps: int) -> float:
+    """Shift mu of the schedule towards noise: larger pictures and fewer steps need more of it.
+
+    Two lines over the token count were fitted at 10 and at 200 steps; in between mu is linear in the steps.
+    Source: `compute_empirical_mu` in black-forest-labs/flux2, `sampling.py`; the constants are theirs.
+    """
+    mu_200 = 0.00016927 * tokens + 0.45666666
+    if tokens > 4300:
+        return mu_200
+    mu_10 = 8.73809524e-05 * tokens + 1.89833333
+    slope = (mu_200 - mu_10) / 190.0
+    return slope * steps + (mu_200 - 200.0 * slope)
+
+
+@torch.no_grad()
+def sample(
+    transformer: Transformer,
+    schedule: Schedule,
+    requests: Sequence[RenderRequest],
+    embeddings: Sequence[torch.Tensor],
+    references: Sequence[Sequence[Reference]],
+    negative_embedding: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Latents (B, h * w, C) of a unit: `requests` of one shape, each with its embedding (L, D) and its references.
+
+    With `negative_embedding` (L, D), the empty prompt's, every step is computed with and without the prompt and
+    extrapolated by the guidance (Ho & Salimans, 2022): what [klein] base models want above a guidance of 1.
+    Received tensors are never changed. Raises ValueError where the requests do not share one shape.
+    """
+    # 1. What the rows share.
+    width, height = _shared(request.render_size for request in requests)
+    steps = _shared(request.steps for request in requests)
+    guided = transformer.takes_guidance or negative_embedding is not None
+    scale = _shared(request.guidance if guided else 1.0 for request in requests)
+    _shared(sum(h * w for _, (h, w) in row) for row in references)
+    rows, columns = height // MULTIPLE, width // MULTIPLE
+    device = transformer.device
+
+    # 2. Words, and the positions of everything that attends to everything.
+    text = torch.stack(list(embeddings)).to(device)  # (B, L, D)
+    nothing = None if negative_embedding is None else negative_embedding.to(device).repeat(len(requests), 1, 1)
+    rotary = transformer.rotary(text.shape[1], (rows, columns), [[grid for _, grid in row] for row in references])
+
+    # 3. Noise, each row's from its own seed, and each row's references, which stay as they are.
+    latents = torch.cat([noise(request.seed, transformer.channels, rows, columns, text.dtype) for request in requests])
+    latents = latents.to(device)  # (B, h * w, C)
+    clean = None
+    if references[0]:
+        clean = torch.stack([torch.cat([tokens for tokens, _ in row]) for row in references]).to(device)  # (B, R, C)
+
+    # 4. The steps. One timestep and one guidance for all rows: see `Transformer.velocity`.
+    scheduler = schedule.start(rows * columns, steps, device)
+    guidance = torch.full([1], scale, device=device) if transformer.takes_guidance else None
+    for t in scheduler.timesteps:
+        timestep = t.expand(1).to(latents.dtype) / 1000
+        tokens = latents if clean is None else torch.cat([latents, clean], dim=1)  # (B, h * w + R, C)
+        velocity = transformer.velocity(tokens, text, timestep, guidance, rotary)[:, : latents.shape[1]]
+        if nothing is not None:
+            without = transformer.velocity(tokens, nothing, timestep, guidance, rotary)[:, : latents.shape[1]]
+            velocity = without + scale * (velocity - without)
+        latents = scheduler.step(velocity, t, latents, return_dict=False)[0]  # (B, h * w, C)
+    return latents
+
+
+def noise(seed: int, channels: int, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
+    """A request's first latents (1, h * w, C), a function of its seed and size alone, on CPU.
+
+    Drawn as (1, C, h, w) in the embedding's dtype, exactly as `Flux2Pipeline.prepare_latents` does.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn((1, channels, rows, columns), generator=generator, dtype=dtype)
+    return drawn.flatten(2).transpose(1, 2)  # (1, h * w, C)
+
+
+def _shared(values: Iterable[T]) -> T:
+    """The one value that all rows have. Raises ValueError where they differ."""
+    distinct = set(values)
+    if len(distinct) != 1:
+        raise ValueError(f"requests of one unit must share one shape, but have {sorted(map(str, distinct))}")
+    return distinct.pop()

@@ -1,0 +1,150 @@
+"""The transformer: from noisy latents, words and references, the velocity that leads towards the picture.
+
+The blocks are diffusers' own; the path through them is ours, for two reasons. Rows of one unit may carry different
+references, hence different rotary positions, where diffusers' `forward` knows one layout for the whole batch. And a
+model too large for one GPU is cut between blocks: whatever falls on either side of a cut stands here in one place.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, Self
+
+import torch
+from diffusers import Flux2Transformer2DModel
+from torch.overrides import TorchFunctionMode
+
+from pipeline.catalogue import Model
+from pipeline.checkpoint import load_part
+from pipeline.shape import Grid
+
+TIME_SCALE = 10
+"""Rotary time of reference k is 10 + 10 k, of the picture 0: `Flux2Pipeline._prepare_image_ids`."""
+
+
+class RowTables:
+    """Rotary factors that differ by row, in the place where diffusers expects one table (S, D) for all rows.
+
+    `apply_rotary_emb` takes a table as `table[None, :, None, :]` to broadcast it over (B, S, heads, D). This answers
+    with (B or 1, S, 1, D); the products that follow are element by element, so the bits are those of single runs.
+    """
+
+    def __init__(self, tables: torch.Tensor) -> None:
+        self.tables = tables  # (B or 1, S, D)
+
+    def __getitem__(self, _index: tuple[slice | None, ...]) -> torch.Tensor:
+        return self.tables.unsqueeze(2)  # (B or 1, S, 1, D)
+
+
+Rotary = tuple[RowTables, RowTables]
+"""Cosines and sines of the positions of a unit's whole sequence: text, picture, references."""
+
+
+class RowsApart(TorchFunctionMode):
+    """Inside it, linear layers multiply a batch (B, S, D) row by row: each product is that of a single run.
+
+    For the matrix libraries of a CPU a batch is one matrix of B * S lines, and the number of lines decides where they
+    cut the sum over D: measured with torch 2.13 from D = 768 on, in bfloat16 line by line differently. Attention,
+    norms and everything else keep rows apart by themselves.
+    """
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is torch.nn.functional.linear and args[0].ndim == 3 and len(args[0]) > 1:
+            return torch.cat([func(row, *args[1:], **(kwargs or {})) for row in args[0].split(1)])
+        return func(*args, **(kwargs or {}))
+
+
+class Transformer:
+    """A model's transformer, whole. Every row's bits are those of diffusers' pipeline with that row alone."""
+
+    def __init__(self, network: Flux2Transformer2DModel) -> None:
+        self.network = network
+
+    @classmethod
+    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu") -> Self:
+        """Read the weights from `model`'s folder. Raises JobError where they cannot be loaded."""
+        return cls(load_part(Flux2Transformer2DModel, model, "transformer", dtype, device))
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    @property
+    def channels(self) -> int:
+        """Channels C of a latent token."""
+        return self.network.config.in_channels
+
+    @property
+    def takes_guidance(self) -> bool:
+        """Whether guidance is an input ([dev]) instead of a second pass ([klein] base)."""
+        return self.network.config.guidance_embeds
+
+    def rotary(self, text_length: int, grid: Grid, references: Sequence[Sequence[Grid]]) -> Rotary:
+        """Rotary factors of a unit: `text_length` tokens, a picture of `grid`, and each row's reference grids.
+
+        Positions are (time, row, column, place in the text). Every layout is computed once, however many rows have it.
+        """
+        text = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), torch.arange(text_length))
+        text_cos, text_sin = self.network.pos_embed(text.to(self.device))  # (L, D) each
+        layouts = {}
+        for layout in {tuple(row) for row in references}:
+            pictures = [_positions(time * TIME_SCALE, size) for time, size in enumerate((grid, *layout))]
+            cos, sin = self.network.pos_embed(torch.cat(pictures).to(self.device))  # (N, D) each
+            layouts[layout] = torch.cat([text_cos, cos]), torch.cat([text_sin, sin])  # (S, D) each
+        rows = list(layouts.values()) if len(layouts) == 1 else [layouts[tuple(row)] for row in references]
+        cosines, sines = zip(*rows, strict=True)
+        return RowTables(torch.stack(cosines)), RowTables(torch.stack(sines))
+
+    @torch.no_grad()
+    def velocity(
+        self,
+        tokens: torch.Tensor,
+        text: torch.Tensor,
+        timestep: torch.Tensor,
+        guidance: torch.Tensor | None,
+        rotary: Rotary,
+    ) -> torch.Tensor:
+        """Velocity (B, N, C) of `tokens` (B, N, C), the picture's and then the references', under `text` (B, L, D).
+
+        `timestep` (1,) runs from 1 to 0 and `guidance` is (1,) or None: one row broadcasts over the batch. That is
+        part of what keeps a row's bits independent of its neighbours; on a CPU, `RowsApart` is the other.
+        Source: `Flux2Transformer2DModel.forward` in diffusers 0.42.
+        """
+        with RowsApart() if self.device.type == "cpu" else nullcontext():
+            return self._forward(tokens, text, timestep, guidance, rotary)
+
+    def _forward(
+        self,
+        tokens: torch.Tensor,
+        text: torch.Tensor,
+        timestep: torch.Tensor,
+        guidance: torch.Tensor | None,
+        rotary: Rotary,
+    ) -> torch.Tensor:
+        network = self.network
+        tokens = tokens.to(network.dtype)
+        # 1. Time and guidance modulate every block alike. A shard of blocks needs these and the rotary factors.
+        timestep = timestep.to(tokens.dtype) * 1000
+        guidance = None if guidance is None else guidance.to(tokens.dtype) * 1000
+        moment = network.time_guidance_embed(timestep, guidance)  # (1, width)
+        modulation_picture = network.double_stream_modulation_img(moment)
+        modulation_text = network.double_stream_modulation_txt(moment)
+        modulation_both = network.single_stream_modulation(moment)
+        # 2. Into the model's width. The first shard does this.
+        hidden = network.x_embedder(tokens)  # (B, N, width)
+        words = network.context_embedder(text)  # (B, L, width)
+        # 3. Two streams that attend to each other. A cut may fall before any block: `hidden` and `words` cross it.
+        arguments: dict[str, Any] = {"image_rotary_emb": rotary, "joint_attention_kwargs": None}
+        for block in network.transformer_blocks:
+            words, hidden = block(hidden, words, modulation_picture, modulation_text, **arguments)
+        # 4. One stream of both. A cut may fall before any block: one tensor crosses it.
+        hidden = torch.cat([words, hidden], dim=1)  # (B, L + N, width)
+        for block in network.single_transformer_blocks:
+            hidden = block(hidden, None, modulation_both, **arguments)
+        # 5. Out of the model's width again. The last shard does this.
+        hidden = network.norm_out(hidden[:, text.shape[1] :], moment)
+        return network.proj_out(hidden)  # (B, N, C)
+
+
+def _positions(time: int, grid: Grid) -> torch.Tensor:
+    """Positions (h * w, 4) of a picture's tokens in raster order."""
+    return torch.cartesian_prod(torch.tensor([time]), torch.arange(grid[0]), torch.arange(grid[1]), torch.arange(1))

@@ -1,0 +1,139 @@
+"""The dispatcher on a real Ray with actors that misbehave on purpose: who is blamed, and who must not suffer."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cluster.layout import Layout, Role
+from cluster.runtime import ray_runtime
+from cluster.unit import Item, Outcome, Report, Unit
+from pipeline.request import RenderRequest
+from pipeline.shape import Shape
+
+SHAPE = Shape(64, 64, 1, 1.0, 0, 8, False)
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    with ray_runtime():
+        yield
+
+
+def report(stage: str, **more: Any) -> Report:
+    now = time.time()
+    return Report(stage, now, now, "cpu", os.getpid(), **more)
+
+
+class Puppet:
+    """A model actor without a model: a prompt says what it does."""
+
+    def ready(self) -> tuple[str, str]:
+        return "cpu", ""
+
+    def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
+        return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts)))
+
+    def denoise(self, unit: Unit, *inputs: Any) -> tuple[Any, Report]:
+        prompts = [item.request.prompt for item in unit.items]
+        assert len(inputs) == len(prompts)
+        if "crash" in prompts:
+            os._exit(1)
+        if "hang" in prompts:
+            time.sleep(600)
+        if "bug" in prompts:
+            raise ZeroDivisionError("division by zero")
+        return np.zeros(4), report("denoise")
+
+    def decode(self, unit: Unit, latents: Any) -> tuple[Any, Report]:
+        return np.zeros(4), report("decode")
+
+    def finish(self, unit: Unit, device: str, pixels: Any) -> Report:
+        done = tuple(Outcome(item.row, item.request.custom_id, "succeeded") for item in unit.items)
+        return report("finish", outcomes=done)
+
+
+@pytest.fixture
+def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
+    """Run units given by their prompts; returns each custom_id's status or error code. `run.dispatcher` is the last."""
+    import ray
+
+    from cluster.crew import Crew, Worker
+    from cluster.dispatch import Dispatcher
+
+    crews = []
+
+    def go(*prompts: list[str], **options: Any) -> dict[str, str]:
+        actor = ray.remote(Puppet).options(num_cpus=0, max_concurrency=2, max_restarts=0)
+        layout = Layout("whole", 1, (Role(("encode", "denoise", "decode"), 1, 0.0),), "cpu")
+        workers = [
+            Worker("replica-0", ("encode", "denoise", "decode"), 2, actor.remote),
+            Worker("finish-0", ("finish",), 4, actor.remote),
+        ]
+        crew = Crew(layout, workers)
+        crews.append(crew)
+        dispatcher = Dispatcher(crew, **options)
+        go.dispatcher = dispatcher  # type: ignore[attr-defined]
+        outcomes = dispatcher.run(units(*prompts), threading.Event())
+        return {outcome.custom_id: outcome.error_code or outcome.status for some in outcomes for outcome in some}
+
+    yield go
+    for crew in crews:
+        crew.close()
+
+
+def units(*prompts: list[str]) -> Iterator[Unit]:
+    row = 0
+    for index, some in enumerate(prompts):
+        items = []
+        for prompt in some:
+            request = RenderRequest(f"{prompt}-{row}", prompt, 64, 64, 1, 1.0, 0)
+            items.append(Item(row, request, f"images/{row}.png", "key"))
+            row += 1
+        yield Unit(index, SHAPE, tuple(items))
+
+
+def test_every_request_of_every_unit_comes_back_once(run: Callable[..., dict[str, str]]) -> None:
+    outcomes = run(*[["a", "b", "c"]] * 40)
+    assert len(outcomes) == 120
+    assert set(outcomes.values()) == {"succeeded"}
+
+
+def test_equal_prompts_are_encoded_once(run: Callable[..., dict[str, str]]) -> None:
+    run(*[["a", "b"]] * 30)
+    assert len([span for span in run.dispatcher.timeline.spans if span.stage == "encode"]) == 1  # type: ignore[attr-defined]
+
+
+def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succeed(
+    run: Callable[..., dict[str, str]],
+) -> None:
+    outcomes = run(["a", "crash", "b"], ["c"], ["d"])
+    assert outcomes == {
+        "a-0": "succeeded",
+        "crash-1": "worker_crash",
+        "b-2": "succeeded",
+        "c-3": "succeeded",
+        "d-4": "succeeded",
+    }
+
+
+def test_an_actor_that_makes_no_progress_is_replaced_and_the_request_blamed(
+    run: Callable[..., dict[str, str]],
+) -> None:
+    assert run(["hang"], ["a"], patience_sec=1.0) == {"hang-0": "worker_crash", "a-1": "succeeded"}
+
+
+def test_a_bug_fails_its_unit_in_one_sentence_and_is_not_retried(run: Callable[..., dict[str, str]]) -> None:
+    assert run(["bug", "a"], ["b"]) == {"bug-0": "internal_error", "a-1": "internal_error", "b-2": "succeeded"}
+
+
+def test_a_stop_ends_the_run_between_two_units(ray_here: None, run: Callable[..., dict[str, str]]) -> None:
+    assert run(["a"]) == {"a-0": "succeeded"}
+    dispatcher = run.dispatcher  # type: ignore[attr-defined]
+    stop = threading.Event()
+    stop.set()
+    assert list(dispatcher.run(units(["b"]), stop)) == []

@@ -1,0 +1,63 @@
+"""A running Ray cluster, its head started elsewhere and without our environment, renders into a bucket."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.store import open_store
+from jobs.verify import verify
+from tests.conftest import Pressrun, mixed_rows, write_manifest
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[str]:
+    """The address of a Ray head that knows neither our code nor any credentials."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    scratch = Path("/tmp") / f"ray-{os.getpid()}-{port}"  # sockets allow no long path
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    start = ["start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2"]
+    more = ["--include-dashboard=false", f"--temp-dir={scratch}", "--block"]
+    process = subprocess.Popen(
+        [*ray, *start, *more], cwd="/", env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield f"127.0.0.1:{port}"
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.wait(30)
+    for left in family:
+        if left.is_running():
+            left.kill()
+    subprocess.run(["rm", "-rf", str(scratch)], check=True)
+
+
+def test_a_running_cluster_gets_code_and_credentials_from_the_driver(
+    head: str, s3_bucket: str, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[:3])
+    out = f"{s3_bucket}/run-1"
+    ended = pressrun("render", manifest, "--out", out, "--json", RAY_ADDRESS=head, HOME=str(tmp_path))
+    assert ended.code == 0, ended.err
+    assert ended.json["succeeded"] == 3
+    assert verify(open_store(out)).discrepancies == ()
+
+
+def test_a_cluster_that_does_not_answer_is_a_sentence(pressrun: Pressrun, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[:1])
+    ended = pressrun("render", manifest, "--out", tmp_path / "out", RAY_ADDRESS="127.0.0.1:1")
+    assert ended.code == 2
+    assert "RAY_ADDRESS" in ended.err and "Traceback" not in ended.err

@@ -1,0 +1,232 @@
+"""What every store promises, shown on a folder and on a real S3 server; then URIs, places and references."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from cluster import store as stores
+from cluster.store import Place, Store, aws_environment, open_store, read_uri, resolve_uri, stat_uri, stored_record
+from pipeline.errors import JobError, RequestError
+from pipeline.metadata import Record, write_xmp
+from pipeline.picture import encode_picture
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    place = str(tmp_path / "out") if request.param == "folder" else request.getfixturevalue("s3_bucket") + "/run-1"
+    store = open_store(place + "/")
+    assert store.uri == place
+    if request.param == "folder":
+        store.prepare()  # in S3 the probe takes a second, and the bucket was made for us
+    return store
+
+
+def test_what_was_put_is_there(store: Store) -> None:
+    store.put("images/summer ü/a%2Fb+c.png", b"old", "image/png")
+    store.put("images/summer ü/a%2Fb+c.png", b"new!", "image/png")
+    assert store.get("images/summer ü/a%2Fb+c.png") == b"new!"
+    entry = store.head("images/summer ü/a%2Fb+c.png")
+    assert entry is not None
+    assert (entry.path, entry.size) == ("images/summer ü/a%2Fb+c.png", 4)
+    assert entry.modified.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=1)
+
+
+def test_etag_changes_with_the_bytes(store: Store) -> None:
+    store.put("a", b"one")
+    first = store.head("a")
+    store.put("a", b"two")
+    second = store.head("a")
+    assert first and second and first.etag != second.etag
+
+
+def test_a_range_ends_where_the_object_ends(store: Store) -> None:
+    store.put("a", b"0123456789")
+    assert store.get_range("a", 2, 3) == b"234"
+    assert store.get_range("a", 8, 100) == b"89"
+    assert store.get_range("a", 10, 5) == b""
+
+
+def test_absent_objects(store: Store) -> None:
+    assert store.head("images/none.png") is None
+    store.delete("images/none.png")
+    with pytest.raises(FileNotFoundError, match=r"There is no .*none\.png"):
+        store.get("images/none.png")
+    with pytest.raises(FileNotFoundError):
+        store.get_range("images/none.png", 0, 10)
+    store.put("images/none.png", b"")
+    store.delete("images/none.png")
+    assert store.head("images/none.png") is None
+
+
+def test_create_never_replaces(store: Store) -> None:
+    assert store.conditional
+    assert store.create("images/a.png", b"first", "image/png")
+    assert not store.create("images/a.png", b"second", "image/png")
+    assert store.get("images/a.png") == b"first"
+
+
+def test_exactly_one_of_eight_creators_wins(store: Store) -> None:
+    start = Barrier(8)
+
+    def create(number: int) -> bool:
+        start.wait()
+        return store.create("images/contested.png", b"%d" % number * 10_000)
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(create, range(8)))
+    assert won.count(True) == 1
+    assert store.get("images/contested.png") == b"%d" % won.index(True) * 10_000
+
+
+def test_listing_is_recursive_sorted_and_without_temporaries(store: Store) -> None:
+    paths = ["Z", "a-b", "a.b", "a/b", "a/b-c", "a/c/d", "a0", "results/part-1", "results/part-10", "results/x", "ä"]
+    for path in reversed(paths):
+        store.put(path, path.encode())
+    assert [entry.path for entry in store.list()] == paths
+    assert [entry.path for entry in store.list("a/")] == ["a/b", "a/b-c", "a/c/d"]
+    assert [entry.path for entry in store.list("results/part-")] == ["results/part-1", "results/part-10"]
+    assert list(store.list("nothing/")) == []
+    assert {entry.path: entry.size for entry in store.list("ä")} == {"ä": 2}
+
+
+def test_no_path_leads_out_of_the_store(store: Store) -> None:
+    acts = (store.get, store.head, store.delete, lambda path: store.put(path, b""), lambda p: store.create(p, b""))
+    for path in ("../x", "/etc/x", "a//b", "a/../../x", "", ".", "a/", "a\0b"):
+        for act in acts:
+            with pytest.raises(ValueError, match="no path inside a store"):
+                act(path)
+
+
+@pytest.mark.parametrize("name", [pytest.param("n" * 300, id="too-long"), pytest.param("\ud800", id="no-unicode")])
+def test_a_name_that_the_place_cannot_hold_is_the_rows_fault(store: Store, name: str) -> None:
+    with pytest.raises(RequestError) as failure:
+        store.create(name, b"")
+    assert failure.value.code == "bad_name"
+
+
+def test_a_place_opens_the_same_store_in_another_process(store: Store) -> None:
+    store.put("a", b"here")
+    place = pickle.loads(pickle.dumps(Place(store.uri, conditional=False, environment=aws_environment())))
+    opened = place.open()
+    assert opened.uri == store.uri
+    assert opened.get("a") == b"here"
+
+
+def test_the_record_of_a_stored_picture(store: Store) -> None:
+    record = Record("mug-1", 7, "k" * 64, "mini", "d" * 64, "cpu", "fp32")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    for format in ("png", "webp"):
+        store.put(f"images/a.{format}", encode_picture(pixels, format, write_xmp(record)))
+        assert stored_record(store, f"images/a.{format}", format) == record
+    store.put("images/foreign.png", b"no picture")
+    assert stored_record(store, "images/foreign.png", "png") is None
+
+
+def test_a_record_longer_than_the_head_is_read_too(store: Store) -> None:
+    record = Record("x" * 40_000, 7, "k" * 64, "mini", "d" * 64, "cpu", "fp32")
+    store.put("a.png", encode_picture(np.zeros((8, 8, 3), np.uint8), "png", write_xmp(record)))
+    assert stored_record(store, "a.png", "png") == record
+
+
+def test_a_place_brings_its_environment_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-node")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-node")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-node")
+    ours = {"AWS_ACCESS_KEY_ID": "our-key", "AWS_SECRET_ACCESS_KEY": "our-secret"}
+    place = Place(str(tmp_path), environment=ours)
+    assert "our-secret" not in repr(place) and "our-key" not in repr(place)
+    place.open()
+    shared = aws_environment()
+    assert shared["AWS_ACCESS_KEY_ID"] == "our-key"
+    assert "AWS_SESSION_TOKEN" not in shared
+
+
+def test_variables_that_name_this_machines_files_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/somewhere")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    shared = aws_environment()
+    assert shared["AWS_REGION"] == "eu-central-1"
+    assert not {"AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"} & shared.keys()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["gs://bucket/x", "https://host/x", "s3://", "s3://b", "s3://bu cket/x", "s3://bucket/a/../b", "file://host/x"],
+)
+def test_what_cannot_be_a_store_is_refused_with_a_sentence(uri: str) -> None:
+    with pytest.raises(JobError, match=r"\.$"):
+        open_store(uri)
+
+
+def test_folders_are_absolute_whatever_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_store("out/").uri == open_store(f"file://{tmp_path}/x/../out").uri == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("reference", "base", "meaning"),
+    [
+        ("mug.png", "/data", "/data/mug.png"),
+        ("../shared/mug.png", "/data/spring", "/data/shared/mug.png"),
+        ("/photos/mug.png", "/data", "/photos/mug.png"),
+        ("mug.png", "s3://bucket/spring", "s3://bucket/spring/mug.png"),
+        ("../shared/mug.png", "s3://bucket/spring", "s3://bucket/shared/mug.png"),
+        ("mug.png", "s3://bucket", "s3://bucket/mug.png"),
+        ("s3://other/mug.png", "/data", "s3://other/mug.png"),
+        ("https://host/mug.png", "s3://bucket", "https://host/mug.png"),
+        ("file:///data/x.parquet", None, "/data/x.parquet"),
+    ],
+)
+def test_references_resolve_against_the_manifests_place(reference: str, base: str | None, meaning: str) -> None:
+    assert resolve_uri(reference, base) == meaning
+
+
+@pytest.mark.parametrize(
+    ("reference", "base"),
+    [
+        ("../../mug.png", "s3://bucket/spring"),
+        ("/etc/passwd", "s3://bucket/spring"),
+        ("file:///etc/passwd", "/data"),
+        ("ftp://host/x", "/data"),
+        ("", "/data"),
+        ("a\0b", "/data"),
+    ],
+)
+def test_references_that_lead_astray_are_refused(reference: str, base: str) -> None:
+    with pytest.raises(RequestError) as failure:
+        resolve_uri(reference, base)
+    assert failure.value.code == "bad_reference"
+
+
+def test_one_object_is_read_by_its_uri(store: Store) -> None:
+    store.put("refs/mug.png", b"mug")
+    assert read_uri(f"{store.uri}/refs/mug.png") == read_uri("../refs/mug.png", f"{store.uri}/manifests") == b"mug"
+    entry = stat_uri("refs/mug.png", store.uri)
+    assert entry is not None and entry.size == 3
+    assert stat_uri("refs/cup.png", store.uri) is None
+    with pytest.raises(FileNotFoundError, match="There is no"):
+        read_uri("refs/cup.png", store.uri)
+
+
+def test_a_missing_bucket_is_the_references_fault_not_the_stores(s3_bucket: str) -> None:
+    with pytest.raises(PermissionError, match="the bucket does not exist"):
+        read_uri("s3://no-such-bucket/mug.png")
+    with pytest.raises(RequestError):
+        read_uri("s3://bucket-alone")
+
+
+def test_opening_a_folder_does_not_import_boto3(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from cluster.store import open_store; open_store('.'); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert stores.__name__ in modules
+    assert not {"boto3", "botocore", "torch", "ray", "pyarrow"} & set(modules)

@@ -1,0 +1,108 @@
+"""The command line: what it says, what it exits with, and that a user's mistake never shows a stack trace."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.command import main
+from tests.conftest import Pressrun, mixed_rows, write_manifest
+
+
+def test_a_finished_job_renders_nothing_and_says_so(
+    job: Path, job_manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", str(job_manifest), "--out", str(job)]) == 0
+    out = capsys.readouterr().out
+    assert "Nothing was left to render." in out
+    assert f"Contact sheet: {job}/index.html" in out
+
+
+def test_deleted_results_come_back_from_the_pictures_own_records(
+    job: Path, job_manifest: Path, finished_job: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [part] = (job / "results").iterdir()
+    part.unlink()
+    order = ["render", str(job_manifest), "--out", str(job), "--json"]
+    assert main(order) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["rendered"], summary["succeeded"]) == (0, len(mixed_rows()))
+    columns = ["custom_id", "sha256", "bytes", "seed", "render_key", "width", "height", "device", "sku"]
+    before = pq.read_table(finished_job / "results", columns=columns)
+    assert pq.read_table(job / "results", columns=columns).to_pylist() == before.to_pylist()
+
+
+def test_another_manifest_is_refused_where_a_job_lives(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_manifest(tmp_path / "other", mixed_rows()[:3])
+    assert main(["render", str(manifest), "--out", str(job)]) == 2
+    assert "holds another job already: its manifest is" in capsys.readouterr().err
+
+
+def test_every_reason_for_a_refusal_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"custom_id": "a", "sha256": "mine"}, {"custom_id": "a", "sha256": "mine"}]
+    manifest = write_manifest(tmp_path / "in", rows)
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--replicas", "0"]) == 2
+    problems = capsys.readouterr().err.splitlines()
+    assert len(problems) == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows())
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["rows"], plan["done"], plan["pending"]) == (14, 0, 14)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_a_half_finished_job_estimates_its_time(
+    job: Path, job_manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job / "images/row-3.png").unlink()
+    main(["render", str(job_manifest), "--out", str(job), "--dry-run", "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["done"], plan["pending"]) == (13, 1)
+    assert plan["seconds"] > 0
+
+
+def test_status_counts_what_a_job_holds(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(job), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["rows"], status["succeeded"], status["finished"]) == (14, 14, True)
+
+
+def test_a_place_without_a_job_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(tmp_path)]) == 2
+    assert "holds no job" in capsys.readouterr().err
+
+
+def test_models_lists_what_can_be_rendered_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json"]) == 0
+    models = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
+    assert models["mini"]["folder"] and "flux2-klein-4b" in models
+
+
+def test_bad_rows_fail_alone_and_become_a_manifest_again(pressrun: Pressrun, tmp_path: Path) -> None:
+    rows = mixed_rows()[:3]
+    rows[0]["prompt"] = ""
+    rows[1]["references"] = ["nowhere.png"]
+    manifest = write_manifest(tmp_path / "in", rows)
+    ended = pressrun("render", manifest, "--out", tmp_path / "out", "--json")
+    assert (ended.code, ended.json["succeeded"], ended.json["failed"]) == (1, 1, 2), ended.err
+    status = pressrun("status", tmp_path / "out", "--json").json
+    assert {cause["code"] for cause in status["causes"]} == {"missing_prompt", "reference_missing"}
+    assert pressrun("failures", tmp_path / "out", "--out", tmp_path / "again.parquet").code == 0
+    again = pq.read_table(tmp_path / "again.parquet")
+    assert again["custom_id"].to_pylist() == ["row-0", "row-1"]
+    assert "sku" in again.column_names and "error_code" not in again.column_names
+
+
+@pytest.mark.parametrize("command", ["render", "status", "failures", "verify", "models"])
+def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert "examples:" in capsys.readouterr().out

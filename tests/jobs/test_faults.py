@@ -1,0 +1,107 @@
+"""kill -9 at bad moments: the same command again completes the job and renders no finished picture twice."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cluster.store import open_store
+from jobs.verify import verify
+from tests.conftest import Pressrun, mixed_rows, write_manifest
+
+ROWS = 32
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    rows = [{**mixed_rows()[0], "custom_id": f"row-{number}", "prompt": f"mug {number}"} for number in range(ROWS)]
+    return write_manifest(tmp_path / "in", rows)
+
+
+def pictures(out: Path) -> int:
+    return len(list(out.glob("images/*")))
+
+
+def wait_until(true: Callable[[], object], timeout_sec: float = 120) -> None:
+    end = time.monotonic() + timeout_sec
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def ray_processes(run: str | None = None) -> list[psutil.Process]:
+    """Processes that some run of ours (or the one named) has left or is using."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get("PRESSRUN_RUN")
+        except psutil.Error:
+            continue
+        if mark and run in (None, mark):
+            found.append(process)
+    return found
+
+
+def mark_of(driver_pid: int) -> str:
+    """The mark that a driver's children carry."""
+    for child in psutil.Process(driver_pid).children(recursive=True):
+        try:
+            mark = child.environ().get("PRESSRUN_RUN")
+        except psutil.Error:
+            continue
+        if mark:
+            return mark
+    return ""
+
+
+@pytest.mark.parametrize("moment", [1, 9, ROWS], ids=["first picture", "in the middle", "last picture"])
+def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
+    moment: int, manifest: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    driver = pressrun.start("render", manifest, "--out", out)
+    wait_until(lambda: pictures(out) >= moment)
+    run = mark_of(driver.pid)
+    driver.kill()
+    driver.communicate()
+    assert run
+    wait_until(lambda: not ray_processes(run), timeout_sec=10)
+    done = pictures(out)
+
+    ended = pressrun("render", manifest, "--out", out, "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["succeeded"] == ROWS
+    assert ended.json["rendered"] == ROWS - done
+    assert verify(open_store(str(out))).discrepancies == ()
+
+
+def test_a_killed_actor_costs_its_units_only(manifest: Path, pressrun: Pressrun, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    driver = pressrun.start("render", manifest, "--out", out, "--json", "--layout", "staged")
+    wait_until(lambda: pictures(out) >= 1)
+    run = mark_of(driver.pid)
+    actors = [process for process in ray_processes(run) if "ModelActor" in " ".join(process.cmdline())]
+    assert len(actors) == 3
+    for process in actors:
+        process.kill()
+    stdout, stderr = driver.communicate(timeout=240)
+    assert driver.returncode == 0, stderr
+    assert f'"succeeded": {ROWS}' in stdout
+    assert verify(open_store(str(out))).discrepancies == ()
+
+
+def test_ctrl_c_stops_cleanly_and_nothing_is_left_running(manifest: Path, pressrun: Pressrun, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    driver = pressrun.start("render", manifest, "--out", out)
+    wait_until(lambda: pictures(out) >= 1)
+    run = mark_of(driver.pid)
+    os.kill(driver.pid, signal.SIGINT)
+    stdout, stderr = driver.communicate(timeout=60)
+    assert driver.returncode == 3, stderr
+    assert "The same command goes on" in stdout
+    assert "Traceback" not in stderr
+    assert run and not ray_processes(run)

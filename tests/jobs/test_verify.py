@@ -1,0 +1,60 @@
+"""The audit finds whatever is not as it was written."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from cluster.store import open_store
+from jobs.verify import verify
+
+
+def kinds(job: Path) -> list[str]:
+    return [wrong.kind for wrong in verify(open_store(str(job))).discrepancies]
+
+
+def test_a_finished_job_is_as_it_should_be(job: Path) -> None:
+    assert kinds(job) == []
+
+
+def test_a_flipped_byte_is_found(job: Path) -> None:
+    picture = job / "images/row-3.png"
+    data = bytearray(picture.read_bytes())
+    data[-20] ^= 1
+    picture.write_bytes(data)
+    assert kinds(job) == ["wrong_bytes"]
+
+
+def test_a_missing_picture_is_found(job: Path) -> None:
+    (job / "images/row-3.png").unlink()
+    assert kinds(job) == ["missing_picture"]
+
+
+def test_a_picture_too_many_is_found(job: Path) -> None:
+    (job / "images/stranger.png").write_bytes((job / "images/row-3.png").read_bytes())
+    assert kinds(job) == ["extra_picture"]
+
+
+def test_a_missing_result_row_is_found(job: Path) -> None:
+    [part] = (job / "results").iterdir()
+    table = pq.read_table(part)
+    pq.write_table(table.slice(1), part)
+    assert kinds(job) == ["missing_result", "extra_picture", "summary"]
+
+
+def test_a_doubled_result_row_is_found(job: Path) -> None:
+    [part] = (job / "results").iterdir()
+    pq.write_table(pq.read_table(part).slice(0, 1), part.with_name("part-000007-0a-000000.parquet"))
+    assert kinds(job) == ["double_result"]
+
+
+def test_two_pictures_that_changed_places_are_found(job: Path) -> None:
+    one, other = job / "images/row-3.png", job / "images/row-4.png"
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert kinds(job) == ["wrong_bytes", "wrong_bytes"]
+
+
+def test_a_job_without_its_summary_is_not_done(job: Path) -> None:
+    (job / "summary.json").unlink()
+    assert kinds(job) == ["unfinished"]

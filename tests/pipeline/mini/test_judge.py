@@ -1,0 +1,42 @@
+"""The judge can be trusted on drawings that it never saw, and does not flatter noise."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.mini.dataset import SHAPES
+from pipeline.mini.judge import ATTRIBUTES, JUDGE_FILE, load_judge, to_input, verdicts
+from pipeline.mini.scenes import Scene, draw
+from pipeline.mini.train_judge import accuracy, held_out_scenes
+
+
+def test_its_weights_are_under_a_megabyte() -> None:
+    assert JUDGE_FILE.stat().st_size < 1_000_000
+
+
+def test_it_is_right_about_held_out_drawings() -> None:
+    found = accuracy(load_judge(), 150)
+    assert min(found[what] for what in ATTRIBUTES) >= 0.95, found
+
+
+def test_held_out_scenes_are_held_out() -> None:
+    assert all(scene.held_out for scene in held_out_scenes(100))
+
+
+@pytest.mark.parametrize(("width", "height"), [*SHAPES, (256, 256)])
+def test_it_reads_pictures_of_every_shape(width: int, height: int) -> None:
+    scene = Scene("teapot", "green", "snow", seed=11)
+    (seen,) = verdicts(load_judge(), [draw(scene, width, height)])
+    assert (seen.product, seen.colour, seen.scene) == ("teapot", "green", "snow")
+
+
+def test_a_picture_becomes_a_small_square() -> None:
+    assert to_input([Image.new("RGB", (160, 96))] * 2).shape == (2, 3, 64, 64)
+
+
+def test_noise_is_no_product_in_particular() -> None:
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)) for _ in range(50)]
+    asked = held_out_scenes(50)
+    right = [s.product == v.product for s, v in zip(asked, verdicts(load_judge(), noise), strict=True)]
+    assert sum(right) < 25
