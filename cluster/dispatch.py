@@ -17,7 +17,7 @@ import ray
 
 from cluster.crew import Crew, Worker
 from cluster.inputs import EMPTY_PROMPT, Inputs, Key, keys_of
-from cluster.recovery import is_loss, sentence, split
+from cluster.recovery import bug, is_loss, sentence, split
 from cluster.timeline import Timeline
 from cluster.unit import Item, Outcome, Report, Unit
 from pipeline.errors import StorageError
@@ -301,7 +301,7 @@ class Dispatcher:
         if call.flight is None:
             for key in call.keys:
                 if key in self._inputs:
-                    self._inputs[key].failure = ("internal_error", f"Internal error, please report it: {sentence(error)}")
+                    self._inputs[key].failure = ("internal_error", bug(error))
             for flight in [f for f in self._flights.values() if f.stage == "encode"]:
                 self._check_inputs(flight)
         elif loss == "input":
@@ -309,7 +309,7 @@ class Dispatcher:
             self._ask_for_inputs(call.flight)
         else:
             for item in call.flight.unit.items:
-                self._fail(call.flight, item, "internal_error", f"Internal error, please report it: {sentence(error)}")
+                self._fail(call.flight, item, "internal_error", bug(error))
             self._land(call.flight)
 
     def _lose(self, worker: Worker, why: str) -> None:

@@ -43,8 +43,11 @@ class Layout:
         return f"{self.name}: {parts} on {self.device}"
 
 
-def choose_layout(name: str, replicas: int | None, shards: int | None, *, cpus: float, gpus: float) -> Layout:
-    """The layout for the devices that the cluster has; without any GPU everything runs on CPUs.
+def choose_layout(
+    name: str, replicas: int | None, shards: int | None, *, cpus: float, gpus: float, units: int = 1
+) -> Layout:
+    """The layout for the devices that the cluster has and the units that are to come; without any GPU everything runs
+    on CPUs. No more replicas than units, unless somebody asks for them.
 
     Raises:
         JobError: an unknown name, or numbers that make no layout.
@@ -60,7 +63,7 @@ def choose_layout(name: str, replicas: int | None, shards: int | None, *, cpus: 
         raise JobError(*problems)
     chosen = "whole" if name == "auto" else name
     on_gpu = gpus >= 1
-    count = replicas or _default_replicas(chosen, int(cpus), int(gpus))
+    count = replicas or min(_default_replicas(chosen, int(cpus), int(gpus)), max(1, units))
     if chosen == "whole":
         gpu = min(1.0, gpus / count) if on_gpu else 0.0
         roles: tuple[Role, ...] = (Role(("encode", "denoise", "decode"), count, gpu),)

@@ -21,9 +21,23 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
     """`worker`: the actor or node that held the call is gone. `input`: something that the call was given is gone, and
     its worker is well. Empty: the call itself raised, which is a bug of ours."""
     if isinstance(error, exceptions.RayTaskError):
-        cause = getattr(error, "cause", None) or error
+        cause = getattr(error, "cause", None)
+        return "input" if isinstance(cause, _WORKER + _INPUT) else ""
+    if isinstance(error, _INPUT):
+        return "input"
+    return "worker"
+
+
+def sentence(error: BaseException) -> str:
+    """An exception's type and first line, without the stack."""
+    cause = getattr(error, "cause", None) or error
     text = str(cause).strip().partition("\n")[0]
     return f"{type(cause).__name__}: {text or 'no text'}"[:200]
+
+
+def bug(error: BaseException) -> str:
+    """What a row says that failed through our fault."""
+    return f"Internal error, please report it: {sentence(error)}"
 
 
 def split(unit: Unit) -> Iterator[Unit]:

@@ -29,12 +29,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Unit:
-    """Items of one shape, in manifest order. `index` is its place in the plan; cost decides what is bound first."""
+    """Items of one shape, in manifest order. `index` is its place in the plan; cost decides what is bound first.
+
+    `batch` is its shape's one batch size: a device that is not batch-invariant runs short units padded to it.
+    """
 
     index: int
     shape: Shape
     items: tuple[Item, ...]
     cost: float = 0.0
+    batch: int = 1
 
 
 @dataclass

@@ -6,6 +6,7 @@ Exit codes: 0 all rows succeeded or cached, 1 some failed or were rejected (`ver
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PressrunError as error:
         _refused([str(error)], options.json)
         return 2
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on.", file=sys.stderr)
         return 3
@@ -167,8 +171,8 @@ def _forecast_words(plan: Forecast) -> str:
     ]
     lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
     if plan.pending:
-        known = "unknown before the first pictures of this job are rendered"
-        lines.append(f"Estimated time: {duration(plan.seconds) if plan.seconds is not None else known}.")
+        known = duration(plan.seconds) if plan.seconds is not None else "unknown"
+        lines.append(f"Estimated time: {known} ({plan.based_on}).")
     return "\n".join(lines)
 
 

@@ -28,6 +28,7 @@ from jobs.progress import Progress, Silent
 from jobs.results import Results
 from jobs.summary import Summary, count_statuses
 from pipeline.errors import StorageError
+from pipeline.request import MULTIPLE
 
 if TYPE_CHECKING:  # Ray is imported only when there is something to render
     from cluster.dispatch import Dispatcher
@@ -72,6 +73,7 @@ class Forecast:
     units: int
     shapes: dict[str, int]
     seconds: float | None
+    based_on: str
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -90,7 +92,7 @@ def forecast(spec: JobSpec) -> Forecast:
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
     bad = len(order.bad) + len(work.failures)
-    return Forecast(order.rows, order.rows - pending - bad, bad, pending, len(plan), shapes, run.estimate(plan))
+    return Forecast(order.rows, order.rows - pending - bad, bad, pending, len(plan), shapes, *run.estimate(plan))
 
 
 class Run:
@@ -112,7 +114,8 @@ class Run:
         pending = np.flatnonzero(~pictures.finished(order, self._before))
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
-        refused = [outcome for outcome in order.refusals() if outcome.row in set(pending.tolist())]
+        unsettled = set(pending.tolist())
+        refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
         work = Work(order, pending[~np.isin(pending, list(order.bad))])
         found = pictures.unaccounted(order, work.rows)
         if write:
@@ -129,7 +132,8 @@ class Run:
         with contextlib.ExitStack() as stack:
             stack.enter_context(ray_runtime())
             interrupt = stack.enter_context(Interrupt())
-            layout = choose_layout(self._spec.layout, self._spec.replicas, self._spec.shards, **resources())
+            wanted = (self._spec.layout, self._spec.replicas, self._spec.shards)
+            layout = choose_layout(*wanted, **resources(), units=len(plan))
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
             crew = Crew.assemble(layout, *self._parts())
             stack.callback(crew.close)
@@ -172,16 +176,21 @@ class Run:
             close_job(self._store, self._order, self._results, summary, self._trace)
         return summary
 
-    def estimate(self, plan: Plan) -> float | None:
-        """Seconds that a plan would take at the speed measured in this job's own results, else None."""
-        measured = self._before.filter(pc.is_valid(self._before["seconds_denoise"]))
-        if not measured.num_rows:
-            return None
-        stages = ("encode", "denoise", "decode")
-        seconds = sum(pc.sum(measured[f"seconds_{stage}"]).as_py() or 0.0 for stage in stages)
-        pixels = pc.sum(pc.multiply(measured["width"], measured["height"])).as_py()
-        planned = sum(unit.shape.width * unit.shape.height * len(unit.rows) for unit in plan)
-        return seconds / pixels * planned
+    def estimate(self, plan: Plan) -> tuple[float | None, str]:
+        """Seconds that a plan takes at the speed of this job's earlier results, or at the one that the catalogue knows,
+        and which of the two it was."""
+        work = sum(unit.shape.tokens * unit.shape.passes * len(unit.rows) for unit in plan)
+        done = self._before.filter(pc.is_valid(self._before["seconds_denoise"]))
+        if done.num_rows:
+            seconds = sum(pc.sum(done[f"seconds_{stage}"]).as_py() or 0.0 for stage in STAGES[:-1])
+            pixels = pc.sum(pc.multiply(done["width"], done["height"])).as_py()
+            planned = sum(unit.shape.width * unit.shape.height * len(unit.rows) for unit in plan)
+            return seconds / pixels * planned, "the seconds of this job's earlier pictures, one after the other"
+        model = self._order.model
+        if not model.picture_seconds:
+            return None, "nothing is known before the first pictures"
+        tokens = model.text_length + (model.width // MULTIPLE) * (model.height // MULTIPLE)
+        return model.picture_seconds * work / (tokens * model.steps), f"one {model.picture_device}, start-up aside"
 
     def _parts(self) -> tuple[ModelSpec, Finishing]:
         job, environment = self._order.job, aws_environment()

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 from cluster.store import Store
 from jobs.job import find_job, read_manifest_copy
 from jobs.results import read_results
+from pipeline.errors import JobError
 
 
 def failed_rows(store: Store) -> pa.Table:
@@ -23,5 +24,12 @@ def failed_rows(store: Store) -> pa.Table:
 
 
 def write_parquet(table: pa.Table, path: str) -> None:
-    """A table as a Parquet file."""
-    pq.write_table(table, path, compression="zstd")
+    """A table as a Parquet file.
+
+    Raises:
+        JobError: it cannot be written there.
+    """
+    try:
+        pq.write_table(table, path, compression="zstd")
+    except OSError as error:
+        raise JobError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -12,7 +12,7 @@ from cluster.unit import Item, Outcome, Reference, Unit
 from jobs.job import Job, JobSpec, freeze, frozen_digest
 from jobs.manifest import Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
-from jobs.plan import Plan, group_by_shape, plan_units
+from jobs.plan import Plan, group_by_shape, plan_units, unit_size
 from jobs.survey import Surveyed, survey
 from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError
@@ -126,7 +126,8 @@ class Work:
         """The plan's units with their items, made when they are asked for."""
         for unit in plan:
             items = tuple(self.item(row) for row in unit.rows)
-            yield Unit(unit.index, unit.shape, items, float(unit.shape.tokens * unit.shape.passes * len(items)))
+            cost = float(unit.shape.tokens * unit.shape.passes * len(items))
+            yield Unit(unit.index, unit.shape, items, cost, unit_size(unit.shape))
 
     def _without_unusable(self, pending: np.ndarray) -> np.ndarray:
         wrong = {uri: found for uri, found in self._references.items() if isinstance(found, RequestError)}

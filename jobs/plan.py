@@ -1,8 +1,8 @@
 """The plan: which requests run together, and in which order.
 
 Requests of one shape make units; a unit is the grain of scheduling and retry. The costliest units come first, so that
-the last replica to finish has a short one. A plan of a million rows is a few integer columns: a `Unit` is made when it
-is looked at.
+the last replica to finish has a short one. A plan of a million rows is a few integer columns: a `PlannedUnit`
+is made when it is looked at.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ MAX_BATCH = 8
 
 
 @dataclass(frozen=True)
-class Unit:
+class PlannedUnit:
     """Requests that run as one tensor batch: `rows` are indices into the manifest, ascending."""
 
     index: int
@@ -44,8 +44,13 @@ def batch_size(tokens: int) -> int:
     return max(1, min(MAX_BATCH, UNIT_TOKENS // max(tokens, 1)))
 
 
-class Plan(Sequence[Unit]):
-    """Units, costliest first. Reads like a list of `Unit`, but holds only their rows' numbers."""
+def unit_size(shape: Shape) -> int:
+    """The one batch size of a shape."""
+    return batch_size(shape.tokens - shape.text_tokens)
+
+
+class Plan(Sequence[PlannedUnit]):
+    """Units, costliest first. Reads like a list of `PlannedUnit`, but holds only their rows' numbers."""
 
     def __init__(self, shapes: list[Shape], rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, of: np.ndarray):
         self._shapes, self._rows, self._starts, self._ends, self._of = shapes, rows, starts, ends, of
@@ -59,17 +64,17 @@ class Plan(Sequence[Unit]):
         return len(self._starts)
 
     @overload
-    def __getitem__(self, index: int) -> Unit: ...
+    def __getitem__(self, index: int) -> PlannedUnit: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Unit]: ...
-    def __getitem__(self, index: int | slice) -> Unit | list[Unit]:
+    def __getitem__(self, index: slice) -> list[PlannedUnit]: ...
+    def __getitem__(self, index: int | slice) -> PlannedUnit | list[PlannedUnit]:
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         index = range(len(self))[index]
         rows = self._rows[self._starts[index] : self._ends[index]]
-        return Unit(index, self._shapes[self._of[index]], tuple(rows.tolist()))
+        return PlannedUnit(index, self._shapes[self._of[index]], tuple(rows.tolist()))
 
-    def __iter__(self) -> Iterator[Unit]:
+    def __iter__(self) -> Iterator[PlannedUnit]:
         return (self[i] for i in range(len(self)))
 
 
@@ -107,7 +112,7 @@ def group_by_shape(
 
 def plan_units(
     groups: Sequence[tuple[Shape, np.ndarray]],
-    batch: Callable[[Shape], int] = lambda shape: batch_size(shape.tokens - shape.text_tokens),
+    batch: Callable[[Shape], int] = unit_size,
     cost: Callable[[Shape], float] = lambda shape: shape.tokens * shape.passes,
 ) -> Plan:
     """Cut each shape's rows into units and order them, costliest first, then by shape and row: the same every time.

@@ -43,7 +43,8 @@ class Model:
     two passes, or none where `distilled`). `steps`, `guidance`, `width` and `height` are the defaults of a row that
     names none. `max_side` is in pixels, None for no limit beside `max_pixels`; `reference_pixels` caps the area of one
     reference. `text_length` is in tokens; `text_layers` are the hidden states that make up a prompt's embedding.
-    `precision` is what a job takes that names none. `…_bytes` are of the weights in bfloat16, 0 where nobody has
+    `precision` is what a job takes that names none. One picture of default size and steps takes `picture_seconds` on
+    a `picture_device` (0.0: not known). `…_bytes` are of the weights in bfloat16, 0 where nobody has
     counted them.
     """
 
@@ -64,6 +65,8 @@ class Model:
     text_layers: tuple[int, ...] = (9, 18, 27)
     distilled: bool = False
     precision: str = "bf16"
+    picture_seconds: float = 0.0
+    picture_device: str = ""
     transformer_bytes: int = 0
     text_encoder_bytes: int = 0
     autoencoder_bytes: int = 0

@@ -108,7 +108,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, KeyError, struct.error, UserWarning):
+    except (SyntaxError, ValueError, KeyError, struct.error):
         return 1
     return value if value in UPRIGHT else 1
 

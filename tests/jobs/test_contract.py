@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.conftest import Pressrun, mixed_rows, write_manifest
 
@@ -26,18 +27,15 @@ def test_a_row_alone_has_the_pixels_that_it_has_in_a_unit(
     assert digests(tmp_path / "out").items() <= digests(finished_job).items()
 
 
-def test_two_staged_replicas_give_the_same_pixels_and_overlap_their_stages(
-    finished_job: Path, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
+@pytest.mark.parametrize(
+    ("layout", "replicas"),
+    [pytest.param("staged", 2, id="two staged replicas"), pytest.param("whole", 1, id="one whole replica")],
+)
+def test_another_layout_gives_the_same_pixels(
+    layout: str, replicas: int, finished_job: Path, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
 ) -> None:
-    ended = pressrun("render", job_manifest, "--out", tmp_path / "out", "--layout", "staged", "--replicas", 2)
-    assert ended.code == 0, ended.err
-    assert digests(tmp_path / "out") == digests(finished_job)
-
-
-def test_two_whole_replicas_give_the_same_pixels(
-    finished_job: Path, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
-) -> None:
-    ended = pressrun("render", job_manifest, "--out", tmp_path / "out", "--layout", "whole", "--replicas", 2)
+    options = ("--layout", layout, "--replicas", replicas)
+    ended = pressrun("render", job_manifest, "--out", tmp_path / "out", *options)
     assert ended.code == 0, ended.err
     assert digests(tmp_path / "out") == digests(finished_job)
 
@@ -55,7 +53,7 @@ def test_a_resume_renders_only_what_is_missing_and_gives_the_same_pixels(
 def test_in_the_staged_layout_a_unit_denoises_while_the_one_before_is_decoded(
     pressrun: Pressrun, tmp_path: Path
 ) -> None:
-    rows = [{**mixed_rows()[0], "custom_id": f"row-{number}", "prompt": f"mug {number}"} for number in range(40)]
+    rows = [{**mixed_rows()[0], "custom_id": f"row-{number}", "prompt": f"mug {number}"} for number in range(24)]
     manifest = write_manifest(tmp_path / "in", rows)
     ended = pressrun("render", manifest, "--out", tmp_path / "out", "--layout", "staged")
     assert ended.code == 0, ended.err

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.plan import Unit, batch_size, group_by_shape, plan_units
+from jobs.plan import PlannedUnit, batch_size, group_by_shape, plan_units
 from pipeline.catalogue import Model
 from pipeline.request import MULTIPLE, RenderRequest
 from pipeline.shape import shape_of
@@ -105,7 +105,7 @@ def test_nothing_pending_is_an_empty_plan():
 
 def test_a_plan_reads_like_a_list():
     plan = plan_units(group_by_shape(manifest([(1024, 1024)] * 3), DISTILLED))
-    assert plan[0] == Unit(0, plan[0].shape, (0,)) and plan[-1].rows == (2,)
+    assert plan[0] == PlannedUnit(0, plan[0].shape, (0,)) and plan[-1].rows == (2,)
     assert [unit.index for unit in plan[1:]] == [1, 2]
     with pytest.raises(IndexError):
         plan[3]

@@ -64,13 +64,19 @@ def counted_batches(renderer: Renderer) -> Iterator[list[int]]:
         hook.remove()
 
 
-def assert_rows_equal_single_runs(
-    renderer: Renderer, requests: list[RenderRequest], references: list[list[bytes]]
+def assert_one_call_equals_single_runs(
+    renderer: Renderer, requests: list[RenderRequest], references: list[list[bytes]], passes: int
 ) -> None:
-    together = renderer.render(requests, references)
-    for request, row, picture in zip(requests, references, together, strict=True):
-        [alone] = renderer.render([request], [row])
-        assert np.array_equal(np.asarray(alone), np.asarray(picture)), request.prompt
+    """The unit's latents, of which a picture of 8 bits would hide the last ones, are those of its rows alone."""
+    embeddings = [renderer.encode_prompt(request.prompt) for request in requests]
+    encoded = [[renderer.encode_reference(data) for data in row] for row in references]
+    empty = renderer.encode_prompt("")
+    with counted_batches(renderer) as batches:
+        together = renderer.denoise(requests, embeddings, encoded, empty)
+    assert batches == [len(requests)] * passes
+    for request, embedding, row, latents in zip(requests, embeddings, encoded, together, strict=True):
+        [alone] = renderer.denoise([request], [embedding], [row], empty)
+        assert torch.equal(alone, latents), request.prompt
 
 
 @pytest.mark.parametrize("references", [0, 1, 3])
@@ -94,11 +100,7 @@ def test_eight_requests_equal_eight_single_runs_and_reach_the_transformer_togeth
     renderer = renderers(family, precision)
     requests = [request_of(f"product number {seed}" + " on marble" * (seed % 3), seed) for seed in range(8)]
     references = [[picture_of(96, 64, seed=seed)] for seed in range(8)]
-    with counted_batches(renderer) as batches:
-        renderer.render(requests, references)
-    passes = 4 if family == "klein-base" else 2
-    assert batches == [8] * passes
-    assert_rows_equal_single_runs(renderer, requests, references)
+    assert_one_call_equals_single_runs(renderer, requests, references, passes=4 if family == "klein-base" else 2)
 
 
 def test_rows_of_one_unit_may_differ_in_number_and_layout_of_references(renderers, request_of, picture_of):
@@ -109,10 +111,7 @@ def test_rows_of_one_unit_may_differ_in_number_and_layout_of_references(renderer
         [picture_of(64, 128)],  # 8 x 4 tokens
         [picture_of(64, 64), picture_of(64, 64, seed=1)],  # twice 4 x 4 tokens
     ]
-    with counted_batches(renderer) as batches:
-        renderer.render(requests, references)
-    assert batches == [3, 3]
-    assert_rows_equal_single_runs(renderer, requests, references)
+    assert_one_call_equals_single_runs(renderer, requests, references, passes=2)
 
 
 def test_the_order_of_references_matters(renderers, request_of, picture_of):

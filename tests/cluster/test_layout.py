@@ -1,0 +1,38 @@
+"""Layouts: who holds what on which devices."""
+
+import pytest
+
+from cluster.layout import choose_layout
+from pipeline.errors import JobError
+
+
+@pytest.mark.parametrize(
+    ("name", "cpus", "gpus", "units", "roles"),
+    [
+        pytest.param("auto", 2, 0, 9, [("encode+denoise+decode", 2, 0)], id="two cores, two replicas"),
+        pytest.param("auto", 64, 0, 99, [("encode+denoise+decode", 8, 0)], id="many cores, eight replicas"),
+        pytest.param("auto", 2, 0, 1, [("encode+denoise+decode", 1, 0)], id="one unit, one replica"),
+        pytest.param("auto", 16, 4, 99, [("encode+denoise+decode", 4, 1)], id="a replica for each GPU"),
+        pytest.param(
+            "staged", 16, 4, 99, [("encode", 1, 0.5), ("denoise", 3, 1), ("decode", 1, 0.5)], id="one GPU set apart"
+        ),
+        pytest.param("staged", 2, 0, 9, [("encode", 1, 0), ("denoise", 1, 0), ("decode", 1, 0)], id="staged on a CPU"),
+    ],
+)
+def test_a_layout_uses_the_devices_that_there_are(
+    name: str, cpus: float, gpus: float, units: int, roles: list[tuple[str, int, float]]
+) -> None:
+    layout = choose_layout(name, None, None, cpus=cpus, gpus=gpus, units=units)
+    assert [("+".join(role.stages), role.count, role.gpus) for role in layout.roles] == roles
+    assert sum(role.count * role.gpus for role in layout.roles) <= gpus
+
+
+def test_one_gpu_is_shared_by_staged_actors() -> None:
+    layout = choose_layout("staged", None, None, cpus=8, gpus=1)
+    assert sum(role.count * role.gpus for role in layout.roles) == pytest.approx(1)
+
+
+def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:
+    with pytest.raises(JobError) as refused:
+        choose_layout("sideways", 0, 3, cpus=2, gpus=0)
+    assert len(refused.value.problems) == 3

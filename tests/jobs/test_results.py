@@ -1,0 +1,71 @@
+"""Results: which outcome of a row counts, and what a closed job holds."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cluster.store import open_store
+from cluster.unit import Outcome
+from jobs.job import Job
+from jobs.results import Results, read_results
+
+JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
+MANIFEST = pa.table({"custom_id": ["a", "b", "c"], "seed": [1, 2, 3], "sku": ["x", "y", "z"]})
+
+
+def results(folder: Path) -> Results:
+    return Results(open_store(str(folder)), JOB, MANIFEST, ["sku"])
+
+
+def outcome(row: int, status: str = "succeeded", code: str | None = None) -> Outcome:
+    return Outcome(row, MANIFEST["custom_id"][row].as_py(), status, error_code=code)
+
+
+def statuses(folder: Path) -> list[tuple[str, str]]:
+    table = read_results(open_store(str(folder)))
+    return list(zip(table["custom_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+
+
+def test_a_closed_job_has_one_row_per_request_in_manifest_order(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([outcome(2), outcome(0)])
+    run.flush()
+    run.add([outcome(1)])
+    run.close()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["part-000000.parquet"]
+    assert statuses(tmp_path) == [("a", "succeeded"), ("b", "succeeded"), ("c", "succeeded")]
+
+
+def test_results_carry_the_customers_columns(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([outcome(1)])
+    run.close()
+    [row] = read_results(open_store(str(tmp_path))).to_pylist()
+    assert (row["sku"], row["seed"], row["model"]) == ("y", 2, "mini")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "counts"),
+    [
+        pytest.param("failed", "succeeded", "succeeded", id="mended"),
+        pytest.param("failed", "rejected", "rejected", id="the later of two failures"),
+        pytest.param("succeeded", "failed", "succeeded", id="a picture that is there counts more than a failure"),
+    ],
+)
+def test_the_outcome_that_counts(first: str, then: str, counts: str, tmp_path: Path) -> None:
+    for status in (first, then):
+        run = results(tmp_path)
+        run.add([outcome(0, status)])
+        run.flush()
+    assert statuses(tmp_path) == [("a", counts)]
+
+
+def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:
+    refused = outcome(0, "failed", "bad_size")
+    run = results(tmp_path)
+    run.add_new([refused])
+    run.close()
+    again = results(tmp_path)
+    again.add_new([refused])
+    assert not again.changed
