@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -46,6 +47,7 @@ def _joined(address: str) -> Iterator[None]:
     import ray
 
     try:
+        _knock(address)
         ray.init(
             address=address,
             namespace=f"pressrun-{secrets.token_hex(4)}",
@@ -53,7 +55,7 @@ def _joined(address: str) -> Iterator[None]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise JobError(
             f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address "
             "and that its Ray and Python versions are ours, or unset RAY_ADDRESS to run on this machine."
@@ -62,6 +64,13 @@ def _joined(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at `host:port`: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @contextlib.contextmanager

@@ -111,7 +111,8 @@ def transformer(guidance: bool) -> Flux2Transformer2DModel:
         guidance_embeds=guidance,
     )
     for weight in network.parameters():
-        weight.data *= 3**0.5 if weight.ndim == 2 else 1.0
+        if weight.ndim == 2:
+            weight.data *= 3**0.5
     return network
 
 
