@@ -6,51 +6,29 @@ of its next stage when its inputs are ready, costliest first, and its slot on a 
 it held: they are bound anew, and what was oldest on it takes a strike (see `recovery`).
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
 import ray
 
 from cluster.crew import Crew, Worker
+from cluster.flight import Call, Errand, Flight
 from cluster.inputs import EMPTY_PROMPT, Inputs, Key, keys_of
 from cluster.recovery import bug, is_loss, sentence, split
 from cluster.timeline import Timeline
 from cluster.unit import Item, Outcome, Report, Unit
 from pipeline.errors import StorageError
 
+logger = logging.getLogger(__name__)
+
 PATIENCE_SEC = 900.0
 STRIKES = 3
 _STAGES = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
-
-
-@dataclass
-class Flight:
-    """A unit on its way. `payload` is what the last stage left in the object store."""
-
-    number: int
-    unit: Unit
-    keys: set[Key]
-    stage: str = "encode"
-    payload: Any = None
-    device: str = ""
-    strikes: int = 0
-    attempts: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class Call:
-    """One call that a worker holds: of a flight, or encoding `keys` for whoever needs them."""
-
-    stage: str
-    worker: Worker
-    payload: list[Any]
-    flight: Flight | None = None
-    keys: list[Key] = field(default_factory=list)
 
 
 class Dispatcher:
@@ -63,7 +41,7 @@ class Dispatcher:
         self._patience = patience_sec
         self._inputs = Inputs()
         self._flights: dict[int, Flight] = {}
-        self._to_encode: deque[list[Key]] = deque()
+        self._to_encode: deque[Errand] = deque()
         self._pending: dict[Any, Call] = {}
         self._outcomes: list[Outcome] = []
         self._numbers = 0
@@ -121,9 +99,9 @@ class Dispatcher:
             if isinstance(key, str):
                 prompts.append(key)
             else:
-                self._to_encode.append([key])
+                self._to_encode.append(Errand([key]))
         if prompts:
-            self._to_encode.append(prompts)
+            self._to_encode.append(Errand(prompts))
         flight.stage = "encode"
         self._check_inputs(flight)
 
@@ -153,37 +131,38 @@ class Dispatcher:
 
     def _bind(self) -> None:
         while self._to_encode:
-            worker = self._free_worker("encode", alone=False)
+            worker = self._free_worker("encode", self._to_encode[0])
             if worker is None:
                 break
             self._encode(worker, self._to_encode.popleft())
-        bound = {call.flight.number for call in self._pending.values() if call.flight}
+        bound = {call.cause.number for call in self._pending.values() if isinstance(call.cause, Flight)}
         for stage in _STAGES:
             ready = [f for f in self._flights.values() if f.stage == stage and f.number not in bound]
             for flight in sorted(ready, key=lambda f: (-f.unit.cost, f.unit.index)):
-                worker = self._free_worker(stage, alone=flight.strikes > 0)
+                worker = self._free_worker(stage, flight)
                 if worker is not None:
                     self._submit(worker, flight)
 
-    def _free_worker(self, stage: str, alone: bool) -> Worker | None:
+    def _free_worker(self, stage: str, cause: Flight | Errand) -> Worker | None:
         """Nothing is bound before a worker has loaded, so that whoever dies while loading has nobody else to blame.
-        A struck unit runs alone on its worker, and nothing joins it there."""
+        A suspect runs alone on its worker, and nothing joins it there."""
         free = [
             worker
             for worker in self._crew.of(stage)
             if worker.loaded
-            and not (alone and worker.calls)
+            and not (cause.suspect and worker.calls)
             and worker.load(stage) < worker.slots
-            and not any(call.flight and call.flight.strikes for call in worker.calls)
+            and not any(call.cause.suspect for call in worker.calls)
         ]
         return min(free, key=lambda worker: len(worker.calls), default=None)
 
-    def _encode(self, worker: Worker, keys: list[Key]) -> None:
+    def _encode(self, worker: Worker, errand: Errand) -> None:
+        keys = errand.keys
         if isinstance(keys[0], str):
             refs = worker.handle.encode_prompts.options(num_returns=len(keys) + 1).remote(keys)
         else:
             refs = worker.handle.encode_reference.options(num_returns=2).remote(keys[0])
-        self._track(Call("encode", worker, refs[:-1], keys=keys), refs[-1])
+        self._track(Call("encode", worker, refs[:-1], errand), refs[-1])
 
     def _submit(self, worker: Worker, flight: Flight) -> None:
         unit, handle = flight.unit, worker.handle
@@ -246,14 +225,15 @@ class Dispatcher:
         call.worker.quiet_since = time.monotonic()
         if report.storage_error:
             raise StorageError(report.storage_error)
-        self.timeline.add(report, call.worker.name, call.flight.unit.index if call.flight else None)
-        if call.flight is None:
-            self._encoded(call, report)
+        if isinstance(call.cause, Flight):
+            self.timeline.add(report, call.worker.name, call.cause.unit.index)
+            self._advanced(call, call.cause, report)
         else:
-            self._advanced(call, call.flight, report)
+            self.timeline.add(report, call.worker.name, None)
+            self._encoded(call, call.cause, report)
 
-    def _encoded(self, call: Call, report: Report) -> None:
-        for place, key in enumerate(call.keys):
+    def _encoded(self, call: Call, errand: Errand, report: Report) -> None:
+        for place, key in enumerate(errand.keys):
             if key not in self._inputs:
                 continue
             entry = self._inputs[key]
@@ -263,7 +243,7 @@ class Dispatcher:
                 self._inputs.arrived(key, report.sizes[place])
             for number in sorted(entry.users):
                 flight = self._flights[number]
-                share = report.seconds / len(call.keys) / max(1, len(entry.users))
+                share = report.seconds / len(errand.keys) / len(entry.users)
                 flight.seconds["encode"] = flight.seconds.get("encode", 0.0) + share
                 if flight.stage == "encode":
                     self._check_inputs(flight)
@@ -298,52 +278,53 @@ class Dispatcher:
             return
         del self._pending[ref]
         call.worker.calls.remove(call)
-        if call.flight is None:
-            for key in call.keys:
-                if key in self._inputs:
-                    self._inputs[key].failure = ("internal_error", bug(error))
-            for flight in [f for f in self._flights.values() if f.stage == "encode"]:
-                self._check_inputs(flight)
+        if isinstance(call.cause, Errand):
+            self._give_up(call.cause, "internal_error", bug(error))
         elif loss == "input":
-            self._inputs.forget(call.flight.keys)
-            self._ask_for_inputs(call.flight)
+            self._inputs.forget(call.cause.keys)
+            self._ask_for_inputs(call.cause)
         else:
-            for item in call.flight.unit.items:
-                self._fail(call.flight, item, "internal_error", bug(error))
-            self._land(call.flight)
+            for item in call.cause.unit.items:
+                self._fail(call.cause, item, "internal_error", bug(error))
+            self._land(call.cause)
 
     def _lose(self, worker: Worker, why: str) -> None:
-        """Replace a worker; its calls are bound anew, and the oldest of them takes the blame."""
+        """Replace a worker; its calls are bound anew, the oldest of them as a suspect."""
         calls, worker.calls = worker.calls, []
+        held = ", ".join(map(str, calls)) or "nothing"
+        logger.warning("Worker %s was lost (%s); it held: %s. Its work goes elsewhere.", worker.name, why, held)
         self._pending = {ref: call for ref, call in self._pending.items() if call.worker is not worker}
         self._crew.replace(worker, why)
         for place, call in enumerate(calls):
-            if call.flight is None:
-                self._encode_again(call, blamed=place == 0)
-            elif place == 0:
-                self._strike(call.flight)
+            call.cause.suspect = call.cause.suspect or place == 0
+            call.cause.strikes += len(calls) == 1
+            if isinstance(call.cause, Errand):
+                self._encode_again(call.cause)
+            elif call.cause.strikes >= STRIKES:
+                self._split(call.cause)
 
-    def _encode_again(self, call: Call, blamed: bool) -> None:
-        """Blamed keys are encoded one by one from now on; one that kills three workers alone is given up."""
-        if not blamed:
-            self._to_encode.append(call.keys)
-            return
-        for key in call.keys:
+    def _encode_again(self, errand: Errand) -> None:
+        """Suspects are encoded one by one; one that loses three workers alone is given up."""
+        if errand.strikes >= STRIKES and len(errand.keys) == 1:
+            text = f"Encoding it alone ended {STRIKES} workers; look at the prompt or the reference."
+            self._give_up(errand, "worker_crash", text)
+        elif errand.suspect:
+            strikes = errand.strikes if len(errand.keys) == 1 else 0
+            self._to_encode.extend(Errand([key], True, strikes) for key in errand.keys)
+        else:
+            self._to_encode.append(errand)
+
+    def _give_up(self, errand: Errand, code: str, message: str) -> None:
+        for key in errand.keys:
             if key not in self._inputs:
                 continue
             entry = self._inputs[key]
-            entry.deaths += len(call.keys) == 1
-            if entry.deaths < STRIKES:
-                self._to_encode.append([key])
-                continue
-            entry.failure = ("worker_crash", f"Encoding it ended {STRIKES} workers; look at the prompt or reference.")
+            entry.failure = (code, message)
             for number in sorted(entry.users):
                 self._check_inputs(self._flights[number])
 
-    def _strike(self, flight: Flight) -> None:
-        flight.strikes += 1
-        if flight.strikes < STRIKES:
-            return
+    def _split(self, flight: Flight) -> None:
+        """After three strikes: a unit's requests go on one by one, a request alone has failed."""
         if len(flight.unit.items) == 1:
             text = f"Rendering it alone ended {STRIKES} workers (memory?); try it smaller or with fewer references."
             self._fail(flight, flight.unit.items[0], "worker_crash", text)

@@ -15,7 +15,7 @@ Key = str | Reference
 
 @dataclass
 class Input:
-    """`failure` is (code, message) once it is known not to be had; `deaths` counts workers lost while encoding it."""
+    """`failure` is (code, message) once it is known not to be had."""
 
     ref: Any = None
     asked: bool = False
@@ -23,7 +23,6 @@ class Input:
     ready: bool = False
     failure: tuple[str, str] | None = None
     users: set[int] = field(default_factory=set)
-    deaths: int = 0
 
 
 class Inputs:

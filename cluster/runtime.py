@@ -130,12 +130,12 @@ def _refresh_settings() -> None:
     raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def resources() -> dict[str, float]:
-    """CPUs and GPUs of the whole cluster, as `choose_layout` takes them."""
+def devices() -> tuple[float, float]:
+    """CPUs and GPUs of the whole cluster."""
     import ray
 
     found = ray.cluster_resources()
-    return {"cpus": found.get("CPU", 1.0), "gpus": found.get("GPU", 0.0)}
+    return found.get("CPU", 1.0), found.get("GPU", 0.0)
 
 
 def packages() -> list[str]:

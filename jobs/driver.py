@@ -126,14 +126,15 @@ class Run:
         """Denoise on Ray; returns why the run stopped before its end, if it did."""
         from cluster.crew import Crew
         from cluster.dispatch import Dispatcher
-        from cluster.runtime import Interrupt, ray_runtime, resources
+        from cluster.runtime import Interrupt, devices, ray_runtime
 
         pending = sum(len(unit.rows) for unit in plan)
         with contextlib.ExitStack() as stack:
             stack.enter_context(ray_runtime())
             interrupt = stack.enter_context(Interrupt())
             wanted = (self._spec.layout, self._spec.replicas, self._spec.shards)
-            layout = choose_layout(*wanted, **resources(), units=len(plan))
+            cpus, gpus = devices()
+            layout = choose_layout(*wanted, cpus=cpus, gpus=gpus, units=len(plan))
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
             crew = Crew.assemble(layout, *self._parts())
             stack.callback(crew.close)

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.layout import Layout, Role
 from cluster.runtime import ray_runtime
-from cluster.unit import Item, Outcome, Report, Unit
+from cluster.unit import Item, Outcome, Reference, Report, Unit
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
@@ -38,9 +38,12 @@ class Puppet:
     def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
         return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts)))
 
+    def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
+        return np.zeros(4), report("encode", sizes=(32,))
+
     def denoise(self, unit: Unit, *inputs: Any) -> tuple[Any, Report]:
         prompts = [item.request.prompt for item in unit.items]
-        assert len(inputs) == len(prompts)
+        assert len(inputs) == len(prompts) + sum(len(item.references) for item in unit.items)
         if "crash" in prompts:
             os._exit(1)
         if "hang" in prompts:
@@ -92,7 +95,8 @@ def units(*prompts: list[str]) -> Iterator[Unit]:
         items = []
         for prompt in some:
             request = RenderRequest(f"{prompt}-{row}", prompt, 64, 64, 1, 1.0, 0)
-            items.append(Item(row, request, f"images/{row}.png", "key"))
+            references = (Reference("mug.png", "f00d", (4, 4)),) * prompt.count("image")
+            items.append(Item(row, request, f"images/{row}.png", "key", references))
             row += 1
         yield Unit(index, SHAPE, tuple(items))
 
@@ -106,6 +110,11 @@ def test_every_request_of_every_unit_comes_back_once(run: Callable[..., dict[str
 def test_equal_prompts_are_encoded_once(run: Callable[..., dict[str, str]]) -> None:
     run(*[["a", "b"]] * 30)
     assert len([span for span in run.dispatcher.timeline.spans if span.stage == "encode"]) == 1  # type: ignore[attr-defined]
+
+
+def test_equal_references_are_encoded_once(run: Callable[..., dict[str, str]]) -> None:
+    assert set(run(*[["image 1", "image 1 and image 2"]] * 10).values()) == {"succeeded"}
+    assert len([span for span in run.dispatcher.timeline.spans if span.stage == "encode"]) == 2  # type: ignore[attr-defined]
 
 
 def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succeed(

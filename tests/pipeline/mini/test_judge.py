@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from pipeline.mini.dataset import SHAPES
-from pipeline.mini.judge import ATTRIBUTES, JUDGE_FILE, load_judge, to_input, verdicts
+from pipeline.mini.judge import JUDGE_FILE, load_judge, to_input, verdicts
 from pipeline.mini.scenes import Scene, draw
 from pipeline.mini.train_judge import accuracy, held_out_scenes
+from pipeline.mini.vocabulary import ATTRIBUTES
 
 
 def test_its_weights_are_under_a_megabyte() -> None:

@@ -1,0 +1,47 @@
+"""What the dispatcher keeps track of: units on their way, inputs to be encoded, and the calls made for either."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.crew import Worker
+from cluster.inputs import Key
+from cluster.unit import Unit
+
+
+@dataclass
+class Flight:
+    """A unit on its way. `payload` is what the last stage left in the object store. A `suspect` was the oldest call of
+    a worker that was lost, and runs alone from then on; `strikes` are the workers that it lost alone."""
+
+    number: int
+    unit: Unit
+    keys: set[Key]
+    stage: str = "encode"
+    payload: Any = None
+    device: str = ""
+    suspect: bool = False
+    strikes: int = 0
+    attempts: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Errand:
+    """Inputs that one call encodes, for whoever needs them: prompts together, a reference by itself."""
+
+    keys: list[Key]
+    suspect: bool = False
+    strikes: int = 0
+
+
+@dataclass
+class Call:
+    """One call that a worker holds, and what it is for."""
+
+    stage: str
+    worker: Worker
+    payload: list[Any]
+    cause: Flight | Errand
+
+    def __str__(self) -> str:
+        return f"{self.stage} of unit {self.cause.unit.index}" if isinstance(self.cause, Flight) else self.stage

@@ -1,0 +1,65 @@
+"""Finishing: a picture is stored once, under its name, with its record, in every format."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.finishing import Finisher
+from cluster.spec import Finishing
+from cluster.store import Place, open_store
+from cluster.unit import Item
+from pipeline.metadata import read_record
+from pipeline.picture import FORMATS
+from pipeline.request import RenderRequest
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+
+
+def item(custom_id: str = "mug 1 – größe", path: str = "images/a/mug.png") -> Item:
+    request = RenderRequest(custom_id, "a red mug", 64, 48, 4, 1.0, 7)
+    return Item(0, request, path, f"key of {custom_id}")
+
+
+def finishing(folder: Path, format: str = "png") -> Finishing:
+    place = Place(str(folder))
+    place.open().prepare()
+    return Finishing(place, format, "mini", "f00d", "fp32", "Pressrun 0")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_picture_carries_its_record_and_the_legal_mark(format: str, tmp_path: Path) -> None:
+    path = f"images/a/mug.{format}"
+    outcome = Finisher(finishing(tmp_path, format)).finish(item(path=path), PIXELS, "cpu")
+    data = (tmp_path / path).read_bytes()
+    record = read_record(data)
+    assert record and (record.custom_id, record.seed, record.render_key) == ("mug 1 – größe", 7, item().render_key)
+    assert b"digitalsourcetype/trainedAlgorithmicMedia" in data
+    assert (outcome.status, outcome.bytes, outcome.width, outcome.height) == ("succeeded", len(data), 64, 48)
+
+
+def test_nothing_but_pictures_stands_in_images(tmp_path: Path) -> None:
+    Finisher(finishing(tmp_path)).finish(item(), PIXELS, "cpu")
+    assert [entry.path for entry in open_store(str(tmp_path)).list()] == ["images/a/mug.png", "thumbs/a/mug.png.webp"]
+
+
+def test_the_same_picture_again_is_a_success_and_leaves_the_first_in_place(tmp_path: Path) -> None:
+    finisher = Finisher(finishing(tmp_path))
+    first = finisher.finish(item(), PIXELS, "cpu")
+    again = finisher.finish(item(), 255 - PIXELS, "cpu")  # as if made on another kind of device
+    assert (again.status, again.sha256) == ("succeeded", first.sha256)
+
+
+def test_somebody_elses_picture_under_the_name_is_never_replaced(tmp_path: Path) -> None:
+    finisher = Finisher(finishing(tmp_path))
+    finisher.finish(item("other"), PIXELS, "cpu")
+    before = (tmp_path / "images/a/mug.png").read_bytes()
+    outcome = finisher.finish(item(), PIXELS, "cpu")
+    assert (outcome.status, outcome.error_code) == ("failed", "name_taken")
+    assert (tmp_path / "images/a/mug.png").read_bytes() == before
+
+
+def test_equal_rows_make_equal_bytes(tmp_path: Path) -> None:
+    places = (tmp_path / "one", tmp_path / "two")
+    digests = {Finisher(finishing(place)).finish(item(), PIXELS, "cpu").sha256 for place in places}
+    assert len(digests) == 1
