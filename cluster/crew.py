@@ -18,6 +18,7 @@ DENOISE_SLOTS = 2
 """Calls bound to a model actor per stage: one that computes and one whose inputs travel meanwhile."""
 FINISH_SLOTS = 4
 FINISH_THREADS = 4
+REPLICAS_PER_FINISHER = 4
 _LOAD_ATTEMPTS = 3
 
 
@@ -57,7 +58,7 @@ class Crew:
 
     @classmethod
     def assemble(cls, layout: Layout, spec: ModelSpec, finishing: Finishing) -> "Crew":
-        """The workers that a layout asks for: model actors by its roles, and one that finishes pictures."""
+        """The workers that a layout asks for: model actors by its roles, and those that finish pictures."""
         workers = []
         numbers = itertools.count()
         for role in layout.roles:
@@ -66,7 +67,8 @@ class Crew:
             for _ in range(role.count):
                 name = f"{title}-{next(numbers)}"
                 workers.append(Worker(name, role.stages, DENOISE_SLOTS, _model_actor(part, role.gpus)))
-        workers.append(Worker("finish-0", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
+        for _ in range(-(-layout.replicas // REPLICAS_PER_FINISHER)):
+            workers.append(Worker(f"finish-{next(numbers)}", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
         return cls(layout, workers)
 
     def _start(self, worker: Worker) -> None:

@@ -1,0 +1,27 @@
+"""Progress: what a person, or a log, is told while pictures are made."""
+
+import io
+
+import pytest
+
+from cluster.unit import Outcome
+from jobs.progress import Lines, duration, progress_for
+
+
+def test_a_log_gets_lines_with_counts_speed_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr("jobs.progress.time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.begin(10, 4)
+    lines.update([Outcome(0, "a", "succeeded"), Outcome(1, "b", "failed")])
+    assert stream.getvalue().startswith("6/10 images, 1 failed, 0.17 images/s, 24 s left")
+
+
+def test_where_no_terminal_is_there_is_no_bar() -> None:
+    assert isinstance(progress_for(io.StringIO()), Lines)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(4.4, "4 s"), (75, "1 min 15 s"), (7_380, "2 h 3 min")])
+def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
