@@ -1,7 +1,7 @@
 # `make demo` renders the sample campaign, `make test` checks everything; each sets itself up in .venv first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-BROWSER := $(shell command -v chromium || command -v google-chrome)
+BROWSER := $(and $(shell command -v chromedriver),$(shell command -v chromium || command -v google-chrome))
 
 .PHONY: demo test test-slow lint bench clean
 

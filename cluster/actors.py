@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster.finishing import Finisher
+from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
+from cluster.reference_bytes import read_reference_bytes
 from cluster.spec import Finishing, ModelSpec
-from cluster.store import read_uri
+from cluster.store import adopt_environment
 from cluster.unit import Reference, Report, Unit
+from cluster.url import shown
+from cluster.web_rules import WebRules
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.catalogue import find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
@@ -33,12 +36,13 @@ class ModelActor:
     """Holds the parts of one model that its stages need."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        os.environ.update(spec.environment)
+        adopt_environment(spec.environment)
         self._spec = spec
         self._compute = threading.Lock()
         self._problem = ""
-        self._device = device_name(spec.device)
+        self._device = spec.device
         try:
+            self._device = device_name(spec.device)
             self._renderer = load_renderer(spec)
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = str(error)
@@ -66,7 +70,7 @@ class ModelActor:
         failures: dict[int, tuple[str, str]] = {}
         packed, storage_error, data = None, None, b""
         try:
-            data = read_reference(reference)
+            data = read_reference(reference, self._spec.web)
         except RequestError as error:
             failures[0] = (error.code, error.message)
         except StorageError as error:
@@ -77,7 +81,7 @@ class ModelActor:
                     tokens, _ = self._renderer.encode_reference(data)
                     packed = pack(tokens)
                 except RequestError as error:
-                    failures[0] = (error.code, f"Reference {reference.uri}: {error.message}")
+                    failures[0] = (error.code, f"Reference {shown(reference.uri)}: {error.message}")
         size = 0 if packed is None else packed.data.nbytes
         return packed, report(storage_error=storage_error, sizes=(size,))
 
@@ -131,7 +135,8 @@ class FinishActor:
         self._threads = ThreadPoolExecutor(threads)
 
     def ready(self) -> tuple[str, str]:
-        return "cpu", ""
+        """As a model actor's; a folder that is another disk's would swallow the pictures, so the job must be seen."""
+        return "cpu", self._finisher.problem()
 
     def finish(self, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
         """Every item's picture checked, encoded, marked and stored; the outcomes are in the report."""
@@ -141,9 +146,11 @@ class FinishActor:
             for item, picture in zip(unit.items, pixels, strict=True)
         ]
         outcomes, storage_error = [], None
-        for call in calls:
+        for item, call in zip(unit.items, calls, strict=True):
             try:
                 outcomes.append(call.result())
+            except RequestError as error:
+                outcomes.append(refusal(item, error))
             except StorageError as error:
                 storage_error = str(error)
         return Report(
@@ -174,25 +181,25 @@ def load_renderer(spec: ModelSpec) -> "Renderer":
     return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
 
 
-def read_reference(reference: Reference) -> bytes:
+def read_reference(reference: Reference, rules: WebRules) -> bytes:
     """The bytes of a reference picture.
 
     Raises:
-        RequestError: it is gone, or it changed since the job was planned.
+        RequestError: it is gone, it changed since the job was planned, or its web server does not deliver it.
         StorageError: its store does not answer.
     """
     import hashlib
 
     try:
-        data = read_uri(reference.uri)
+        data = read_reference_bytes(reference.uri, rules)
     except (FileNotFoundError, PermissionError):
         raise RequestError(
-            "reference_missing", f"Reference {reference.uri} is gone; put it back and render the row again."
+            "reference_missing", f"Reference {shown(reference.uri)} is gone; put it back and render the row again."
         ) from None
     if hashlib.sha256(data).hexdigest() != reference.sha256:
         raise RequestError(
             "reference_changed",
-            f"Reference {reference.uri} changed while the job ran; render again to take the new picture.",
+            f"Reference {shown(reference.uri)} changed while the job ran; render again to take the new picture.",
         )
     return data
 
@@ -202,6 +209,11 @@ def device_name(device: str) -> str:
     import torch
 
     if device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            raise JobError(
+                f"Ray found a GPU on {os.uname().nodename}, but its PyTorch {torch.__version__} cannot use it; "
+                "install the build for its CUDA, or hide the GPU (CUDA_VISIBLE_DEVICES=)."
+            )
         kind = torch.cuda.get_device_name(torch.device(device))
     else:
         kind = f"cpu {torch.backends.cpu.get_cpu_capability()}"

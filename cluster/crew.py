@@ -19,6 +19,7 @@ DENOISE_SLOTS = 2
 FINISH_SLOTS = 4
 FINISH_THREADS = 4
 REPLICAS_PER_FINISHER = 4
+LOAD_PATIENCE_SEC = 1800.0
 _LOAD_ATTEMPTS = 3
 
 
@@ -34,6 +35,7 @@ class Worker:
     ready_ref: Any = None
     calls: list[Any] = field(default_factory=list)
     quiet_since: float | None = None
+    started: float = 0.0
     deaths_while_loading: int = 0
     device: str = ""
 
@@ -75,6 +77,7 @@ class Crew:
         worker.handle = worker.start()
         worker.ready_ref = worker.handle.ready.remote()
         worker.quiet_since = None
+        worker.started = time.monotonic()
 
     def of(self, stage: str) -> Sequence[Worker]:
         """The workers that serve a stage."""
@@ -99,15 +102,35 @@ class Crew:
         Raises:
             JobError: it died again and again before it had loaded.
         """
+        self.kill(worker)
         if not worker.loaded:
             worker.deaths_while_loading += 1
             if worker.deaths_while_loading >= _LOAD_ATTEMPTS:
+                if self._can_do_without(worker):
+                    self.workers.remove(worker)
+                    return
                 raise JobError(
                     f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model "
                     f"({why}). Is there memory enough for it? Fewer --replicas or a smaller model need less."
                 )
-        self.kill(worker)
         self._start(worker)
+
+    def _can_do_without(self, worker: Worker) -> bool:
+        others = [other for other in self.workers if other is not worker and other.loaded]
+        return all(any(stage in other.stages for other in others) for stage in worker.stages)
+
+    def check_loading(self) -> None:
+        """Notice workers that never begin.
+
+        Raises:
+            JobError: one has waited for half an hour.
+        """
+        for worker in self.workers:
+            if not worker.loaded and time.monotonic() - worker.started > LOAD_PATIENCE_SEC:
+                raise JobError(
+                    f"The worker {worker.name} has not loaded for {LOAD_PATIENCE_SEC / 60:.0f} minutes: the cluster "
+                    "has no free device for it, or it hangs. Ask for fewer --replicas, or look at the cluster."
+                )
 
     @staticmethod
     def kill(worker: Worker) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 
 import ray
 
-from cluster.crew import Crew, Worker
+from cluster.crew import FINISH_SLOTS, Crew, Worker
 from cluster.flight import Call, Errand, Flight
 from cluster.inputs import EMPTY_PROMPT, Inputs, Key, keys_of
 from cluster.recovery import bug, is_loss, sentence, split
-from cluster.timeline import Timeline
+from cluster.timeline import STAGES, Timeline
 from cluster.unit import Item, Outcome, Report, Unit
 from pipeline.errors import StorageError
 
@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SEC = 900.0
 STRIKES = 3
-_STAGES = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
+LOSSES = 10
+"""Times that a unit's inputs may be lost with a node before the unit is given up."""
+_URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
 
 
 class Dispatcher:
@@ -44,6 +46,7 @@ class Dispatcher:
         self._to_encode: deque[Errand] = deque()
         self._pending: dict[Any, Call] = {}
         self._outcomes: list[Outcome] = []
+        self._storage_error: str | None = None
         self._numbers = 0
         replicas = crew.layout.replicas
         self._ahead = 2 * replicas + 2  # units before the end of denoise
@@ -58,17 +61,27 @@ class Dispatcher:
         """
         more = True
         while not stop.is_set():
+            if self._outcomes:
+                outcomes, self._outcomes = self._outcomes, []
+                yield outcomes
+            if self._storage_error:
+                raise StorageError(self._storage_error)
             more = more and self._admit(units)
             self._bind()
-            outcomes, self._outcomes = self._outcomes, []
-            if outcomes:
-                yield outcomes
+            if self._outcomes:
                 continue
             if not more and not self._flights:
                 return
             self._collect()
             if not self._outcomes:
                 yield []
+        if self._outcomes:
+            yield self._outcomes
+
+    def calls_at_once(self) -> dict[str, int]:
+        """How many calls of each stage can run at the same time."""
+        one = {"finish": FINISH_SLOTS}
+        return {stage: len(self._crew.of(stage)) * one.get(stage, 1) for stage in STAGES}
 
     # 1. Admit: a bounded number of units ahead of the denoisers.
 
@@ -114,8 +127,9 @@ class Dispatcher:
         if not all(entry.ready or entry.failure for entry in entries.values()):
             return
         good = []
+        guided = flight.unit.shape.classifier_free
         for item in flight.unit.items:
-            wanted: list[Key] = [item.request.prompt, *item.references]
+            wanted = keys_of((item,), guided)
             failure = next((entries[key].failure for key in wanted if entries[key].failure), None)
             if failure:
                 self._fail(flight, item, *failure)
@@ -125,6 +139,9 @@ class Dispatcher:
             self._land(flight)
             return
         flight.unit = replace(flight.unit, items=tuple(good))
+        needed = keys_of(flight.unit.items, guided)
+        self._inputs.release(flight.keys - needed, flight.number)
+        flight.keys = needed
         flight.stage = "denoise"
 
     # 2. Bind: whatever is ready goes to the least-loaded worker with a free slot, costliest first.
@@ -136,7 +153,7 @@ class Dispatcher:
                 break
             self._encode(worker, self._to_encode.popleft())
         bound = {call.cause.number for call in self._pending.values() if isinstance(call.cause, Flight)}
-        for stage in _STAGES:
+        for stage in _URGENCY:
             ready = [f for f in self._flights.values() if f.stage == stage and f.number not in bound]
             for flight in sorted(ready, key=lambda f: (-f.unit.cost, f.unit.index)):
                 worker = self._free_worker(stage, flight)
@@ -177,9 +194,9 @@ class Dispatcher:
             flight.attempts += 1
             refs = handle.denoise.options(num_returns=2).remote(unit, *inputs)
         elif flight.stage == "decode":
-            refs = handle.decode.options(num_returns=2).remote(unit, flight.payload)
+            refs = handle.decode.options(num_returns=2).remote(unit, flight.latents)
         else:
-            refs = [handle.finish.remote(unit, flight.device, flight.payload)]
+            refs = [handle.finish.remote(unit, flight.device, flight.pixels)]
         self._track(Call(flight.stage, worker, refs[:-1], flight), refs[-1])
 
     def _track(self, call: Call, report: Any) -> None:
@@ -193,6 +210,8 @@ class Dispatcher:
     def _collect(self) -> None:
         loading = {worker.ready_ref: worker for worker in self._crew.workers if worker.ready_ref is not None}
         refs = [*self._pending, *loading]
+        if not refs:
+            raise RuntimeError(f"units are left but nobody works on them: {list(self._flights.values())}")
         ready, _ = ray.wait(refs, num_returns=1, timeout=0.5, fetch_local=False)
         if ready and len(refs) > 1:
             ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
@@ -203,9 +222,10 @@ class Dispatcher:
             elif ref in self._pending:  # not if its worker was given up a moment ago
                 self._returned(ref)
         now = time.monotonic()
-        for worker in self._crew.workers:
+        for worker in list(self._crew.workers):
             if worker.calls and worker.quiet_since is not None and now - worker.quiet_since > self._patience:
                 self._lose(worker, f"no progress for {self._patience:.0f} s")
+        self._crew.check_loading()
 
     def _loaded(self, worker: Worker) -> None:
         try:
@@ -223,8 +243,7 @@ class Dispatcher:
         del self._pending[ref]
         call.worker.calls.remove(call)
         call.worker.quiet_since = time.monotonic()
-        if report.storage_error:
-            raise StorageError(report.storage_error)
+        self._storage_error = self._storage_error or report.storage_error
         if isinstance(call.cause, Flight):
             self.timeline.add(report, call.worker.name, call.cause.unit.index)
             self._advanced(call, call.cause, report)
@@ -255,13 +274,15 @@ class Dispatcher:
                 self._outcomes.append(self._timed(outcome, flight))
             self._land(flight)
             return
-        flight.payload = call.payload[0]
+        flight.suspect, flight.strikes = False, 0  # it ran alone, and well
         if call.stage == "denoise":
             self.rendered += len(flight.unit.items)
             flight.device = report.device
+            flight.latents = call.payload[0]  # kept until the outcome: a lost decoder repeats only its own work
             self._inputs.release(flight.keys, flight.number)
             flight.stage = "decode"
         else:
+            flight.pixels = call.payload[0]
             flight.stage = "finish"
 
     def _timed(self, outcome: Outcome, flight: Flight) -> Outcome:
@@ -280,13 +301,22 @@ class Dispatcher:
         call.worker.calls.remove(call)
         if isinstance(call.cause, Errand):
             self._give_up(call.cause, "internal_error", bug(error))
-        elif loss == "input":
-            self._inputs.forget(call.cause.keys)
-            self._ask_for_inputs(call.cause)
+        elif loss == "input" and call.cause.losses < LOSSES:
+            self._step_back(call.cause)
         else:
             for item in call.cause.unit.items:
                 self._fail(call.cause, item, "internal_error", bug(error))
             self._land(call.cause)
+
+    def _step_back(self, flight: Flight) -> None:
+        """What a call was given went down with a node: make it again, from the last thing that is still there."""
+        flight.losses += 1
+        if flight.stage == "finish":
+            flight.stage = "decode"
+            return
+        if flight.stage == "denoise":
+            self._inputs.forget(flight.keys)
+        self._ask_for_inputs(flight)
 
     def _lose(self, worker: Worker, why: str) -> None:
         """Replace a worker; its calls are bound anew, the oldest of them as a suspect."""
@@ -321,7 +351,8 @@ class Dispatcher:
             entry = self._inputs[key]
             entry.failure = (code, message)
             for number in sorted(entry.users):
-                self._check_inputs(self._flights[number])
+                if self._flights[number].stage == "encode":
+                    self._check_inputs(self._flights[number])
 
     def _split(self, flight: Flight) -> None:
         """After three strikes: a unit's requests go on one by one, a request alone has failed."""

@@ -5,14 +5,19 @@ record says whether it is this very picture (another driver, a retry, an answer 
 """
 
 import hashlib
+import os
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 
 from cluster.spec import Finishing
 from cluster.unit import Item, Outcome
+from pipeline.errors import RequestError
 from pipeline.metadata import Record, read_record, write_xmp
 from pipeline.picture import content_type, encode_picture, thumbnail
+
+JOB_FILE = "job.json"
 
 
 def thumbnail_path(path: str) -> str:
@@ -27,10 +32,20 @@ class Finisher:
         self._finishing = finishing
         self._store = finishing.place.open()
 
+    def problem(self) -> str:
+        """Why this process cannot write the job's pictures, if it cannot: its disk is not the driver's."""
+        if self._store.head(JOB_FILE) is not None:
+            return ""
+        return (
+            f"The node {os.uname().nodename} does not see {self._store.uri}: on a cluster of several machines "
+            "--out must be a bucket, or a folder that all of them share."
+        )
+
     def finish(self, item: Item, pixels: np.ndarray, device: str) -> Outcome:
         """Mark, encode and store one picture (H, W, 3).
 
         Raises:
+            RequestError: the format or the store cannot hold this very picture.
             StorageError: the store failed although it was asked again.
         """
         started = time.time()
@@ -67,16 +82,24 @@ class Finisher:
             render_key=item.render_key,
             device=device,
             seconds={"finish": time.time() - started},
+            finished_at=datetime.now(UTC),
         )
 
 
 def name_taken(item: Item) -> Outcome:
     """The outcome of a row whose place holds somebody else's picture."""
+    message = f"Another picture stands at {item.path} already; choose another --name or clear the place."
+    return refusal(item, RequestError("name_taken", message))
+
+
+def refusal(item: Item, error: RequestError) -> Outcome:
+    """The outcome of a row that cannot be finished."""
     return Outcome(
         row=item.row,
         custom_id=item.request.custom_id,
         status="failed",
         render_key=item.render_key,
-        error_code="name_taken",
-        error_message=f"Another picture stands at {item.path} already; choose another --name or clear the place.",
+        error_code=error.code,
+        error_message=error.message,
+        finished_at=datetime.now(UTC),
     )

@@ -10,17 +10,22 @@ from cluster.unit import Unit
 
 @dataclass
 class Flight:
-    """A unit on its way. `payload` is what the last stage left in the object store. A `suspect` was the oldest call of
-    a worker that was lost, and runs alone from then on; `strikes` are the workers that it lost alone."""
+    """A unit on its way. `latents` and `pixels` are what its stages left in the object store.
+
+    A `suspect` was the oldest call of a worker that was lost, and runs alone from then on; `strikes` are the workers
+    that it lost alone, `losses` the times that its inputs went down with a node.
+    """
 
     number: int
     unit: Unit
     keys: set[Key]
     stage: str = "encode"
-    payload: Any = None
+    latents: Any = None
+    pixels: Any = None
     device: str = ""
     suspect: bool = False
     strikes: int = 0
+    losses: int = 0
     attempts: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 

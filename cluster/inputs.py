@@ -49,8 +49,8 @@ class Inputs:
     def arrived(self, key: Key, size: int) -> None:
         """It was encoded: it counts from now on."""
         entry = self._entries[key]
+        self._bytes += size - entry.size
         entry.ready, entry.size = True, size
-        self._bytes += size
         self._evict()
 
     def release(self, keys: set[Key], user: int) -> None:
@@ -61,11 +61,12 @@ class Inputs:
         self._evict()
 
     def forget(self, keys: set[Key]) -> None:
-        """Objects were lost with a node: whoever needs them asks again."""
+        """Objects were lost with a node and must be encoded again; who waits for them goes on waiting."""
         for key in keys:
-            entry = self._entries.pop(key, None)
-            if entry is not None and entry.ready:
+            entry = self._entries.get(key)
+            if entry is not None:
                 self._bytes -= entry.size
+                entry.ref, entry.ready, entry.asked, entry.size = None, False, False, 0
 
     def _evict(self) -> None:
         if self._bytes <= self._limit:

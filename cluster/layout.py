@@ -5,6 +5,7 @@ so that unit n + 1 denoises while unit n is decoded. `auto` prefers `whole`: dat
 one replica over four GPUs by 1.5x, see the public figures in the README of the vendors).
 """
 
+import math
 from dataclasses import dataclass
 
 from pipeline.errors import JobError
@@ -16,7 +17,10 @@ CPU_THREADS = 1
 differently, and MKL splits products differently. Cores are used by more replicas instead, which pays more besides."""
 
 CPU_REPLICAS = 8
-"""At most, where nobody says how many: each holds a model and 0.6 GB of libraries."""
+"""At most, where nobody says how many."""
+
+LIBRARY_BYTES = 800_000_000
+"""What an actor's process takes beside its model: PyTorch and diffusers."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,19 @@ class Layout:
 
 
 def choose_layout(
-    name: str, replicas: int | None, shards: int | None, *, cpus: float, gpus: float, units: int = 1
+    name: str,
+    replicas: int | None,
+    shards: int | None,
+    *,
+    cpus: float,
+    gpus: float,
+    units: int = 1,
+    memory: float = math.inf,
+    model_bytes: int = 0,
 ) -> Layout:
     """The layout for the devices that the cluster has and the units that are to come; without any GPU everything runs
-    on CPUs. No more replicas than units, unless somebody asks for them.
+    on CPUs. No more replicas than units, or on CPUs than `memory` holds copies of the model (both in bytes), unless
+    somebody asks for them.
 
     Raises:
         JobError: an unknown name, or numbers that make no layout.
@@ -64,19 +77,15 @@ def choose_layout(
     chosen = "whole" if name == "auto" else name
     on_gpu = gpus >= 1
     count = replicas or min(_default_replicas(chosen, int(cpus), int(gpus)), max(1, units))
+    if not replicas and not on_gpu:
+        count = max(1, min(count, int(min(memory / (model_bytes + LIBRARY_BYTES), CPU_REPLICAS))))
     if chosen == "whole":
-        gpu = min(1.0, gpus / count) if on_gpu else 0.0
-        roles: tuple[Role, ...] = (Role(("encode", "denoise", "decode"), count, gpu),)
+        roles: tuple[Role, ...] = (Role(("encode", "denoise", "decode"), count, _share(count, gpus)),)
     else:
-        spare = gpus - count  # encode and decode share what the denoisers leave, or everybody shares
-        gpu, side = (1.0, min(0.5, spare / 2)) if spare > 0 else (gpus / (count + 2), gpus / (count + 2))
-        if not on_gpu:
-            gpu = side = 0.0
-        roles = (
-            Role(("encode",), 1, side),
-            Role(("denoise",), count, gpu),
-            Role(("decode",), 1, side),
-        )
+        spare = int(gpus) - count  # encode and decode share what the denoisers leave, or everybody shares
+        gpu = 1.0 if spare > 0 else _share(count + 2, gpus)
+        side = gpu if spare != 1 else 0.5
+        roles = (Role(("encode",), 1, side), Role(("denoise",), count, gpu), Role(("decode",), 1, side))
     return Layout(chosen, count, roles, "cuda" if on_gpu else "cpu")
 
 
@@ -85,3 +94,8 @@ def _default_replicas(layout: str, cpus: int, gpus: int) -> int:
     if gpus:
         return max(1, gpus - (layout == "staged" and gpus > 1))
     return 1 if layout == "staged" else max(1, min(cpus, CPU_REPLICAS))
+
+
+def _share(actors: int, gpus: float) -> float:
+    """The part of one GPU that each of `actors` gets, so that all of them find a place: 1, 1/2, 1/3 …"""
+    return 1.0 / math.ceil(actors / int(gpus)) if gpus >= 1 else 0.0

@@ -22,7 +22,9 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
     its worker is well. Empty: the call itself raised, which is a bug of ours."""
     if isinstance(error, exceptions.RayTaskError):
         cause = getattr(error, "cause", None)
-        return "input" if isinstance(cause, _WORKER + _INPUT) else ""
+        if isinstance(cause, _WORKER + _INPUT):
+            return "input"
+        return "worker" if isinstance(cause, exceptions.RayError) else ""  # its node ran out of something
     if isinstance(error, _INPUT):
         return "input"
     return "worker"

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -76,7 +77,8 @@ def _knock(address: str) -> None:
 @contextlib.contextmanager
 def _local() -> Iterator[None]:
     run = secrets.token_hex(8)
-    scratch = Path(tempfile.mkdtemp(prefix="pressrun-"))
+    # Sockets allow no path longer than 107 bytes, and Ray needs 86 of them.
+    scratch = Path(tempfile.mkdtemp(prefix="pressrun-", dir=None if len(tempfile.gettempdir()) < 20 else "/tmp"))
     reaper = Reaper(run, scratch)
     environment = {
         MARK: run,
@@ -97,16 +99,20 @@ def _local() -> Iterator[None]:
 
         _refresh_settings()
         memory = psutil.virtual_memory().available
-        ray.init(
-            address="local",
-            num_cpus=os.cpu_count(),
-            object_store_memory=int(min(memory * _OBJECT_STORE_SHARE, _OBJECT_STORE_LIMIT)),
-            include_dashboard=False,
-            configure_logging=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=str(scratch),
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                num_gpus=0 if "+cpu" in version("torch") else None,
+                object_store_memory=int(min(memory * _OBJECT_STORE_SHARE, _OBJECT_STORE_LIMIT)),
+                include_dashboard=False,
+                configure_logging=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(scratch),
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise JobError(f"Ray could not be started on this machine: {first_line(error)}") from error
         yield
         ray.shutdown()
     finally:
@@ -130,12 +136,12 @@ def _refresh_settings() -> None:
     raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
-def devices() -> tuple[float, float]:
-    """CPUs and GPUs of the whole cluster."""
+def devices() -> dict[str, float]:
+    """CPUs, GPUs and bytes of memory of the whole cluster, as `choose_layout` takes them."""
     import ray
 
     found = ray.cluster_resources()
-    return found.get("CPU", 1.0), found.get("GPU", 0.0)
+    return {"cpus": found.get("CPU", 1.0), "gpus": found.get("GPU", 0.0), "memory": found.get("memory", 0.0)}
 
 
 def packages() -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cluster.store import Place
+from cluster.web_rules import WebRules
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class ModelSpec:
     """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
 
     `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
+    `web` says which references may be fetched from web servers, and how.
     """
 
     model: str
@@ -19,6 +21,7 @@ class ModelSpec:
     stages: tuple[str, ...] = ()
     device: str = "cpu"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    web: WebRules = field(default_factory=WebRules)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from cluster.url import is_web, shown
 from pipeline.errors import JobError, RequestError, StorageError
 from pipeline.metadata import Record, head_bytes, read_record
 
@@ -99,15 +100,20 @@ class Place:
 
     def open(self) -> Store:
         """The store, after the environment was put in place of this process's. Raises JobError as `open_store` does."""
-        if "AWS_ACCESS_KEY_ID" in self.environment:
-            os.environ.pop("AWS_SESSION_TOKEN", None)  # of another key: together they would be refused
-        os.environ.update(self.environment)
+        adopt_environment(self.environment)
         return open_store(self.uri, conditional=self.conditional)
 
 
 def aws_environment() -> dict[str, str]:
     """The AWS variables of this process that mean the same on another machine. They are secrets: not to be stored."""
     return {k: v for k, v in os.environ.items() if k.startswith("AWS_") and not k.startswith(_OF_THIS_MACHINE)}
+
+
+def adopt_environment(environment: Mapping[str, str]) -> None:
+    """Put what `aws_environment` returned elsewhere in place of this process's own."""
+    if "AWS_ACCESS_KEY_ID" in environment:
+        os.environ.pop("AWS_SESSION_TOKEN", None)  # of another key: together they would be refused
+    os.environ.update(environment)
 
 
 def open_store(uri: str, *, conditional: bool | None = None) -> Store:
@@ -170,7 +176,7 @@ def resolve_uri(reference: str, base: str | None) -> str:
     if scheme and scheme[1].lower() in ("s3", "https", "http"):
         return reference
     if scheme or not reference or "\0" in reference:
-        raise RequestError("bad_reference", f"{reference!r} must be a path, s3://bucket/key or https://….")
+        raise RequestError("bad_reference", f"“{shown(reference)}” must be a path, s3://bucket/key or https://….")
     if base is None or not base.lower().startswith("s3://"):
         return os.path.normpath(Path(local_path(base or "."), reference))
     bucket, _, prefix = base[len("s3://") :].partition("/")
@@ -204,8 +210,8 @@ def stat_uri(uri: str, base: str | None = None) -> Entry | None:
 
 def _locate(uri: str) -> tuple[Store, str]:
     """The store that holds one object, and the object's path in it."""
-    if uri.lower().startswith(("http://", "https://")):
-        raise RequestError("bad_reference", f"{uri!r} is read by the fetcher of web pages, not by a store.")
+    if is_web(uri):
+        raise RequestError("bad_reference", f"“{shown(uri)}” is on the web; give a path or s3://bucket/key.")
     if not uri.lower().startswith("s3://"):
         folder, _, name = uri.rpartition("/")
         return open_store(folder or "/"), name
@@ -213,4 +219,4 @@ def _locate(uri: str) -> tuple[Store, str]:
     try:
         return open_store(f"s3://{bucket}"), check_path(key)
     except (JobError, ValueError):
-        raise RequestError("bad_reference", f"{uri!r} names no object: write s3://bucket/key.") from None
+        raise RequestError("bad_reference", f"“{shown(uri)}” names no object: write s3://bucket/key.") from None

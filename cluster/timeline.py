@@ -38,7 +38,8 @@ class Timeline:
             self.spans.append(Span(report.stage, worker, unit, report.started, report.ended))
 
     def shares(self, workers: dict[str, int]) -> dict[str, float]:
-        """Busy share of each stage's workers between the first denoise call's start and the last one's end."""
+        """Busy share of each stage's `workers` (calls that can run at once) between the first denoise call's start and
+        the last one's end."""
         wall = self._last - (self._first or 0.0)
         if self._first is None or wall <= 0:
             return {}

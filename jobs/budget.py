@@ -16,14 +16,15 @@ class FailureBudget:
         self._causes: Counter[str] = Counter()
 
     @classmethod
-    def parse(cls, text: str | None, rows: int) -> "FailureBudget":
+    def parse(cls, wanted: int | str | None, rows: int) -> "FailureBudget":
         """`20` or `5%` of the job's rows.
 
         Raises:
             JobError: neither of the two.
         """
-        if text is None:
+        if wanted is None:
             return cls(None)
+        text = str(wanted)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)%|(\d+)", text.strip())
         if not match or (match[1] and float(match[1]) > 100):
             raise JobError(f"--max-failures {text} is neither a number nor a share; write 20 or 5%.")

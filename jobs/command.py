@@ -23,6 +23,7 @@ from jobs.progress import Silent, duration, progress_for
 from jobs.status import Status, read_status
 from jobs.summary import Summary
 from jobs.verify import verify
+from jobs.wording import shortened
 from pipeline.catalogue import catalogue
 from pipeline.errors import JobError, PressrunError, StorageError
 from pipeline.picture import FORMATS
@@ -98,7 +99,7 @@ def _add_render(commands: Any) -> None:
     )
     command.add_argument("--layout", default="auto", choices=LAYOUTS, help="how many actors hold what (default: auto)")
     command.add_argument(
-        "--replicas", type=int, metavar="N", help="denoise replicas (default: one for each GPU, or one)"
+        "--replicas", type=int, metavar="N", help="denoise replicas (default: as many as the devices carry)"
     )
     command.add_argument("--shards", type=int, metavar="K", help="actors that share one model (this version: 1)")
     command.add_argument("--precision", choices=PRECISIONS, help="of weights and arithmetic (default: the model's own)")
@@ -108,6 +109,13 @@ def _add_render(commands: Any) -> None:
     )
     command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a private web server that references may come from",
+    )
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
@@ -126,9 +134,8 @@ def _command(commands: Any, name: str, help: str, run: Any) -> argparse.Argument
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    spec = JobSpec(**{name: getattr(options, name) for name in names}, max_failures=options.max_failures)
-    if options.limit is not None and options.limit < 1:
-        raise JobError(f"--limit {options.limit} leaves nothing to render; give a number from 1 on.")
+    more = {"max_failures": options.max_failures, "allow_hosts": tuple(options.allow_host)}
+    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more)
     if options.dry_run:
         plan = forecast(spec)
         _print(asdict(plan) if options.json else _forecast_words(plan), options.json)
@@ -210,7 +217,7 @@ def _failures(options: argparse.Namespace) -> int:
         _print(table.to_pylist(), True)
     else:
         for row in table.select(["custom_id", "prompt"]).to_pylist():
-            print(f"{row['custom_id']}\t{row['prompt']}")
+            print(f"{shortened(row['custom_id'])}\t{shortened(row['prompt'] or '')}")
     return 0
 
 

@@ -8,7 +8,8 @@ Whatever ends a run, the same call again goes on where it stopped: a picture tha
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +21,14 @@ from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
 from jobs.budget import FailureBudget
 from jobs.closing import close_job
-from jobs.job import SUMMARY, JobSpec, open_job, product_version
+from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.order import Order, Work, take_order
 from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.results import Results
 from jobs.summary import Summary, count_statuses
-from pipeline.errors import StorageError
+from pipeline.errors import JobError, StorageError
 from pipeline.request import MULTIPLE
 
 if TYPE_CHECKING:  # Ray is imported only when there is something to render
@@ -54,11 +55,12 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     try:
         work, plan = run.find_work()
         # 4. The rest is rendered.
-        if len(plan):
+        stopped = run.over_budget()
+        if len(plan) and not stopped:
             stopped = run.render(work, plan, progress)
     except StorageError as error:
         stopped = str(error)
-    # 5. Results in manifest order, summary, contact sheet; or what there is so far.
+    # 5. Results in manifest order, contact sheet, summary; of a run that stopped, the results so far.
     return run.close(time.monotonic() - started, stopped)
 
 
@@ -84,6 +86,7 @@ def forecast(spec: JobSpec) -> Forecast:
     """
     order = take_order(spec)
     store = open_store(spec.out)
+    refuse_another(store, order.job)
     run = Run(spec, order, store)
     work, plan = run.find_work(write=False)
     shapes: dict[str, int] = {}
@@ -111,6 +114,8 @@ class Run:
     def find_work(self, write: bool = True) -> tuple[Work, Plan]:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
+        self._results.disown(pictures.paths)
+        self._before = self._results.last
         pending = np.flatnonzero(~pictures.finished(order, self._before))
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
@@ -118,9 +123,18 @@ class Run:
         refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
         work = Work(order, pending[~np.isin(pending, list(order.bad))])
         found = pictures.unaccounted(order, work.rows)
+        plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
-            self._results.add_new([*refused, *work.failures, *pictures.recover(order, work, found)])
-        return work, work.plan(np.setdiff1d(work.rows, found))
+            failures = [*refused, *work.failures]
+            self._budget.exceeded(failures)
+            self._results.add_new([*failures, *pictures.recover(order, work, found)])
+            if len(plan) or self._results.changed:
+                self._store.delete(SUMMARY)  # it is the last word, and more is to come
+        return work, plan
+
+    def over_budget(self) -> str | None:
+        """Why nothing is to be rendered at all: too many rows have failed before."""
+        return self._budget.sentence() if self._budget.exceeded(()) else None
 
     def render(self, work: Work, plan: Plan, progress: Progress) -> str | None:
         """Denoise on Ray; returns why the run stopped before its end, if it did."""
@@ -132,9 +146,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             stack.enter_context(ray_runtime())
             interrupt = stack.enter_context(Interrupt())
-            wanted = (self._spec.layout, self._spec.replicas, self._spec.shards)
-            cpus, gpus = devices()
-            layout = choose_layout(*wanted, cpus=cpus, gpus=gpus, units=len(plan))
+            layout = self._choose(plan, devices())
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
             crew = Crew.assemble(layout, *self._parts())
             stack.callback(crew.close)
@@ -142,11 +154,16 @@ class Run:
             stack.callback(self._note_use, dispatcher, layout)
             progress.begin(self._order.rows, self._order.rows - pending)
             stack.callback(progress.end)
-            for outcomes in dispatcher.run(work.units(plan), interrupt.stop):
-                self._results.add(outcomes)
-                progress.update(outcomes)
-                if self._budget.exceeded(outcomes):
-                    return self._budget.sentence()
+            try:
+                for outcomes in dispatcher.run(work.units(plan), interrupt.stop):
+                    self._results.add(outcomes)
+                    progress.update(outcomes)
+                    if self._budget.exceeded(outcomes):
+                        return self._budget.sentence()
+            except JobError as error:  # workers that cannot be started
+                if not dispatcher.rendered:
+                    raise
+                return str(error)
             return "Interrupted." if interrupt.stop.is_set() else None
 
     def close(self, seconds: float, stopped: str | None) -> Summary:
@@ -158,7 +175,7 @@ class Run:
         table = self._results.last
         counts = count_statuses(table)
         left = self._order.rows - sum(counts.values())
-        if left and not stopped:
+        if left and not stopped and self._spec.limit is not None:
             stopped = f"--limit {self._spec.limit} is reached."
         summary = Summary(
             out=self._store.uri,
@@ -173,8 +190,13 @@ class Run:
             layout=self._layout,
             stopped=stopped,
         )
-        if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
-            close_job(self._store, self._order, self._results, summary, self._trace)
+        if left and not stopped:
+            raise RuntimeError(f"{left} rows have no outcome although the run went to its end")
+        try:
+            if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
+                close_job(self._store, self._order, self._results, summary, self._trace)
+        except StorageError as error:
+            return replace(summary, stopped=str(error))
         return summary
 
     def estimate(self, plan: Plan) -> tuple[float | None, str]:
@@ -193,16 +215,25 @@ class Run:
         tokens = model.text_length + (model.width // MULTIPLE) * (model.height // MULTIPLE)
         return model.picture_seconds * work / (tokens * model.steps), f"one {model.picture_device}, start-up aside"
 
+    def _choose(self, plan: Plan, devices: dict[str, float]) -> Layout:
+        wanted = (self._spec.layout, self._spec.replicas, self._spec.shards)
+        size = self._order.model.bytes * (2 if self._order.job.precision == "fp32" else 1)
+        cpus, gpus, memory = (devices[name] for name in ("cpus", "gpus", "memory"))
+        return choose_layout(*wanted, cpus=cpus, gpus=gpus, memory=memory, units=len(plan), model_bytes=size)
+
     def _parts(self) -> tuple[ModelSpec, Finishing]:
         job, environment = self._order.job, aws_environment()
         place = Place(self._store.uri, self._store.conditional, environment)
-        model = ModelSpec(self._spec.model, job.model_digest, job.precision, environment=environment)
+        web = self._order.web
+        folder = Path(self._spec.model)
+        name = str(folder.resolve()) if folder.is_dir() else self._spec.model  # the workers run elsewhere
+        model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web)
         generator = f"Pressrun {product_version()}"
         return model, Finishing(place, job.format, job.model, job.model_digest, job.precision, generator)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered
         self._layout = layout.describe()
-        workers = {stage: sum(role.count for role in layout.roles if stage in role.stages) for stage in STAGES}
+        workers = dispatcher.calls_at_once()
         self._busy = dispatcher.timeline.shares(workers)
         self._trace = dispatcher.timeline.trace()

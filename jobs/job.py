@@ -15,6 +15,7 @@ from pipeline.errors import JobError
 JOB = "job.json"
 MANIFEST = "manifest.parquet"
 SUMMARY = "summary.json"
+PARQUET = "application/vnd.apache.parquet"
 SHEET = "index.html"
 TIMELINE = "timeline.json"
 
@@ -24,8 +25,10 @@ class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
     `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
-    `shards`, `limit` and `max_failures` say how this run goes about it and are no part of the job: they may differ
-    when it is resumed. `precision` None is the model's own. `max_failures` is a number or a share such as "5%".
+    `shards`, `limit`, `max_failures` and `allow_hosts` say how this run goes about it and are no part of the job: they
+    may differ when it is resumed. `precision` None is the model's own. `max_failures` is a number or a share such as
+    "5%". `allow_hosts` are web servers (`host` or `host:port`) that references may come from although they have private
+    addresses or speak plain http.
     """
 
     manifest: str
@@ -38,7 +41,8 @@ class JobSpec:
     replicas: int | None = None
     shards: int | None = None
     limit: int | None = None
-    max_failures: str | None = None
+    max_failures: int | str | None = None
+    allow_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,17 @@ def product_version() -> str:
 
 
 def freeze(table: pa.Table) -> bytes:
-    """A manifest as the bytes of `manifest.parquet`."""
+    """A manifest as the bytes of `manifest.parquet`.
+
+    Raises:
+        JobError: a customer's column has a type that Parquet cannot hold.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    try:
+        pq.write_table(table, sink, compression="zstd")
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        reason = str(error).partition("\n")[0]
+        raise JobError(f"The manifest has a column that Parquet cannot hold ({reason}); leave it out.") from error
     return sink.getvalue().to_pybytes()
 
 
@@ -103,20 +115,42 @@ def table_digest(table: pa.Table) -> str:
 def open_job(store: Store, job: Job, frozen: bytes) -> bool:
     """Create the job's folder, or find that it holds this very job; True when it was there already.
 
-    The frozen manifest is written first: job.json is the commit.
+    job.json is the commit: whoever creates it decides what the folder is. The frozen manifest comes after it, and again
+    whenever it is missing or damaged; a file of that name that was there before any job is never touched.
 
     Raises:
-        JobError: another job lives there; every difference is named.
+        JobError: another job lives there (every difference is named), or a file that is not ours.
+    """
+    resumed = refuse_another(store, job)
+    if not resumed:
+        if store.head(MANIFEST) is not None and not _is_frozen(store, job):
+            raise JobError(f"{store.uri} has a {MANIFEST} that is not this job's; choose another --out.")
+        if not store.create(JOB, job.to_json(), "application/json"):
+            resumed = refuse_another(store, job)  # a second driver was faster
+    if not _is_frozen(store, job):
+        store.put(MANIFEST, frozen, PARQUET)
+    return resumed
+
+
+def refuse_another(store: Store, job: Job) -> bool:
+    """Whether the store holds this very job already.
+
+    Raises:
+        JobError: it holds another one.
     """
     try:
         there = read_job(store)
     except FileNotFoundError:
-        store.put(MANIFEST, frozen, "application/vnd.apache.parquet")
-        if store.create(JOB, job.to_json(), "application/json"):
-            return False
-        there = read_job(store)  # a second driver was faster
+        return False
     _refuse_differences(store.uri, there, job)
     return True
+
+
+def _is_frozen(store: Store, job: Job) -> bool:
+    try:
+        return frozen_digest(store.get(MANIFEST)) == job.manifest_digest
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return False
 
 
 def read_job(store: Store) -> dict[str, Any]:
@@ -147,8 +181,15 @@ def find_job(store: Store) -> dict[str, Any]:
 
 
 def read_manifest_copy(store: Store) -> pa.Table:
-    """The frozen input of a job."""
-    return pq.read_table(pa.BufferReader(store.get(MANIFEST)))
+    """The frozen input of a job.
+
+    Raises:
+        JobError: it is missing or damaged.
+    """
+    try:
+        return pq.read_table(pa.BufferReader(store.get(MANIFEST)))
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        raise JobError(f"{store.uri}/{MANIFEST} is missing or damaged; render again to put it back.") from None
 
 
 def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:

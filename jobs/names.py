@@ -23,8 +23,8 @@ from pipeline.errors import JobError
 DEFAULT_TEMPLATE = "{custom_id}"
 MAX_NAME = 1024
 """Bytes of a whole name: S3's limit for a key."""
-MAX_SEGMENT = 255
-"""Bytes between two slashes: the limit of ext4, APFS and NTFS."""
+MAX_SEGMENT = 250
+"""Bytes between two slashes: the limit of ext4, APFS and NTFS is 255, and a thumbnail adds `.webp`."""
 
 # Letters, digits and combining marks of any script stay, and the four signs that RFC 3986 calls unreserved. Of ASCII
 # the rest is replaced in whole columns, `%` first; what else there is to encode costs Python, value by value.

@@ -1,7 +1,8 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 
 from cluster.layout import choose_layout
 from cluster.unit import Item, Outcome, Reference, Unit
+from cluster.web_rules import WebRules, web_rules
+from jobs.budget import FailureBudget
 from jobs.job import Job, JobSpec, freeze, frozen_digest
 from jobs.manifest import Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
@@ -19,6 +22,8 @@ from pipeline.errors import JobError, RequestError
 from pipeline.picture import FORMATS, extension
 from pipeline.request import render_key
 
+T = TypeVar("T")
+
 FOLDER = "images/"
 PRECISIONS = ("fp32", "bf16")
 
@@ -28,6 +33,7 @@ class Order:
     """What is to be rendered: the job, its model, its manifest, and where every row's picture belongs (null: nowhere).
 
     `bad` are the rows that fail as they stand: row to error_code and error_message. `frozen` is manifest.parquet.
+    `web` are the rules for references on the web.
     """
 
     job: Job
@@ -36,6 +42,7 @@ class Order:
     paths: pa.Array
     bad: dict[int, tuple[str, str]]
     frozen: bytes = field(repr=False)
+    web: WebRules
 
     @property
     def rows(self) -> int:
@@ -55,49 +62,55 @@ def take_order(spec: JobSpec) -> Order:
         JobError: every reason why the job cannot be run as it was asked for.
     """
     problems: list[str] = []
-    if spec.format not in FORMATS:
-        problems.append(f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}.")
-    model = manifest = None
-    try:
-        choose_layout(spec.layout, spec.replicas, spec.shards, cpus=1, gpus=0)
-    except JobError as error:
-        problems += error.problems
-    try:
-        model = find_model(spec.model)
-    except JobError as error:
-        problems += error.problems
-    precision = spec.precision or (model.precision if model else "")
-    if precision and precision not in PRECISIONS:
-        problems.append(f"--precision {precision} is not available; choose one of {', '.join(PRECISIONS)}.")
-    try:
-        template = NameTemplate.parse(spec.name)
-    except JobError as error:
-        problems += error.problems
-    if model is not None:
+
+    def checked(check: Callable[[], T]) -> T | None:
         try:
-            manifest = normalise(read_manifest(spec.manifest), model, spec.manifest)
+            return check()
         except JobError as error:
-            problems += error.problems
-    if problems or model is None or manifest is None:
+            problems.extend(error.problems)
+            return None
+
+    problems.extend(_odd_options(spec))
+    checked(lambda: FailureBudget.parse(spec.max_failures, 1))
+    checked(lambda: choose_layout(spec.layout, spec.replicas, spec.shards, cpus=1, gpus=0))
+    web = checked(lambda: web_rules(spec.allow_hosts))
+    template = checked(lambda: NameTemplate.parse(spec.name))
+    model = checked(lambda: find_model(spec.model))
+    some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
+    manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
+    names = frozen = None
+    if manifest is not None:
+        if template is not None:
+            names = checked(lambda: template.names(manifest.table, extension(spec.format)))
+        frozen = checked(lambda: freeze(manifest.table))
+    if problems or not (model and manifest and names and frozen and web):
         raise JobError(*problems)
-    names, unnamed = template.names(manifest.table, extension(spec.format))
+    named, unnamed = names
     bad: dict[int, tuple[str, str]] = {}
     for table in (unnamed, manifest.bad):  # what the manifest says of a row is nearer to its cause
         for row in table.to_pylist():
             bad[row["row"]] = (row["error_code"], row["error_message"])
-    frozen = freeze(manifest.table)
     job = Job(
         manifest=spec.manifest,
         rows=manifest.table.num_rows,
         manifest_digest=frozen_digest(frozen),
         model=model.name,
         model_digest=model_digest(model),
-        precision=precision,
+        precision=spec.precision or model.precision,
         format=spec.format,
         name=spec.name,
     )
-    paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), names, pa.scalar("", pa.string()))
-    return Order(job, model, manifest, paths, bad, frozen)
+    paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
+    return Order(job, model, manifest, paths, bad, frozen, web)
+
+
+def _odd_options(spec: JobSpec) -> Iterator[str]:
+    if spec.format not in FORMATS:
+        yield f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
+    if spec.precision is not None and spec.precision not in PRECISIONS:
+        yield f"--precision {spec.precision} is not available; choose one of {', '.join(PRECISIONS)}."
+    if spec.limit is not None and spec.limit < 1:
+        yield f"--limit {spec.limit} leaves nothing to render; give a number from 1 on."
 
 
 class Work:
@@ -106,7 +119,7 @@ class Work:
     def __init__(self, order: Order, pending: np.ndarray) -> None:
         self._order = order
         self.failures: list[Outcome] = []
-        self._references = survey(_reference_uris(order, pending), order.model)
+        self._references = survey(_reference_uris(order, pending), order.model, order.web)
         self.rows = self._without_unusable(pending)
 
     def item(self, row: int) -> Item:

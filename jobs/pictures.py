@@ -24,11 +24,12 @@ class Pictures:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.entries = {entry.path: entry for entry in store.list(FOLDER)}
+        self.paths = pa.array(list(self.entries), pa.string())
 
     def finished(self, order: Order, results: pa.Table) -> np.ndarray:
         """Which rows are done: a result says so and its picture is there. Rejected rows are left alone as well."""
         ids = order.manifest.table["custom_id"].combine_chunks()
-        there = pc.is_in(results["image"], pa.array(list(self.entries), pa.string()))
+        there = pc.is_in(results["image"], self.paths)
         done = pc.and_(pc.is_in(results["status"], pa.array(DONE)), there)
         settled = pc.or_kleene(done, pc.equal(results["status"], "rejected"))
         return pc.is_in(ids, results["custom_id"].filter(settled).combine_chunks()).to_numpy(zero_copy_only=False)
@@ -36,7 +37,7 @@ class Pictures:
     def unaccounted(self, order: Order, rows: np.ndarray) -> np.ndarray:
         """Those of `rows` whose picture stands there although no result says so."""
         paths = order.paths.take(pa.array(rows, pa.int64()))
-        there = pc.is_in(paths, pa.array(list(self.entries), pa.string()))
+        there = pc.is_in(paths, self.paths)
         return rows[there.to_numpy(zero_copy_only=False)]
 
     def recover(self, order: Order, work: Work, rows: np.ndarray) -> Iterator[Outcome]:

@@ -23,8 +23,8 @@ MAX_CELL = 1 << 20
 """Bytes of any text in a customer's column."""
 MAX_REFERENCE = 4_096
 """Bytes of a reference's URI."""
-MAX_SIDE = 16_384
-"""Pixels of a side where the model names no limit of its own: picture formats and browsers end there."""
+MAX_SIDE = 16_383
+"""Pixels of a side where the model names no limit of its own: WebP ends there, and browsers soon after."""
 MAX_STEPS = 1_000
 MAX_GUIDANCE = 100.0
 

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from cluster.store import Store
 from cluster.unit import Outcome
-from jobs.job import Job
+from jobs.job import PARQUET, Job
+from pipeline.errors import JobError
 
 FOLDER = "results/"
 CLOSED = f"{FOLDER}part-000000.parquet"
 FLUSH_SEC = 5.0
-PARQUET = "application/vnd.apache.parquet"
 DONE = ("succeeded", "cached")
 STATUSES = ("succeeded", "cached", "failed", "rejected")
 
@@ -68,10 +68,11 @@ class Results:
         self._number = 0
         self._waiting: list[Outcome] = []
         self._flushed = time.monotonic()
-        parts = [(int(match[1]), entry.path) for entry in store.list(FOLDER) if (match := _PART.match(entry.path))]
-        self._sequence = max((sequence for sequence, _ in parts), default=-1) + 1
-        self._closed = [path for _, path in parts] == [CLOSED]
-        self._tables = [pq.read_table(pa.BufferReader(store.get(path))) for _, path in sorted(parts)]
+        parts = read_parts(store)
+        self._known = set(parts)
+        self._sequence = max((int(path.split("-")[1][:6]) for path in parts), default=-1) + 1
+        self._closed = list(parts) == [CLOSED]
+        self._tables = [part for part in parts.values() if part is not None]
 
     @property
     def last(self) -> pa.Table:
@@ -87,6 +88,17 @@ class Results:
     def changed(self) -> bool:
         """Whether anything was added, or an earlier run left more than the one part of a closed job."""
         return self._number > 0 or bool(self._waiting) or not self._closed
+
+    def disown(self, pictures: pa.Array) -> None:
+        """Forget successes whose picture is not among those that are there: a result is worth what its picture is."""
+        for number, part in enumerate(self._tables):
+            ours = pc.starts_with(part["image"], "images/").fill_null(False)
+            gone = pc.and_(
+                pc.and_(pc.is_in(part["status"], pa.array(DONE)), ours), pc.invert(pc.is_in(part["image"], pictures))
+            )
+            if pc.any(gone).as_py():
+                self._tables[number] = part.filter(pc.invert(gone))
+                self._closed = False
 
     def add_new(self, outcomes: Iterable[Outcome]) -> None:
         """Append those that say something else than the last outcome of their row: a refused row is refused again at
@@ -113,6 +125,7 @@ class Results:
         table = self._as_table(self._waiting)
         path = f"{FOLDER}part-{max(1, self._sequence):06d}-{self._run}-{self._number:06d}.parquet"
         self._store.put(path, _parquet(table), PARQUET)
+        self._known.add(path)
         self._tables.append(table)
         self._number += 1
         self._waiting = []
@@ -120,13 +133,15 @@ class Results:
     def close(self) -> pa.Table:
         """All outcomes in manifest order, one row per request, as the one part; the others are removed after it."""
         self.flush()
+        parts = read_parts(self._store)  # another driver's too
+        self._tables += [part for path, part in parts.items() if part is not None and path not in self._known]
         table = self.last
         order = pc.index_in(table["custom_id"], self._table["custom_id"].combine_chunks())
         table = table.take(pc.sort_indices(order))
         self._store.put(CLOSED, _parquet(table), PARQUET)
-        for entry in list(self._store.list(FOLDER)):
-            if entry.path != CLOSED and _PART.match(entry.path):
-                self._store.delete(entry.path)
+        for path in parts:
+            if path != CLOSED:
+                self._store.delete(path)
         self._tables = [table]
         return table
 
@@ -176,14 +191,35 @@ def last_outcomes(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     return table.take(pa.array(np.sort(last)))
 
 
-def result_parts(store: Store) -> list[str]:
-    """Paths of the parts, those that count more later."""
-    return sorted(entry.path for entry in store.list(FOLDER) if _PART.match(entry.path))
+def read_parts(store: Store) -> dict[str, pa.Table | None]:
+    """Every part by its path, those that count more later; None for one that is damaged.
+
+    A driver that closes the job removes parts while we read; then what there is now is read instead.
+    """
+    while True:
+        parts: dict[str, pa.Table | None] = {}
+        try:
+            for path in sorted(entry.path for entry in store.list(FOLDER) if _PART.match(entry.path)):
+                try:
+                    parts[path] = pq.read_table(pa.BufferReader(store.get(path)))
+                except pa.ArrowInvalid:
+                    parts[path] = None
+            return parts
+        except FileNotFoundError:
+            continue
 
 
 def read_results(store: Store) -> pa.Table:
-    """The outcomes that count of whatever job is in the store, for commands that only look."""
-    tables = [pq.read_table(pa.BufferReader(store.get(path))) for path in result_parts(store)]
+    """The outcomes that count of whatever job is in the store, for commands that only look.
+
+    Raises:
+        JobError: a part is damaged.
+    """
+    parts = read_parts(store)
+    damaged = [path for path, part in parts.items() if part is None]
+    if damaged:
+        raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
+    tables = [part for part in parts.values() if part is not None]
     return last_outcomes(tables, tables[0].schema if tables else SCHEMA)
 
 

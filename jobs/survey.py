@@ -8,8 +8,10 @@ import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from cluster.store import read_uri
+from cluster.reference_bytes import read_reference_bytes
 from cluster.unit import Reference
+from cluster.url import shown
+from cluster.web_rules import WebRules
 from pipeline.catalogue import Model
 from pipeline.errors import RequestError
 from pipeline.reference import reference_grid, reference_size
@@ -19,8 +21,8 @@ _THREADS = 16
 Surveyed = Reference | RequestError
 
 
-def survey(uris: Iterable[str], model: Model) -> dict[str, Surveyed]:
-    """What each distinct reference is, or why it cannot be used.
+def survey(uris: Iterable[str], model: Model, rules: WebRules) -> dict[str, Surveyed]:
+    """What each distinct reference is, or why it cannot be used; `rules` are those of what lies on the web.
 
     Raises:
         StorageError: a store does not answer, which is no row's fault.
@@ -29,17 +31,21 @@ def survey(uris: Iterable[str], model: Model) -> dict[str, Surveyed]:
     if not distinct:
         return {}
     with ThreadPoolExecutor(min(_THREADS, len(distinct))) as threads:
-        return dict(zip(distinct, threads.map(lambda uri: _look_at(uri, model), distinct), strict=True))
+        return dict(zip(distinct, threads.map(lambda uri: _look_at(uri, model, rules), distinct), strict=True))
 
 
-def _look_at(uri: str, model: Model) -> Surveyed:
+def _look_at(uri: str, model: Model, rules: WebRules) -> Surveyed:
     try:
-        data = read_uri(uri)
+        data = read_reference_bytes(uri, rules)
+    except RequestError as error:
+        return error  # its sentence names the reference already
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        why = "does not exist; check the path in the manifest."
+        return RequestError("reference_missing", f"Reference {shown(uri)} {why}")
+    except PermissionError:
+        return RequestError("reference_denied", f"Reference {shown(uri)} may not be read with the credentials at hand.")
+    try:
         width, height = reference_size(data)
     except RequestError as error:
-        return RequestError(error.code, f"Reference {uri}: {error.message}")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return RequestError("reference_missing", f"Reference {uri} does not exist; check the path in the manifest.")
-    except PermissionError:
-        return RequestError("reference_denied", f"Reference {uri} may not be read with the credentials at hand.")
+        return RequestError(error.code, f"Reference {shown(uri)}: {error.message}")
     return Reference(uri, hashlib.sha256(data).hexdigest(), reference_grid(width, height, model))

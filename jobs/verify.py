@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.store import Store
 from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
 from jobs.order import FOLDER
-from jobs.results import DONE, STATUSES, result_parts
+from jobs.results import DONE, STATUSES, read_parts
+from pipeline.errors import JobError
 from pipeline.metadata import read_record
 
 _THREADS = 16
@@ -54,18 +54,14 @@ def verify(store: Store) -> Audit:
     found: list[Discrepancy] = []
     try:
         manifest = read_manifest_copy(store)
-    except (FileNotFoundError, pa.ArrowInvalid):
+    except JobError:
         missing = Discrepancy("manifest", "manifest.parquet", "The frozen manifest is missing or damaged.")
         return Audit(store.uri, int(job["rows"]), 0, (missing,))
     if table_digest(manifest) != job["manifest_digest"]:
         found.append(Discrepancy("manifest", "manifest.parquet", "The frozen manifest is not the one of job.json."))
-    tables = []
-    for path in result_parts(store):
-        try:
-            tables.append(pq.read_table(pa.BufferReader(store.get(path))))
-        except pa.ArrowInvalid:
-            found.append(Discrepancy("results", path, f"{path} is damaged."))
-    rows = [row for table in tables for row in table.to_pylist()]
+    parts = read_parts(store)
+    found += [Discrepancy("results", path, f"{path} is damaged.") for path, part in parts.items() if part is None]
+    rows = [row for part in parts.values() if part is not None for row in part.to_pylist()]
     found += _rows(manifest, rows)
     last = {row["custom_id"]: row for row in rows}
     listed = {entry.path for entry in store.list(FOLDER)}
@@ -89,8 +85,11 @@ def _rows(manifest: pa.Table, rows: list[dict[str, Any]]) -> Iterator[Discrepanc
 
 def _pictures(store: Store, last: dict[str, dict[str, Any]], listed: set[str]) -> Iterator[Discrepancy]:
     """Every promised picture is there with the right bytes and record, and nothing else stands beside them."""
-    promised = {row["image"]: row for row in last.values() if row["status"] in DONE and row["image"]}
-    ours = {path: row for path, row in promised.items() if path.startswith(FOLDER)}
+    promised = [row for row in last.values() if row["status"] in DONE and (row["image"] or "").startswith(FOLDER)]
+    ours = {row["image"]: row for row in promised}
+    for row in promised:
+        if ours[row["image"]] is not row:
+            yield Discrepancy("shared_picture", row["custom_id"], f"Row {row['custom_id']} shares {row['image']}.")
     with ThreadPoolExecutor(_THREADS) as threads:
         for wrong in threads.map(lambda pair: _picture(store, *pair), sorted(ours.items())):
             if wrong:
@@ -107,7 +106,7 @@ def _pictures(store: Store, last: dict[str, dict[str, Any]], listed: set[str]) -
 def _picture(store: Store, path: str, row: dict[str, Any]) -> Discrepancy | None:
     try:
         data = store.get(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return Discrepancy("missing_picture", path, f"{path} of row {row['custom_id']} is missing.")
     if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["bytes"]:
         return Discrepancy("wrong_bytes", path, f"{path} of row {row['custom_id']} has other bytes than were written.")

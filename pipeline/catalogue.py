@@ -155,12 +155,12 @@ def _with_index(model: Model) -> Model:
     """`model` with what its `model_index.json` says; a folder beside the catalogue gets its family's defaults."""
     path = model.path / "model_index.json"
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise JobError(f"{model.path} is not a model's folder: it has no model_index.json.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise JobError(f"{path} cannot be read: {error}.") from error
-    family = FAMILIES.get(index.get("_class_name"))
+    family = FAMILIES.get(str(index.get("_class_name")))
     if family is None:
         raise JobError(f"{path} names a {index.get('_class_name')}; Pressrun renders with {' and '.join(FAMILIES)}.")
     distilled = bool(index.get("is_distilled", False))
@@ -224,7 +224,10 @@ def _check_digests(folder: Path) -> None:
     path = folder / DIGESTS_FILE
     if not path.is_file():
         return
-    recorded = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        recorded = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise JobError(f"{path} cannot be read: {error}; get the model again.") from error
     found = _file_digests(folder)
     damaged = [name for name, digest in recorded.items() if found.get(name) != digest]
     if damaged:

@@ -52,6 +52,11 @@ class Ended:
         return json.loads(self.out)
 
 
+def _environment() -> dict[str, str]:
+    """This process's, without the cluster that a developer may have at hand."""
+    return {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+
+
 class Pressrun:
     """The command as a person runs it: a process of its own, from another folder than the project's."""
 
@@ -62,7 +67,7 @@ class Pressrun:
         return subprocess.Popen(
             [sys.executable, "-m", "jobs.command", *map(str, arguments)],
             cwd=self._folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**_environment(), "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

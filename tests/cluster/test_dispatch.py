@@ -12,6 +12,7 @@ import pytest
 from cluster.layout import Layout, Role
 from cluster.runtime import ray_runtime
 from cluster.unit import Item, Outcome, Reference, Report, Unit
+from pipeline.errors import StorageError
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
@@ -36,7 +37,10 @@ class Puppet:
         return "cpu", ""
 
     def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
-        return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts)))
+        if "encode crash" in prompts:
+            os._exit(1)
+        failures = {place: ("prompt_too_long", "Too long.") for place, prompt in enumerate(prompts) if prompt == "long"}
+        return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts), failures=failures))
 
     def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
         return np.zeros(4), report("encode", sizes=(32,))
@@ -56,6 +60,8 @@ class Puppet:
         return np.zeros(4), report("decode")
 
     def finish(self, unit: Unit, device: str, pixels: Any) -> Report:
+        if unit.items[0].request.prompt == "full disk":
+            return report("finish", storage_error="no space left")
         done = tuple(Outcome(item.row, item.request.custom_id, "succeeded") for item in unit.items)
         return report("finish", outcomes=done)
 
@@ -128,6 +134,26 @@ def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succe
         "c-3": "succeeded",
         "d-4": "succeeded",
     }
+
+
+def test_a_prompt_that_cannot_be_encoded_fails_alone(run: Callable[..., dict[str, str]]) -> None:
+    outcomes = run(["a", "long"], ["long"], ["b"])
+    assert outcomes == {
+        "a-0": "succeeded",
+        "long-1": "prompt_too_long",
+        "long-2": "prompt_too_long",
+        "b-3": "succeeded",
+    }
+
+
+def test_a_prompt_that_kills_whoever_encodes_it_fails_alone(run: Callable[..., dict[str, str]]) -> None:
+    outcomes = run(["a", "encode crash"], ["b"])
+    assert outcomes == {"a-0": "succeeded", "encode crash-1": "worker_crash", "b-2": "succeeded"}
+
+
+def test_a_store_that_fails_stops_the_run_after_what_is_known_was_told(run: Callable[..., dict[str, str]]) -> None:
+    with pytest.raises(StorageError, match="no space"):
+        run(["full disk"])
 
 
 def test_an_actor_that_makes_no_progress_is_replaced_and_the_request_blamed(

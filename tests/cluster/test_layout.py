@@ -27,9 +27,20 @@ def test_a_layout_uses_the_devices_that_there_are(
     assert sum(role.count * role.gpus for role in layout.roles) <= gpus
 
 
-def test_one_gpu_is_shared_by_staged_actors() -> None:
-    layout = choose_layout("staged", None, None, cpus=8, gpus=1)
-    assert sum(role.count * role.gpus for role in layout.roles) == pytest.approx(1)
+@pytest.mark.parametrize("name", ["whole", "staged"])
+@pytest.mark.parametrize("gpus", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4, 8])
+def test_every_actor_finds_a_place_on_one_gpu(name: str, gpus: int, replicas: int) -> None:
+    layout = choose_layout(name, replicas, None, cpus=64, gpus=gpus)
+    free = [1.0] * gpus
+    for share in sorted((role.gpus for role in layout.roles for _ in range(role.count)), reverse=True):
+        place = next(place for place, left in enumerate(free) if left >= share - 1e-9)
+        free[place] -= share
+
+
+def test_a_machine_with_little_memory_gets_fewer_replicas() -> None:
+    layout = choose_layout("auto", None, None, cpus=8, gpus=0, units=99, memory=16e9, model_bytes=int(6e9))
+    assert layout.replicas == 2
 
 
 def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:

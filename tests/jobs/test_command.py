@@ -1,6 +1,7 @@
 """The command line: what it says, what it exits with, and that a user's mistake never shows a stack trace."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,8 +23,7 @@ def test_a_finished_job_renders_nothing_and_says_so(
 def test_deleted_results_come_back_from_the_pictures_own_records(
     job: Path, job_manifest: Path, finished_job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [part] = (job / "results").iterdir()
-    part.unlink()
+    shutil.rmtree(job / "results")
     order = ["render", str(job_manifest), "--out", str(job), "--json"]
     assert main(order) == 0
     summary = json.loads(capsys.readouterr().out)
@@ -86,17 +86,18 @@ def test_models_lists_what_can_be_rendered_with(capsys: pytest.CaptureFixture[st
 
 
 def test_bad_rows_fail_alone_and_become_a_manifest_again(pressrun: Pressrun, tmp_path: Path) -> None:
-    rows = mixed_rows()[:3]
+    rows = mixed_rows()[:4]
     rows[0]["prompt"] = ""
     rows[1]["references"] = ["nowhere.png"]
+    rows[3]["prompt"] = "a very long story about a mug " * 20
     manifest = write_manifest(tmp_path / "in", rows)
     ended = pressrun("render", manifest, "--out", tmp_path / "out", "--json")
-    assert (ended.code, ended.json["succeeded"], ended.json["failed"]) == (1, 1, 2), ended.err
+    assert (ended.code, ended.json["succeeded"], ended.json["failed"]) == (1, 1, 3), ended.err
     status = pressrun("status", tmp_path / "out", "--json").json
-    assert {cause["code"] for cause in status["causes"]} == {"missing_prompt", "reference_missing"}
+    assert {cause["code"] for cause in status["causes"]} == {"missing_prompt", "reference_missing", "prompt_too_long"}
     assert pressrun("failures", tmp_path / "out", "--out", tmp_path / "again.parquet").code == 0
     again = pq.read_table(tmp_path / "again.parquet")
-    assert again["custom_id"].to_pylist() == ["row-0", "row-1"]
+    assert again["custom_id"].to_pylist() == ["row-0", "row-1", "row-3"]
     assert "sku" in again.column_names and "error_code" not in again.column_names
 
 
@@ -106,3 +107,48 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
         main([command, "--help"])
     assert ended.value.code == 0
     assert "examples:" in capsys.readouterr().out
+
+
+def test_a_file_of_the_customers_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path, mixed_rows()[:2])
+    before = manifest.read_bytes()
+    assert main(["render", str(manifest), "--out", str(tmp_path)]) == 2
+    assert "manifest.parquet that is not this job's" in capsys.readouterr().err
+    assert manifest.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--max-failures", "five"], "write 20 or 5%", id="failures"),
+        pytest.param(["--limit", "0"], "give a number from 1 on", id="limit"),
+        pytest.param(["--model", "minni"], "Did you mean mini", id="model"),
+        pytest.param(["--name", "{nobody}"], "asks for “nobody”", id="name"),
+        pytest.param(["--shards", "2"], "leave the option out", id="shards"),
+    ],
+)
+def test_an_odd_option_is_a_sentence_and_nothing_is_written(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[:2])
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_part_of_the_results_is_a_sentence_and_a_render_mends_it(
+    job: Path, job_manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job / "results/part-000000.parquet").write_bytes(b"not Parquet")
+    assert main(["status", str(job)]) == 2
+    assert "is damaged; render again" in capsys.readouterr().err
+    assert main(["render", str(job_manifest), "--out", str(job)]) == 0
+    assert main(["verify", str(job)]) == 0
+
+
+def test_a_dry_run_looks_at_the_job_that_is_there(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_manifest(tmp_path / "other", mixed_rows()[:3])
+    assert main(["render", str(manifest), "--out", str(job), "--dry-run"]) == 2
+    assert "holds another job already" in capsys.readouterr().err

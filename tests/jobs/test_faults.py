@@ -64,8 +64,9 @@ def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
 ) -> None:
     out = tmp_path / "out"
     driver = pressrun.start("render", manifest, "--out", out)
-    wait_until(lambda: pictures(out) >= moment)
+    wait_until(lambda: pictures(out) >= 1)
     run = mark_of(driver.pid)
+    wait_until(lambda: pictures(out) >= moment)
     driver.kill()
     driver.communicate()
     assert run
@@ -90,6 +91,7 @@ def test_a_killed_actor_costs_its_units_only(manifest: Path, pressrun: Pressrun,
         process.kill()
     stdout, stderr = driver.communicate(timeout=240)
     assert driver.returncode == 0, stderr
+    assert stderr.count("was lost") >= 1, "nobody noticed"
     assert f'"succeeded": {ROWS}' in stdout
     assert verify(open_store(str(out))).discrepancies == ()
 

@@ -71,8 +71,8 @@ def test_a_value_is_encoded(value, expected):
         pytest.param("{a}/x", {"a": [""]}, "empty part", id="absolute"),
         pytest.param("{a}.{b}/x", {"a": [""], "b": [""]}, "“.” or “..”", id="this folder"),
         pytest.param("{a}..{b}/x", {"a": [""], "b": [""]}, "“.” or “..”", id="parent folder"),
-        pytest.param("{a}", {"a": ["x" * 252]}, "longer than 255 bytes", id="256 bytes in a part"),
-        pytest.param("{a}", {"a": ["ü" * 126]}, "longer than 255 bytes", id="256 bytes, fewer characters"),
+        pytest.param("{a}", {"a": ["x" * 247]}, "longer than 250 bytes", id="251 bytes in a part"),
+        pytest.param("{a}", {"a": ["ü" * 124]}, "longer than 250 bytes", id="252 bytes, fewer characters"),
         pytest.param("/".join(["{a}"] * 5), {"a": ["x" * 204]}, "longer than 1,024 bytes", id="1,028 bytes"),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_name_that_cannot_be_fails_its_row(template, columns, words):
 
 
 def test_names_at_the_limits_are_fine():
-    assert len(named("{a}", a=["x" * 251])[0]) == 255
+    assert len(named("{a}", a=["x" * 246])[0]) == 250
     assert len(named("/".join(["{a}"] * 5), a=["x" * 203])[0]) == 1023
 
 

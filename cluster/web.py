@@ -1,0 +1,261 @@
+"""The one way to a picture on a web server, for addresses that strangers wrote.
+
+A host's addresses are checked where the connection is made, which goes to a checked address and asks no name server
+again, and so at every redirect. Built on http.client, whose `connect` is meant to be replaced: urllib3 logs the whole
+address, signature and all, when a server's headers are odd. Proxies from the environment are not used: a proxy would
+look the host up itself. Trusted certificates are the machine's, or those of the standard SSL_CERT_FILE.
+"""
+
+import functools
+import http.client
+import io
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from cluster.url import Url, bracketed, is_literal, shown
+from cluster.web_rules import HEADERS, WebRules
+from pipeline.errors import RequestError
+
+_UNICAST = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_PAUSES_SEC = (0.5, 1.5)
+_CONNECT_SEC = 10.0
+_CHUNK = 1 << 16
+
+
+def fetch(url: str, rules: WebRules) -> bytes:
+    """The bytes at an `https://` address; `http://` only where the rules name the host.
+
+    Raises:
+        RequestError: with a sentence that shows host and path. `reference_refused` (a rule of address, scheme, redirect
+            or encoding), `reference_missing`, `reference_denied`, `reference_too_large`, `reference_timeout`, or
+            `reference_unreachable` once two more attempts failed as well.
+    """
+    deadline = _Deadline(rules.deadline_sec)
+    via = ""
+    try:
+        hop = _first(url)
+        for _ in range(rules.max_redirects + 1):
+            answer = _ask(hop, rules, deadline)
+            if isinstance(answer, bytes):
+                return answer
+            hop = _next(hop, answer)
+            via = f", which leads to {hop},"
+        raise _Failure("refused", f"is redirected more than {rules.max_redirects} times")
+    except _Failure as failure:
+        raise RequestError(f"reference_{failure.code}", f"Reference {shown(url)}{via} {failure.reason}.") from None
+
+
+class _Failure(Exception):
+    """`code` less its "reference_", what happened as the rest of a sentence, and whether another attempt may help."""
+
+    def __init__(self, code: str, reason: str, passing: bool = False) -> None:
+        super().__init__(code)
+        self.code, self.reason, self.passing = code, reason, passing
+
+
+class _Deadline:
+    """When one fetch must have ended, whatever it is doing then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds, more than 0. Raises _Failure when there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise self.failure()
+        return left
+
+    def failure(self) -> _Failure:
+        return _Failure("timeout", f"did not arrive within {self._seconds:g} s")
+
+    @contextmanager
+    def cutting(self, sock: socket.socket) -> Iterator[None]:
+        """Ends the connection when time is up: a server that sends a byte now and then never meets a socket's timeout,
+        neither in its headers nor in its body."""
+        timer = threading.Timer(self.left() + 0.02, _shut, [sock])  # later than `left` says so
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which changes what a reader is reading from
+    except OSError:
+        pass  # closed already
+
+
+class _Connection(http.client.HTTPConnection):
+    """Connects to an address that was checked, and to no other."""
+
+    def __init__(self, url: Url, rules: WebRules, deadline: _Deadline) -> None:
+        super().__init__(url.host, url.port)
+        self._url, self._rules, self._deadline = url, rules, deadline
+
+    def connect(self) -> None:
+        """Raises _Failure `refused` for an address or certificate that must not be trusted, else OSError."""
+        addresses = _addresses(self._url, self._deadline)
+        if not all(_may_connect(address[0], self._url, self._rules) for _, address in addresses):
+            way = f"; if you mean it, --allow-host {bracketed(self._url.host)}"
+            raise _Failure("refused", f"is at a private or special network address{way}")
+        trouble: OSError = OSError("no address")
+        for family, address in addresses:
+            self.sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                self.sock.settimeout(min(_CONNECT_SEC, self._deadline.left()))
+                self.sock.connect(address)
+                break
+            except OSError as error:
+                self.close()
+                trouble = error
+        else:
+            raise trouble
+        self.sock.settimeout(self._deadline.left())
+        if self._url.scheme == "https":
+            try:
+                self.sock = _tls().wrap_socket(self.sock, server_hostname=self._url.host)
+            except ssl.SSLCertVerificationError:
+                raise _Failure("refused", "is on a server whose certificate is not valid for this host") from None
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _first(url: str) -> Url:
+    try:
+        return Url.parse(url)
+    except ValueError as error:
+        raise _Failure("refused", str(error)) from None
+
+
+def _next(url: Url, location: str) -> Url:
+    try:
+        target = url.follow(location)
+    except ValueError as error:
+        raise _Failure("refused", f"leads to an address that {error}") from None
+    if (url.scheme, target.scheme) == ("https", "http"):
+        raise _Failure("refused", f"leads from https:// to {target}, which is not encrypted")
+    return target
+
+
+def _ask(url: Url, rules: WebRules, deadline: _Deadline) -> bytes | str:
+    """A body, or where a redirect points; what may pass is tried again."""
+    if url.scheme == "http" and not rules.allow(url):
+        way = f"write https://, or allow it with --allow-host {bracketed(url.host)}"
+        raise _Failure("refused", f"would be fetched without encryption; {way}")
+    for pause in (*_PAUSES_SEC, None):
+        try:
+            return _attempt(url, rules, deadline)
+        except _Failure as failure:
+            if not failure.passing or pause is None or deadline.left() <= pause:
+                raise
+        time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _attempt(url: Url, rules: WebRules, deadline: _Deadline) -> bytes | str:
+    connection = _Connection(url, rules, deadline)
+    try:
+        connection.connect()
+        with deadline.cutting(connection.sock):
+            connection.request("GET", url.target, headers=rules.headers_for(url))
+            with connection.getresponse() as response:
+                return _answer(response, rules, deadline)
+    except (OSError, http.client.HTTPException, ValueError):
+        deadline.left()
+        raise _Failure("unreachable", f"cannot be fetched: {url.host} does not answer, or breaks off", True) from None
+    finally:
+        connection.close()
+
+
+def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: _Deadline) -> bytes | str:
+    status = response.status
+    if status in (301, 302, 303, 307, 308) and (location := response.getheader("Location")):
+        return location
+    if status in (404, 410):
+        raise _Failure("missing", f"does not exist (status {status}); check the address in the manifest")
+    if status in (401, 403):
+        raise _Failure("denied", f"may not be read (status {status}); renew its signature, or set {HEADERS}")
+    if status != 200:
+        passing = status >= 500 or status in (408, 429)
+        raise _Failure("unreachable", f"is not delivered: the server answers with status {status}", passing)
+    encodings = response.getheader("Content-Encoding", ""), response.getheader("Transfer-Encoding", "")
+    if encodings[0].strip().lower() not in ("", "identity") or encodings[1].strip().lower() not in ("", "chunked"):
+        raise _Failure("refused", "comes in a content encoding that was not asked for")
+    return _body(response, rules.max_bytes, deadline)
+
+
+def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
+    too_large = _Failure("too_large", f"is larger than {max_bytes:,} bytes")
+    if (response.length or 0) > max_bytes:
+        raise too_large
+    body = io.BytesIO()  # gives its bytes away without a copy
+    while chunk := response.read1(_CHUNK):  # never more than that at once, whatever a chunk's length says
+        deadline.left()
+        body.write(chunk)
+        if body.tell() > max_bytes:
+            raise too_large
+    deadline.left()  # a connection that was cut looks like one that has ended
+    if response.length:
+        raise http.client.IncompleteRead(b"")
+    return body.getvalue()
+
+
+def _addresses(url: Url, deadline: _Deadline) -> list[tuple[int, tuple[Any, ...]]]:
+    """Family and socket address of each of the host's addresses, in the resolver's order."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()  # a resolver knows no deadline
+    try:
+        answer = answers.get(timeout=deadline.left())
+    except queue.Empty:
+        raise deadline.failure() from None
+    if isinstance(answer, Exception):
+        passing = isinstance(answer, socket.gaierror) and answer.errno == socket.EAI_AGAIN
+        raise _Failure("unreachable", f"cannot be fetched: no address is known for {url.host}", passing)
+    return [(family, address) for family, _, _, _, address in answer]
+
+
+def _may_connect(address: str, url: Url, rules: WebRules) -> bool:
+    """Whether a host's address is a public one, or the host was allowed.
+
+    A name that was allowed may still not lead to link-local addresses, where clouds keep credentials.
+    """
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address) and (ip.ipv4_mapped or ip in _NAT64):
+        ip = IPv4Address(int(ip) & 0xFFFFFFFF)  # that is where the connection ends up
+    if not rules.allow(url):
+        return _is_public(ip)
+    return is_literal(url.host) or not (ip.is_link_local or ip.is_multicast or ip.is_unspecified)
+
+
+def _is_public(ip: IPv4Address | IPv6Address) -> bool:
+    """Whether anybody on the internet may be there. Tunnels of IPv4 through IPv6 are not: they end anywhere."""
+    if isinstance(ip, IPv6Address) and (ip not in _UNICAST or ip.sixtofour or ip.teredo):
+        return False
+    special = ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback or ip.is_link_local
+    return ip.is_global and not special
