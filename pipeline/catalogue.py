@@ -94,7 +94,7 @@ def catalogue() -> dict[str, Model]:
         packaged = table.pop("folder", None)
         folder = package / packaged if packaged else Path(shelf) / name if shelf else None
         model = Model(name=name, **_typed(table, "models.toml"))
-        models[name] = replace(model, folder=folder) if folder and folder.is_dir() else model
+        models[name] = _with_overrides(replace(model, folder=folder)) if folder and folder.is_dir() else model
     return models
 
 
