@@ -2,7 +2,7 @@
 
     python -m jobs.examples.make_campaign
 
-A made-up brand's year: ten products, four seasons, three regions, and a channel that decides a picture's shape. The
+A made-up brand's year: eleven products, four seasons, three regions, and a channel that decides a picture's shape. The
 same files come out every time, so that they can be compared with the ones that ship.
 """
 
@@ -25,7 +25,7 @@ PLAIN = (
     ("BOT-02", "bottle", "orange", "beach", "summer", "US", "shop", "an orange bottle on a beach, summer campaign"),
     ("BOT-03", "bottle", "teal", "marble", "autumn", "APAC", "shop", "product photo of a teal bottle on marble"),
     ("TEE-01", "t-shirt", "yellow", "studio", "summer", "EU", "shop", "a yellow t-shirt in a studio"),
-    ("TEE-02", "t-shirt", "black", "night city", "autumn", "US", "story", "a black t-shirt in a night city"),
+    ("TEE-02", "t-shirt", "white", "night city", "autumn", "US", "story", "a white t-shirt in a night city"),
     ("TEE-03", "t-shirt", "pink", "beach", "summer", "APAC", "banner", "pink t-shirt, beach, new arrival"),
     ("SNK-01", "sneaker", "red", "night city", "autumn", "US", "banner", "a red sneaker in a night city"),
     ("SNK-02", "sneaker", "purple", "forest", "spring", "EU", "shop", "product photo of a purple sneaker in a forest"),
@@ -50,14 +50,14 @@ PLAIN = (
     ("BPK-03", "backpack", "orange", "sunset", "summer", "APAC", "banner", "an orange backpack at sunset"),
 )
 
-# As above, but the reference picture shows the product, in a studio.
+# As above, but the place is that of a reference picture, taken on last year's shoot.
 WITH_REFERENCE = (
-    ("MUG-01", "mug", "red", "beach", "summer", "EU", "shop", "the product of image 1 on a beach"),
-    ("MUG-01", "mug", "red", "snow", "winter", "EU", "banner", "the product of image 1 in the snow"),
-    ("BPK-02", "backpack", "blue", "marble", "spring", "US", "shop", "the product of image 1 on marble"),
-    ("BPK-02", "backpack", "blue", "sunset", "summer", "US", "story", "the product of image 1 at sunset"),
-    ("SNK-04", "sneaker", "yellow", "wooden table", "autumn", "EU", "shop", "the product of image 1 on a wooden table"),
-    ("SNK-04", "sneaker", "yellow", "night city", "winter", "APAC", "shop", "the product of image 1 in a night city"),
+    ("MUG-01", "mug", "red", "beach", "summer", "EU", "shop", "a red mug in the place of image 1"),
+    ("BPK-02", "backpack", "blue", "beach", "summer", "US", "shop", "a blue backpack in the place of image 1"),
+    ("SNK-04", "sneaker", "yellow", "forest", "spring", "EU", "shop", "a yellow sneaker in the place of image 1"),
+    ("SOF-01", "sofa", "teal", "sunset", "autumn", "APAC", "shop", "a teal sofa in the place of image 1"),
+    ("BOT-04", "bottle", "green", "sunset", "autumn", "EU", "story", "a green bottle in the place of image 1"),
+    ("LMP-04", "lamp", "orange", "forest", "spring", "US", "banner", "an orange lamp in the place of image 1"),
 )
 
 
@@ -72,7 +72,7 @@ def campaign() -> pa.Table:
                 "prompt": prompt,
                 "width": width,
                 "height": height,
-                "references": [] if place < len(PLAIN) else [f"references/{colour}-{product}.png"],
+                "references": [] if place < len(PLAIN) else [f"references/{scene}.png"],
                 "sku": sku,
                 "product": product,
                 "colour": colour,
@@ -93,9 +93,9 @@ def main() -> None:
 
     pq.write_table(campaign(), HERE / "campaign.parquet", compression="zstd")
     (HERE / "references").mkdir(exist_ok=True)
-    for product, colour in sorted({(row[1], row[2]) for row in WITH_REFERENCE}):
-        picture = draw(Scene(product, colour, "studio"), 128, 128)
-        picture.save(HERE / "references" / f"{colour}-{product}.png", optimize=True)
+    for place in sorted({row[3] for row in WITH_REFERENCE}):
+        picture = draw(Scene("umbrella", "grey", place), 128, 128)
+        picture.save(HERE / "references" / f"{place}.png", optimize=True)
 
 
 if __name__ == "__main__":
