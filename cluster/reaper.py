@@ -6,6 +6,7 @@ every process that carries this run's mark in its environment is killed and the 
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 
 import psutil
+
+logger = logging.getLogger(__name__)
 
 MARK = "PRESSRUN_RUN"
 """Environment variable that every process started by a run inherits; its value names the run."""
@@ -24,7 +27,7 @@ class Reaper:
 
     def __init__(self, run: str, scratch: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-c", _bootstrap(), run, str(scratch)],
+            [sys.executable, "-c", _bootstrap(), run, str(scratch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -36,12 +39,14 @@ class Reaper:
         assert self._process.stdin is not None
         self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout_sec)
+            if self._process.wait(timeout_sec):
+                logger.warning("Ray's leftovers could not be cleared away; look for processes called ray::")
 
 
 def _bootstrap() -> str:
-    """The child's program; it keeps the parent's import path, so that no installation is needed to find us."""
-    return f"import sys; sys.path[:] = {sys.path!r}; from cluster.reaper import main; main(*sys.argv[1:])"
+    """The child's program: this module, from where it lies, however the parent came to find it."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return f"import sys; sys.path.insert(0, {root!r}); from cluster.reaper import main; main(*sys.argv[1:])"
 
 
 def marked(run: str) -> list[psutil.Process]:
@@ -66,4 +71,8 @@ def main(run: str, scratch: str) -> None:
                 process.kill()
         psutil.wait_procs(left, timeout=1)
         time.sleep(0.05)
-    shutil.rmtree(scratch, ignore_errors=True)
+    for _ in range(20):  # whoever was killed while it wrote a file may have made it after its folder was emptied
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not Path(scratch).exists():
+            break
+        time.sleep(0.1)

@@ -58,16 +58,16 @@ def _environment() -> dict[str, str]:
 
 
 class Pressrun:
-    """The command as a person runs it: a process of its own, from another folder than the project's."""
+    """The command as a person runs it: the installed one, a process of its own, from another folder than ours."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "jobs.command", *map(str, arguments)],
+            [str(Path(sys.executable).with_name("pressrun")), *map(str, arguments)],
             cwd=self._folder,
-            env={**_environment(), "PYTHONPATH": str(ROOT), **environment},
+            env={**_environment(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

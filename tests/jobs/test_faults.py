@@ -1,9 +1,11 @@
 """kill -9 at bad moments: the same command again completes the job and renders no finished picture twice."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,14 @@ ROWS = 32
 def manifest(tmp_path: Path) -> Path:
     rows = [{**mixed_rows()[0], "custom_id": f"row-{number}", "prompt": f"mug {number}"} for number in range(ROWS)]
     return write_manifest(tmp_path / "in", rows)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Where Ray keeps its files in a run; its sockets allow no long path."""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def pictures(out: Path) -> int:
@@ -60,17 +70,17 @@ def mark_of(driver_pid: int) -> str:
 
 @pytest.mark.parametrize("moment", [1, 9, ROWS], ids=["first picture", "in the middle", "last picture"])
 def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
-    moment: int, manifest: Path, pressrun: Pressrun, tmp_path: Path
+    moment: int, manifest: Path, pressrun: Pressrun, scratch: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    driver = pressrun.start("render", manifest, "--out", out)
+    driver = pressrun.start("render", manifest, "--out", out, TMPDIR=str(scratch))
     wait_until(lambda: pictures(out) >= 1)
     run = mark_of(driver.pid)
     wait_until(lambda: pictures(out) >= moment)
     driver.kill()
     driver.communicate()
     assert run
-    wait_until(lambda: not ray_processes(run), timeout_sec=10)
+    wait_until(lambda: not ray_processes(run) and not list(scratch.glob("pressrun-*")), timeout_sec=15)
     done = pictures(out)
 
     ended = pressrun("render", manifest, "--out", out, "--json")
@@ -96,9 +106,11 @@ def test_a_killed_actor_costs_its_units_only(manifest: Path, pressrun: Pressrun,
     assert verify(open_store(str(out))).discrepancies == ()
 
 
-def test_ctrl_c_stops_cleanly_and_nothing_is_left_running(manifest: Path, pressrun: Pressrun, tmp_path: Path) -> None:
+def test_ctrl_c_stops_cleanly_and_nothing_is_left_running(
+    manifest: Path, pressrun: Pressrun, scratch: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    driver = pressrun.start("render", manifest, "--out", out)
+    driver = pressrun.start("render", manifest, "--out", out, TMPDIR=str(scratch))
     wait_until(lambda: pictures(out) >= 1)
     run = mark_of(driver.pid)
     os.kill(driver.pid, signal.SIGINT)
@@ -107,3 +119,4 @@ def test_ctrl_c_stops_cleanly_and_nothing_is_left_running(manifest: Path, pressr
     assert "The same command goes on" in stdout
     assert "Traceback" not in stderr
     assert run and not ray_processes(run)
+    assert not list(scratch.glob("pressrun-*"))
