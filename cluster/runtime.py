@@ -175,7 +175,9 @@ def stdout_to_stderr() -> Iterator[None]:
 class Interrupt:
     """Ctrl-C and SIGTERM: the first asks the run to stop, the second ends the process at once.
 
-    Made *after* `ray.init`, which installs handlers of its own. Elsewhere than in the main thread it only holds `stop`.
+    Entered before Ray starts, because an interrupted `ray.init` leaves a process that crashes at its end, and to be
+    installed again after it, because `ray.init` puts handlers of its own in place. Elsewhere than in the main thread
+    it only holds `stop`.
     """
 
     def __init__(self) -> None:
@@ -183,10 +185,15 @@ class Interrupt:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":
+        self.install()
+        return self
+
+    def install(self) -> None:
+        """Take the signals, again if need be; what was there at first comes back at the end."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
-        return self
+                before = signal.signal(number, self._handle)
+                self._before.setdefault(number, before)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():

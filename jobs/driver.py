@@ -144,8 +144,9 @@ class Run:
 
         pending = sum(len(unit.rows) for unit in plan)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(ray_runtime())
             interrupt = stack.enter_context(Interrupt())
+            stack.enter_context(ray_runtime())
+            interrupt.install()
             layout = self._choose(plan, devices())
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
             crew = Crew.assemble(layout, *self._parts())

@@ -106,12 +106,13 @@ def test_a_killed_actor_costs_its_units_only(manifest: Path, pressrun: Pressrun,
     assert verify(open_store(str(out))).discrepancies == ()
 
 
+@pytest.mark.parametrize("moment", ["while Ray starts", "in the middle"])
 def test_ctrl_c_stops_cleanly_and_nothing_is_left_running(
-    manifest: Path, pressrun: Pressrun, scratch: Path, tmp_path: Path
+    moment: str, manifest: Path, pressrun: Pressrun, scratch: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     driver = pressrun.start("render", manifest, "--out", out, TMPDIR=str(scratch))
-    wait_until(lambda: pictures(out) >= 1)
+    wait_until(lambda: mark_of(driver.pid) if moment == "while Ray starts" else pictures(out))
     run = mark_of(driver.pid)
     os.kill(driver.pid, signal.SIGINT)
     stdout, stderr = driver.communicate(timeout=60)
