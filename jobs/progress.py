@@ -1,5 +1,6 @@
 """Progress for a person who waits: a bar on a terminal, a line every few seconds where there is none."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -131,5 +132,6 @@ def duration(seconds: float) -> str:
 
 
 def progress_for(stream: TextIO = sys.stderr) -> Progress:
-    """A bar if a person looks on, lines otherwise."""
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    """A bar if a person looks on, lines otherwise, also on a terminal that claims to be no column wide."""
+    wide = stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    return Bar(stream) if wide else Lines(stream)
