@@ -173,9 +173,8 @@ def _summary_words(summary: Summary) -> list[str]:
 
 
 def _forecast_words(plan: Forecast) -> str:
-    lines = [
-        f"{plan.rows} rows: {plan.done} done already, {plan.bad} bad, {plan.pending} to render in {plan.units} units."
-    ]
+    done = f"{plan.done} done already ({plan.cached} cached), {plan.bad} bad"
+    lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {plan.units} units."]
     lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
     if plan.pending:
         known = duration(plan.seconds) if plan.seconds is not None else "unknown"

@@ -66,10 +66,12 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `--dry-run` tells: rows in all, done already, bad and to come, in which units and shapes, for how long."""
+    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
+    which units and shapes, for how long."""
 
     rows: int
     done: int
+    cached: int
     bad: int
     pending: int
     units: int
@@ -95,7 +97,8 @@ def forecast(spec: JobSpec) -> Forecast:
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
     bad = len(order.bad) + len(work.failures)
-    return Forecast(order.rows, order.rows - pending - bad, bad, pending, len(plan), shapes, *run.estimate(plan))
+    done = order.rows - pending - bad
+    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan))
 
 
 class Run:
@@ -131,6 +134,11 @@ class Run:
             if len(plan) or self._results.changed:
                 self._store.delete(SUMMARY)  # it is the last word, and more is to come
         return work, plan
+
+    @property
+    def cached(self) -> int:
+        """Rows whose picture was kept from another job."""
+        return count_statuses(self._before)["cached"]
 
     def over_budget(self) -> str | None:
         """Why nothing is to be rendered at all: too many rows have failed before."""

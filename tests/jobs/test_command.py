@@ -54,7 +54,7 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     manifest = write_manifest(tmp_path / "in", mixed_rows())
     assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert (plan["rows"], plan["done"], plan["pending"]) == (14, 0, 14)
+    assert (plan["rows"], plan["done"], plan["cached"], plan["pending"]) == (14, 0, 0, 14)
     assert not (tmp_path / "out").exists()
 
 
