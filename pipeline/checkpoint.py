@@ -1,12 +1,16 @@
 """Reading a part of a model from its folder: safetensors only, never the network, nothing on the terminal."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import diffusers.utils.logging
 import torch
 import transformers.utils.logging
+from diffusers.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError, safe_open
 
 from pipeline.catalogue import Model
 from pipeline.errors import JobError
@@ -39,6 +43,43 @@ def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, dev
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise JobError(f"{model.path / part} cannot be loaded as {part_class.__name__}: {error}") from error
     return loaded.to(device).eval().requires_grad_(False)
+
+
+def load_slice(
+    part_class: Any, model: Model, part: str, dtype: torch.dtype, device: str, trim: Callable[[Any], None]
+) -> Any:
+    """What `trim` leaves of `model`'s `part`, an instance of diffusers' `part_class`; nothing else of it is read.
+
+    The network is built without memory, trimmed, and then given its tensors one by one, each straight to `device` in
+    `dtype`. On a CPU they are copied out of the mapped file, where they lie unaligned: a matrix library's bits may
+    depend on that.
+    Raises JobError where the files cannot be loaded or do not hold all of what is left.
+    """
+    folder = model.path / part
+    try:
+        with _quiet(), torch.device("meta"):
+            network = part_class.from_config(part_class.load_config(folder, local_files_only=True))
+        trim(network)
+        wanted = set(network.state_dict())
+        tensors: dict[str, torch.Tensor] = {}
+        for path in _weight_files(folder):
+            with safe_open(path, framework="pt", device=device) as file:
+                for name in wanted.intersection(file.keys()):
+                    tensors[name] = file.get_tensor(name).to(dtype, copy=device == "cpu")
+        network.load_state_dict(tensors, strict=True, assign=True)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise JobError(f"{folder} cannot be loaded as {part_class.__name__}: {error}") from error
+    return network.eval().requires_grad_(False)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that hold a part's weights: those that its index names, else the one that diffusers would read."""
+    indices = sorted(folder.glob("*.safetensors.index.json"))
+    if not indices:
+        usual = folder / SAFETENSORS_WEIGHTS_NAME
+        return [usual] if usual.is_file() else sorted(folder.glob("*.safetensors"))[:1]
+    names = set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values())
+    return [folder / name for name in sorted(names)]
 
 
 def load_files(file_class: Any, model: Model, part: str) -> Any:

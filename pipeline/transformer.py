@@ -2,11 +2,12 @@
 
 The blocks are diffusers' own; the path through them is ours, for two reasons. Rows of one unit may carry different
 references, hence different rotary positions, where diffusers' `forward` knows one layout for the whole batch. And a
-model too large for one GPU is cut between blocks: whatever falls on either side of a cut stands here in one place.
+model too large for one GPU is cut between blocks: each shard holds a range of them and reads nothing else.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
@@ -14,7 +15,7 @@ from diffusers import Flux2Transformer2DModel
 from torch.overrides import TorchFunctionMode
 
 from pipeline.catalogue import Model
-from pipeline.checkpoint import load_part
+from pipeline.checkpoint import load_slice
 from pipeline.shape import Grid
 
 TIME_SCALE = 10
@@ -53,20 +54,35 @@ class RowsApart(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class Transformer:
-    """A model's transformer, whole. Every row's bits are those of diffusers' pipeline with that row alone."""
+Stream = tuple[torch.Tensor, ...]
+"""What enters, leaves or crosses a cut of the transformer: see `Transformer.run`."""
 
-    def __init__(self, network: Flux2Transformer2DModel) -> None:
+
+class Transformer:
+    """A model's transformer or one shard of it: the blocks of a range, double-stream ones counted first.
+
+    Every row's bits are those of diffusers' pipeline with that row alone, wherever the transformer is cut.
+    """
+
+    def __init__(self, network: Flux2Transformer2DModel, blocks: range | None = None) -> None:
         self.network = network
+        self.doubles: int = network.config.num_layers
+        count = self.doubles + network.config.num_single_layers
+        self.blocks = range(count) if blocks is None else blocks
+        self.first, self.last = self.blocks.start == 0, self.blocks.stop == count
 
     @classmethod
-    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu") -> Self:
-        """Read the weights from `model`'s folder. Raises JobError where they cannot be loaded."""
-        return cls(load_part(Flux2Transformer2DModel, model, "transformer", dtype, device))
+    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu", blocks: range | None = None) -> Self:
+        """Read the weights of `blocks` (all of them, if None) from `model`'s folder, and what every shard needs:
+        modulations, and at the two ends the ways in and out.
+
+        Raises JobError where they cannot be loaded.
+        """
+        return cls(load_slice(Flux2Transformer2DModel, model, "transformer", dtype, device, _part_of(blocks)), blocks)
 
     @property
     def device(self) -> torch.device:
-        return self.network.device
+        return self.network.double_stream_modulation_img.linear.weight.device
 
     @property
     def channels(self) -> int:
@@ -94,7 +110,6 @@ class Transformer:
         cosines, sines = zip(*rows, strict=True)
         return RowTables(torch.stack(cosines)), RowTables(torch.stack(sines))
 
-    @torch.no_grad()
     def velocity(
         self,
         tokens: torch.Tensor,
@@ -103,46 +118,93 @@ class Transformer:
         guidance: torch.Tensor | None,
         rotary: Rotary,
     ) -> torch.Tensor:
-        """Velocity (B, N, C) of `tokens` (B, N, C), the picture's and then the references', under `text` (B, L, D).
+        """Velocity (B, N, C) of `tokens` (B, N, C), the picture's and then the references', under `text` (B, L, D):
+        `run` through a transformer that is whole."""
+        [velocity] = self.run((tokens, text), text.shape[1], timestep, guidance, rotary)
+        return velocity
 
+    @torch.no_grad()
+    def run(
+        self, stream: Stream, text_length: int, timestep: torch.Tensor, guidance: torch.Tensor | None, rotary: Rotary
+    ) -> Stream:
+        """Take a unit through this transformer's blocks.
+
+        What enters the first shard is `(tokens, text)`: (B, N, C) and (B, L, D). Between double-stream blocks
+        `(picture, words)` crosses a cut: (B, N, width) and (B, L, width); behind the last of them one tensor
+        (B, L + N, width) of both. The last shard gives `(velocity,)`: (B, N, C).
         `timestep` (1,) runs from 1 to 0 and `guidance` is (1,) or None: one row broadcasts over the batch. That is
         part of what keeps a row's bits independent of its neighbours; on a CPU, `RowsApart` is the other.
         Source: `Flux2Transformer2DModel.forward` in diffusers 0.42.
         """
         with RowsApart() if self.device.type == "cpu" else nullcontext():
-            return self._forward(tokens, text, timestep, guidance, rotary)
+            return self._run(stream, text_length, timestep, guidance, rotary)
 
-    def _forward(
-        self,
-        tokens: torch.Tensor,
-        text: torch.Tensor,
-        timestep: torch.Tensor,
-        guidance: torch.Tensor | None,
-        rotary: Rotary,
-    ) -> torch.Tensor:
-        network = self.network
-        tokens = tokens.to(network.dtype)
-        # 1. Time and guidance modulate every block alike. A shard of blocks needs these and the rotary factors.
-        timestep = timestep.to(tokens.dtype) * 1000
-        guidance = None if guidance is None else guidance.to(tokens.dtype) * 1000
+    def _run(
+        self, stream: Stream, text_length: int, timestep: torch.Tensor, guidance: torch.Tensor | None, rotary: Rotary
+    ) -> Stream:
+        network, dtype = self.network, self.network.double_stream_modulation_img.linear.weight.dtype
+        # 1. Time and guidance modulate every block alike: every shard computes these for itself.
+        timestep = timestep.to(dtype) * 1000
+        guidance = None if guidance is None else guidance.to(dtype) * 1000
         moment = network.time_guidance_embed(timestep, guidance)  # (1, width)
-        modulation_picture = network.double_stream_modulation_img(moment)
-        modulation_text = network.double_stream_modulation_txt(moment)
-        modulation_both = network.single_stream_modulation(moment)
-        # 2. Into the model's width. The first shard does this.
-        hidden = network.x_embedder(tokens)  # (B, N, width)
-        words = network.context_embedder(text)  # (B, L, width)
-        # 3. Two streams that attend to each other. A cut may fall before any block: `hidden` and `words` cross it.
+        # 2. Into the model's width.
+        if self.first:
+            tokens, text = stream
+            stream = network.x_embedder(tokens.to(dtype)), network.context_embedder(text)  # (B, N and L, width)
+        # 3. Two streams that attend to each other.
         arguments: dict[str, Any] = {"image_rotary_emb": rotary, "joint_attention_kwargs": None}
-        for block in network.transformer_blocks:
-            words, hidden = block(hidden, words, modulation_picture, modulation_text, **arguments)
-        # 4. One stream of both. A cut may fall before any block: one tensor crosses it.
-        hidden = torch.cat([words, hidden], dim=1)  # (B, L + N, width)
-        for block in network.single_transformer_blocks:
+        if self.blocks.start < self.doubles:
+            modulation_picture = network.double_stream_modulation_img(moment)
+            modulation_text = network.double_stream_modulation_txt(moment)
+            hidden, words = stream
+            for block in filter(None, network.transformer_blocks):
+                words, hidden = block(hidden, words, modulation_picture, modulation_text, **arguments)
+            stream = hidden, words
+            if self.blocks.stop < self.doubles:
+                return stream
+            stream = (torch.cat([words, hidden], dim=1),)  # (B, L + N, width)
+        # 4. One stream of both.
+        [hidden] = stream
+        modulation_both = network.single_stream_modulation(moment)
+        for block in filter(None, network.single_transformer_blocks):
             hidden = block(hidden, None, modulation_both, **arguments)
-        # 5. Out of the model's width again. The last shard does this.
-        hidden = network.norm_out(hidden[:, text.shape[1] :], moment)
-        return network.proj_out(hidden)  # (B, N, C)
+        if not self.last:
+            return (hidden,)
+        # 5. Out of the model's width again.
+        hidden = network.norm_out(hidden[:, text_length:], moment)
+        return (network.proj_out(hidden),)  # (B, N, C)
+
+
+def cut(blocks: int, shards: int) -> list[range]:
+    """`blocks` blocks in `shards` ranges, as even as they get, the longer ones last: the first shard also embeds.
+
+    Raises ValueError where there are more shards than blocks.
+    """
+    if not 1 <= shards <= blocks:
+        raise ValueError(f"{blocks} blocks cannot be cut into {shards} shards")
+    ends = [number * blocks // shards for number in range(shards + 1)]
+    return [range(start, stop) for start, stop in pairwise(ends)]
+
+
+def _part_of(blocks: range | None) -> Callable[[Flux2Transformer2DModel], None]:
+    """What takes out of an empty network whatever the shard of `blocks` does not need.
+
+    The blocks that stay keep their places, hence the names that the checkpoint gives them.
+    """
+
+    def keep(network: Flux2Transformer2DModel) -> None:
+        lists = (network.transformer_blocks, network.single_transformer_blocks)
+        count = sum(map(len, lists))
+        kept = range(count) if blocks is None else blocks
+        for number in set(range(count)).difference(kept):
+            place = number - len(lists[0])
+            lists[place >= 0][place if place >= 0 else number] = None
+        if kept.start > 0:
+            network.x_embedder = network.context_embedder = None
+        if kept.stop < count:
+            network.norm_out = network.proj_out = None
+
+    return keep
 
 
 def _positions(time: int, grid: Grid) -> torch.Tensor:
