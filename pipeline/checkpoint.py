@@ -30,15 +30,15 @@ def dtype_of(precision: str) -> torch.dtype:
     return PRECISIONS[precision]
 
 
-def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, device: str) -> Any:
-    """`model`'s `part` ("transformer", "vae", …), an instance of `part_class`, in evaluation mode on `device`.
+def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, device: str, **options: Any) -> Any:
+    """`model`'s `part` ("text_encoder", "vae"), an instance of `part_class`, in evaluation mode on `device`.
 
     Raises JobError where the files cannot be loaded.
     """
     try:
         with _quiet():
             loaded = part_class.from_pretrained(  # type: ignore[attr-defined]
-                model.path / part, dtype=dtype, use_safetensors=True, local_files_only=True
+                model.path / part, dtype=dtype, use_safetensors=True, local_files_only=True, **options
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise JobError(f"{model.path / part} cannot be loaded as {part_class.__name__}: {error}") from error
