@@ -5,6 +5,7 @@ arithmetic are kept, so that a unit's every row equals their one-prompt run bit 
 per request, on CPU, from its own seed; one timestep and one guidance value that broadcast; rows that never mix.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Self, TypeVar
 
@@ -17,7 +18,7 @@ from pipeline.checkpoint import load_files
 from pipeline.errors import JobError
 from pipeline.request import MULTIPLE, RenderRequest
 from pipeline.shape import Grid
-from pipeline.transformer import Transformer
+from pipeline.transformer import Positions, Stream, Terms, Transformer
 
 T = TypeVar("T")
 
@@ -62,7 +63,6 @@ def empirical_mu(tokens: int, steps: int) -> float:
     return slope * steps + (mu_200 - 200.0 * slope)
 
 
-@torch.no_grad()
 def sample(
     transformer: Transformer,
     schedule: Schedule,
@@ -71,45 +71,82 @@ def sample(
     references: Sequence[Sequence[Reference]],
     negative_embedding: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Latents (B, h * w, C) of a unit: `requests` of one shape, each with its embedding (L, D) and its references.
+    """Latents (B, h * w, C) of a unit: all of `Sampling` with a transformer that is whole."""
+    sampling = Sampling(transformer, schedule, requests, embeddings, references, negative_embedding)
+    while (terms := sampling.terms()) is not None:
+        sampling.advance([transformer.run(stream, terms) for stream in sampling.streams()])
+    return sampling.latents
 
-    With `negative_embedding` (L, D), the empty prompt's, every step is computed with and without the prompt and
-    extrapolated by the guidance (Ho & Salimans, 2022): what [klein] base models want above a guidance of 1.
-    Received tensors are never changed. Raises ValueError where the requests do not share one shape.
+
+class Sampling:
+    """A unit on its way from noise to latents, a step at a time.
+
+    `requests` are of one shape, each with its embedding (L, D) and its references. With `negative_embedding` (L, D),
+    the empty prompt's, every step is computed with and without the prompt and extrapolated by the guidance (Ho &
+    Salimans, 2022): what [klein] base models want above a guidance of 1. Received tensors are never changed.
+    `latents` are (B, h * w, C). `transformer` may be the first shard of several: what its `run` needs for a step are
+    `streams` and `terms`, what the last shard gives goes to `advance`.
+    Raises ValueError where the requests do not share one shape.
     """
-    # 1. What the rows share.
-    width, height = _shared(request.render_size for request in requests)
-    steps = _shared(request.steps for request in requests)
-    guided = transformer.takes_guidance or negative_embedding is not None
-    scale = _shared(request.guidance if guided else 1.0 for request in requests)
-    _shared(sum(h * w for _, (h, w) in row) for row in references)
-    rows, columns = height // MULTIPLE, width // MULTIPLE
-    device = transformer.device
 
-    # 2. Words, and the positions of everything that attends to everything.
-    text = torch.stack(list(embeddings)).to(device)  # (B, L, D)
-    nothing = None if negative_embedding is None else negative_embedding.to(device).repeat(len(requests), 1, 1)
-    rotary = transformer.rotary(text.shape[1], (rows, columns), [[grid for _, grid in row] for row in references])
+    @torch.no_grad()
+    def __init__(
+        self,
+        transformer: Transformer,
+        schedule: Schedule,
+        requests: Sequence[RenderRequest],
+        embeddings: Sequence[torch.Tensor],
+        references: Sequence[Sequence[Reference]],
+        negative_embedding: torch.Tensor | None = None,
+    ) -> None:
+        # 1. What the rows share.
+        width, height = _shared(request.render_size for request in requests)
+        steps = _shared(request.steps for request in requests)
+        guided = transformer.takes_guidance or negative_embedding is not None
+        self._scale = _shared(request.guidance if guided else 1.0 for request in requests)
+        _shared(sum(h * w for _, (h, w) in row) for row in references)
+        rows, columns = height // MULTIPLE, width // MULTIPLE
+        device = transformer.device
 
-    # 3. Noise, each row's from its own seed, and each row's references, which stay as they are.
-    latents = torch.cat([noise(request.seed, transformer.channels, rows, columns, text.dtype) for request in requests])
-    latents = latents.to(device)  # (B, h * w, C)
-    clean = None
-    if references[0]:
-        clean = torch.stack([torch.cat([tokens for tokens, _ in row]) for row in references]).to(device)  # (B, R, C)
+        # 2. Words, and where everything stands that attends to everything.
+        text = torch.stack(list(embeddings)).to(device)  # (B, L, D)
+        nothing = None if negative_embedding is None else negative_embedding.to(device).repeat(len(requests), 1, 1)
+        self._texts = [text] if nothing is None else [text, nothing]
+        layouts = tuple(tuple(grid for _, grid in row) for row in references)
+        self._positions = Positions(text.shape[1], (rows, columns), layouts)
+        self._guidance = self._scale if transformer.takes_guidance else None
 
-    # 4. The steps. One timestep and one guidance for all rows: see `Transformer.velocity`.
-    scheduler = schedule.start(rows * columns, steps, device)
-    guidance = torch.full([1], scale, device=device) if transformer.takes_guidance else None
-    for t in scheduler.timesteps:
-        timestep = t.expand(1).to(latents.dtype) / 1000
-        tokens = latents if clean is None else torch.cat([latents, clean], dim=1)  # (B, h * w + R, C)
-        velocity = transformer.velocity(tokens, text, timestep, guidance, rotary)[:, : latents.shape[1]]
-        if nothing is not None:
-            without = transformer.velocity(tokens, nothing, timestep, guidance, rotary)[:, : latents.shape[1]]
-            velocity = without + scale * (velocity - without)
-        latents = scheduler.step(velocity, t, latents, return_dict=False)[0]  # (B, h * w, C)
-    return latents
+        # 3. Noise, each row's from its own seed, and each row's references, which stay as they are.
+        drawn = [noise(request.seed, transformer.channels, rows, columns, text.dtype) for request in requests]
+        self.latents = torch.cat(drawn).to(device)  # (B, h * w, C)
+        self._clean = None
+        if references[0]:
+            clean = [torch.cat([tokens for tokens, _ in row]) for row in references]
+            self._clean = torch.stack(clean).to(device)  # (B, R, C)
+        self._scheduler = schedule.start(rows * columns, steps, device)
+        self._left = deque(self._scheduler.timesteps.to("cpu"))  # read there at every step, without waiting for a device
+
+    def terms(self) -> Terms | None:
+        """What the next step's passes have in common; None behind the last step. One timestep and one guidance for
+        all rows: see `Transformer.run`."""
+        if not self._left:
+            return None
+        timestep = self._left[0].to(self.latents.dtype) / 1000
+        return Terms(self._positions, timestep.item(), self._guidance)
+
+    def streams(self) -> list[Stream]:
+        """What enters the first shard in the next step: once, or with the prompt and without."""
+        tokens = self.latents if self._clean is None else torch.cat([self.latents, self._clean], dim=1)
+        return [(tokens, text) for text in self._texts]  # (B, h * w + R, C), (B, L, D)
+
+    @torch.no_grad()
+    def advance(self, streams: Sequence[Stream]) -> None:
+        """Take the step along the velocities that came out of the last shard."""
+        [velocity], *more = (tuple(part[:, : self.latents.shape[1]] for part in stream) for stream in streams)
+        for [without] in more:
+            velocity = without + self._scale * (velocity - without)
+        t = self._left.popleft()
+        self.latents = self._scheduler.step(velocity, t, self.latents, return_dict=False)[0]  # (B, h * w, C)
 
 
 def noise(seed: int, channels: int, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:

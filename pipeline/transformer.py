@@ -5,8 +5,9 @@ references, hence different rotary positions, where diffusers' `forward` knows o
 model too large for one GPU is cut between blocks: each shard holds a range of them and reads nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
@@ -20,6 +21,10 @@ from pipeline.shape import Grid
 
 TIME_SCALE = 10
 """Rotary time of reference k is 10 + 10 k, of the picture 0: `Flux2Pipeline._prepare_image_ids`."""
+
+
+ROTARY_KEPT = 8
+"""Units whose rotary factors are kept: as many as are in flight on one shard."""
 
 
 class RowTables:
@@ -58,6 +63,27 @@ Stream = tuple[torch.Tensor, ...]
 """What enters, leaves or crosses a cut of the transformer: see `Transformer.run`."""
 
 
+@dataclass(frozen=True)
+class Positions:
+    """Where a unit's tokens stand: `text_length` words, a picture of `grid`, and each row's reference grids."""
+
+    text_length: int
+    grid: Grid
+    references: tuple[tuple[Grid, ...], ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one pass of a unit tells every shard besides the stream. Small: numbers only.
+
+    `timestep` runs from 1 to 0; `guidance` is None where it is no input of the model.
+    """
+
+    positions: Positions
+    timestep: float
+    guidance: float | None
+
+
 class Transformer:
     """A model's transformer or one shard of it: the blocks of a range, double-stream ones counted first.
 
@@ -70,6 +96,7 @@ class Transformer:
         count = self.doubles + network.config.num_single_layers
         self.blocks = range(count) if blocks is None else blocks
         self.first, self.last = self.blocks.start == 0, self.blocks.stop == count
+        self._rotary: dict[Positions, Rotary] = {}
 
     @classmethod
     def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu", blocks: range | None = None) -> Self:
@@ -85,6 +112,10 @@ class Transformer:
         return self.network.double_stream_modulation_img.linear.weight.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        return self.network.double_stream_modulation_img.linear.weight.dtype
+
+    @property
     def channels(self) -> int:
         """Channels C of a latent token."""
         return self.network.config.in_channels
@@ -94,63 +125,52 @@ class Transformer:
         """Whether guidance is an input ([dev]) instead of a second pass ([klein] base)."""
         return self.network.config.guidance_embeds
 
-    def rotary(self, text_length: int, grid: Grid, references: Sequence[Sequence[Grid]]) -> Rotary:
-        """Rotary factors of a unit: `text_length` tokens, a picture of `grid`, and each row's reference grids.
+    def rotary(self, positions: Positions) -> Rotary:
+        """Rotary factors of a unit. Positions are (time, row, column, place in the text).
 
-        Positions are (time, row, column, place in the text). Every layout is computed once, however many rows have it.
+        Every layout is computed once, however many rows have it, and those of the last units are kept.
         """
-        text = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), torch.arange(text_length))
+        if positions not in self._rotary:
+            while len(self._rotary) >= ROTARY_KEPT:
+                del self._rotary[next(iter(self._rotary))]
+            self._rotary[positions] = self._computed_rotary(positions)
+        return self._rotary[positions]
+
+    def _computed_rotary(self, positions: Positions) -> Rotary:
+        words = torch.arange(positions.text_length)
+        text = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), words)
         text_cos, text_sin = self.network.pos_embed(text.to(self.device))  # (L, D) each
         layouts = {}
-        for layout in {tuple(row) for row in references}:
-            pictures = [_positions(time * TIME_SCALE, size) for time, size in enumerate((grid, *layout))]
+        for layout in set(positions.references):
+            pictures = [_positions(time * TIME_SCALE, size) for time, size in enumerate((positions.grid, *layout))]
             cos, sin = self.network.pos_embed(torch.cat(pictures).to(self.device))  # (N, D) each
             layouts[layout] = torch.cat([text_cos, cos]), torch.cat([text_sin, sin])  # (S, D) each
-        rows = list(layouts.values()) if len(layouts) == 1 else [layouts[tuple(row)] for row in references]
+        rows = list(layouts.values()) if len(layouts) == 1 else [layouts[row] for row in positions.references]
         cosines, sines = zip(*rows, strict=True)
         return RowTables(torch.stack(cosines)), RowTables(torch.stack(sines))
 
-    def velocity(
-        self,
-        tokens: torch.Tensor,
-        text: torch.Tensor,
-        timestep: torch.Tensor,
-        guidance: torch.Tensor | None,
-        rotary: Rotary,
-    ) -> torch.Tensor:
-        """Velocity (B, N, C) of `tokens` (B, N, C), the picture's and then the references', under `text` (B, L, D):
-        `run` through a transformer that is whole."""
-        [velocity] = self.run((tokens, text), text.shape[1], timestep, guidance, rotary)
-        return velocity
-
     @torch.no_grad()
-    def run(
-        self, stream: Stream, text_length: int, timestep: torch.Tensor, guidance: torch.Tensor | None, rotary: Rotary
-    ) -> Stream:
+    def run(self, stream: Stream, terms: Terms) -> Stream:
         """Take a unit through this transformer's blocks.
 
-        What enters the first shard is `(tokens, text)`: (B, N, C) and (B, L, D). Between double-stream blocks
-        `(picture, words)` crosses a cut: (B, N, width) and (B, L, width); behind the last of them one tensor
-        (B, L + N, width) of both. The last shard gives `(velocity,)`: (B, N, C).
-        `timestep` (1,) runs from 1 to 0 and `guidance` is (1,) or None: one row broadcasts over the batch. That is
-        part of what keeps a row's bits independent of its neighbours; on a CPU, `RowsApart` is the other.
+        What enters the first shard is `(tokens, text)`: (B, N, C), the picture's tokens and then the references', and
+        (B, L, D). Between double-stream blocks `(picture, words)` crosses a cut: (B, N, width) and (B, L, width);
+        behind the last of them one tensor (B, L + N, width) of both. The last shard gives `(velocity,)`: (B, N, C).
+        One timestep and one guidance broadcast over the batch. That is part of what keeps a row's bits independent of
+        its neighbours; on a CPU, `RowsApart` is the other.
         Source: `Flux2Transformer2DModel.forward` in diffusers 0.42.
         """
         with RowsApart() if self.device.type == "cpu" else nullcontext():
-            return self._run(stream, text_length, timestep, guidance, rotary)
+            return self._run(stream, terms)
 
-    def _run(
-        self, stream: Stream, text_length: int, timestep: torch.Tensor, guidance: torch.Tensor | None, rotary: Rotary
-    ) -> Stream:
-        network, dtype = self.network, self.network.double_stream_modulation_img.linear.weight.dtype
+    def _run(self, stream: Stream, terms: Terms) -> Stream:
+        network, rotary = self.network, self.rotary(terms.positions)
         # 1. Time and guidance modulate every block alike: every shard computes these for itself.
-        timestep = timestep.to(dtype) * 1000
-        guidance = None if guidance is None else guidance.to(dtype) * 1000
-        moment = network.time_guidance_embed(timestep, guidance)  # (1, width)
+        moment = network.time_guidance_embed(self._scaled(terms.timestep), self._scaled(terms.guidance))  # (1, width)
         # 2. Into the model's width.
         if self.first:
             tokens, text = stream
-            stream = network.x_embedder(tokens.to(dtype)), network.context_embedder(text)  # (B, N and L, width)
+            stream = network.x_embedder(tokens.to(self.dtype)), network.context_embedder(text)  # (B, N and L, width)
         # 3. Two streams that attend to each other.
         arguments: dict[str, Any] = {"image_rotary_emb": rotary, "joint_attention_kwargs": None}
         if self.blocks.start < self.doubles:
@@ -171,8 +191,11 @@ class Transformer:
         if not self.last:
             return (hidden,)
         # 5. Out of the model's width again.
-        hidden = network.norm_out(hidden[:, text_length:], moment)
+        hidden = network.norm_out(hidden[:, terms.positions.text_length :], moment)
         return (network.proj_out(hidden),)  # (B, N, C)
+
+    def _scaled(self, value: float | None) -> torch.Tensor | None:
+        return None if value is None else torch.tensor([value], dtype=self.dtype, device=self.device) * 1000
 
 
 def cut(blocks: int, shards: int) -> list[range]:

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from pipeline.catalogue import Model, find_model
 from pipeline.errors import JobError
-from pipeline.transformer import Rotary, Stream, Transformer, cut
+from pipeline.transformer import Positions, Stream, Terms, Transformer, cut
 
-GRIDS = [[(4, 4)], [(2, 8)]]
+NONE, SOME = ((), ()), (((4, 4),), ((2, 8),))
 """Each row's references: as many tokens, in another layout."""
 
 
@@ -20,7 +20,7 @@ def chain(model: Model, cuts: tuple[int, ...], dtype: torch.dtype) -> list[Trans
     return [Transformer.load(model, dtype, blocks=range(*ends)) for ends in pairwise((0, *cuts, count))]
 
 
-def run(shards: list[Transformer], references: list[list[tuple[int, int]]]) -> torch.Tensor:
+def run(shards: list[Transformer], references: tuple[tuple[tuple[int, int], ...], ...]) -> torch.Tensor:
     """The velocity of a unit of two rows, its stream handed from shard to shard."""
     config, dtype = (
         shards[0].network.config,
@@ -32,21 +32,20 @@ def run(shards: list[Transformer], references: list[list[tuple[int, int]]]) -> t
         torch.randn(2, 24 + extra, config.in_channels, generator=generator).to(dtype),
         torch.randn(2, 10, config.joint_attention_dim, generator=generator).to(dtype),
     )
-    guidance = torch.tensor([4.0]) if shards[0].takes_guidance else None
+    terms = Terms(Positions(10, (4, 6), references), 0.7, 4.0 if shards[0].takes_guidance else None)
     for shard in shards:
-        rotary: Rotary = shard.rotary(10, (4, 6), references)
-        stream = shard.run(stream, 10, torch.tensor([0.7]), guidance, rotary)
+        stream = shard.run(stream, terms)
     [velocity] = stream
     return velocity
 
 
-@pytest.mark.parametrize("references", [[[], []], GRIDS], ids=["no references", "references"])
+@pytest.mark.parametrize("references", [NONE, SOME], ids=["no references", "references"])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("family", ["mini", "klein", "dev"])
 def test_every_cut_gives_the_bits_of_the_whole(
     family: str,
     precision: torch.dtype,
-    references: list[list[tuple[int, int]]],
+    references: tuple[tuple[tuple[int, int], ...], ...],
     small_models: dict[str, Model],
 ) -> None:
     model = find_model("mini") if family == "mini" else small_models[family]
