@@ -124,7 +124,7 @@ class Sampling:
             clean = [torch.cat([tokens for tokens, _ in row]) for row in references]
             self._clean = torch.stack(clean).to(device)  # (B, R, C)
         self._scheduler = schedule.start(rows * columns, steps, device)
-        self._left = deque(self._scheduler.timesteps.to("cpu"))  # read there at every step, without waiting for a device
+        self._left = deque(self._scheduler.timesteps.to("cpu"))  # read at every step, nobody waits
 
     def terms(self) -> Terms | None:
         """What the next step's passes have in common; None behind the last step. One timestep and one guidance for
