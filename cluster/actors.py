@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.batch import unpack_batch
 from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
 from cluster.reference_bytes import read_reference_bytes
@@ -25,7 +26,7 @@ from cluster.unit import Reference, Report, Unit
 from cluster.url import shown
 from cluster.web_rules import WebRules
 from cluster.wire import PackedTensor, pack, unpack
-from pipeline.catalogue import find_model, model_digest
+from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
 
 if TYPE_CHECKING:
@@ -86,22 +87,11 @@ class ModelActor:
         return packed, report(storage_error=storage_error, sizes=(size,))
 
     def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor, Report]:
-        """Latents (B, tokens, C) of the unit. `inputs` are its items' embeddings, then each item's references one after
-        the other, then the empty prompt's embedding where the shape is guided without distillation. CPUs were measured
-        to be batch-invariant; elsewhere a short unit is padded to its shape's one batch size."""
-        tensors = iter([unpack(packed, self._spec.device) for packed in inputs])
-        embeddings = [next(tensors) for _ in unit.items]
-        references = [[(next(tensors), reference.grid) for reference in item.references] for item in unit.items]
-        requests = [item.request for item in unit.items]
-        short = 0 if self._spec.device == "cpu" else max(0, unit.batch - len(requests))
+        """Latents (B, tokens, C) of the unit; for `inputs` see `cluster.batch`."""
+        batch = unpack_batch(unit, inputs, self._spec.device)
         with self._timed("denoise", {}) as report:
-            latents = self._renderer.denoise(
-                requests + requests[:1] * short,
-                embeddings + embeddings[:1] * short,
-                references + references[:1] * short,
-                next(tensors, None),
-            )
-            packed = pack(latents[: len(requests)])
+            latents = self._renderer.denoise(*batch)
+            packed = pack(latents[: len(unit.items)])
         return packed, report()
 
     def decode(self, unit: Unit, packed: PackedTensor) -> tuple[list[np.ndarray], Report]:
@@ -172,13 +162,23 @@ def load_renderer(spec: ModelSpec) -> "Renderer":
     """
     from pipeline.renderer import Renderer
 
+    model = checked_model(spec)
+    return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
+
+
+def checked_model(spec: ModelSpec) -> Model:
+    """The model that this node has under the spec's name.
+
+    Raises:
+        JobError: it has none, or another one.
+    """
     model = find_model(spec.model)
     if model_digest(model) != spec.digest:
         raise JobError(
             f"The model {spec.model} on node {os.uname().nodename} is not the one that the driver has; "
             "put the same files on every node."
         )
-    return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
+    return model
 
 
 def read_reference(reference: Reference, rules: WebRules) -> bytes:

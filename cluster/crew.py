@@ -25,7 +25,10 @@ _LOAD_ATTEMPTS = 3
 
 @dataclass
 class Worker:
-    """One actor and the calls it holds, oldest first. `quiet_since`: when it last made progress, None until loaded."""
+    """One actor, or the leader of several `shards`, and its calls, oldest first.
+
+    `quiet_since`: when it last made progress, None until loaded.
+    """
 
     name: str
     stages: tuple[str, ...]
@@ -38,6 +41,7 @@ class Worker:
     started: float = 0.0
     deaths_while_loading: int = 0
     device: str = ""
+    shards: int = 1
 
     @property
     def loaded(self) -> bool:
@@ -68,7 +72,9 @@ class Crew:
             title = "replica" if len(role.stages) > 1 else role.stages[0]
             for _ in range(role.count):
                 name = f"{title}-{next(numbers)}"
-                workers.append(Worker(name, role.stages, DENOISE_SLOTS, _model_actor(part, role.gpus)))
+                slots = DENOISE_SLOTS * role.shards
+                start = _model_actor(part, role.gpus) if role.shards == 1 else _leader(part, role.shards, role.gpus)
+                workers.append(Worker(name, role.stages, slots, start, shards=role.shards))
         for _ in range(-(-layout.replicas // REPLICAS_PER_FINISHER)):
             workers.append(Worker(f"finish-{next(numbers)}", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
         return cls(layout, workers)
@@ -154,6 +160,13 @@ def _model_actor(spec: ModelSpec, gpus: float) -> Callable[[], Any]:
         scheduling_strategy="SPREAD",
     )
     return lambda: actor.remote(spec)
+
+
+def _leader(spec: ModelSpec, shards: int, gpus: float) -> Callable[[], Any]:
+    from cluster.shards import Leader
+
+    actor = ray.remote(Leader).options(num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
+    return lambda: actor.remote(spec, shards, gpus)
 
 
 def _finish_actor(finishing: Finishing) -> Callable[[], Any]:

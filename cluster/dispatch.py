@@ -80,8 +80,11 @@ class Dispatcher:
 
     def calls_at_once(self) -> dict[str, int]:
         """How many calls of each stage can run at the same time."""
-        one = {"finish": FINISH_SLOTS}
-        return {stage: len(self._crew.of(stage)) * one.get(stage, 1) for stage in STAGES}
+        workers = {stage: self._crew.of(stage) for stage in STAGES}
+        return {
+            stage: sum(FINISH_SLOTS if stage == "finish" else worker.shards for worker in workers[stage])
+            for stage in STAGES
+        }
 
     # 1. Admit: a bounded number of units ahead of the denoisers.
 
@@ -192,7 +195,9 @@ class Dispatcher:
             if unit.shape.classifier_free:
                 inputs.append(self._inputs[EMPTY_PROMPT].ref)
             flight.attempts += 1
-            refs = handle.denoise.options(num_returns=2).remote(unit, *inputs)
+            # A leader passes them on without ever holding them: inside a list Ray leaves them where they are.
+            arguments = [inputs] if worker.shards > 1 else inputs
+            refs = handle.denoise.options(num_returns=2).remote(unit, *arguments)
         elif flight.stage == "decode":
             refs = handle.decode.options(num_returns=2).remote(unit, flight.latents)
         else:
@@ -239,6 +244,9 @@ class Dispatcher:
             report: Report = ray.get(ref)
         except ray.exceptions.RayError as error:
             self._broken(call, ref, error)
+            return
+        if report.lost:
+            self._lose(call.worker, report.lost)
             return
         del self._pending[ref]
         call.worker.calls.remove(call)

@@ -25,11 +25,20 @@ LIBRARY_BYTES = 800_000_000
 
 @dataclass(frozen=True)
 class Role:
-    """`count` actors that hold the model's parts for `stages`; `gpus` of a device each (0 on a CPU)."""
+    """`count` actors that hold the model's parts for `stages`; `gpus` of a device each (0 on a CPU).
+
+    With `shards` above 1 each of the `count` is a chain of that many actors, which share the transformer's blocks.
+    """
 
     stages: tuple[str, ...]
     count: int
     gpus: float
+    shards: int = 1
+
+    def describe(self) -> str:
+        """As a person says it."""
+        cut = f" in {self.shards} shards" if self.shards > 1 else ""
+        return f"{self.count} x {'+'.join(self.stages)}{cut}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Layout:
 
     def describe(self) -> str:
         """One line for a person."""
-        parts = ", ".join(f"{role.count} x {'+'.join(role.stages)}" for role in self.roles)
+        parts = ", ".join(role.describe() for role in self.roles)
         return f"{self.name}: {parts} on {self.device}"
 
 
@@ -70,29 +79,33 @@ def choose_layout(
         problems.append(f"--layout {name} is not a layout; choose one of {', '.join(NAMES)}.")
     if replicas is not None and replicas < 1:
         problems.append(f"--replicas {replicas} is too few; at least 1 replica renders.")
-    if shards is not None and shards != 1:
-        problems.append(f"--shards {shards}: this version keeps a model whole on its device; leave the option out.")
+    if shards is not None and shards < 1:
+        problems.append(f"--shards {shards} is too few; 1 keeps the transformer whole.")
+    if shards is not None and shards > 1 and name == "whole":
+        problems.append(f"--shards {shards} cuts the transformer, which --layout whole keeps whole; say staged.")
     if problems:
         raise JobError(*problems)
-    chosen = "whole" if name == "auto" else name
+    parts = shards or 1
+    chosen = name if name != "auto" else "whole" if parts == 1 else "staged"
     on_gpu = gpus >= 1
-    count = replicas or min(_default_replicas(chosen, int(cpus), int(gpus)), max(1, units))
+    count = replicas or min(_default_replicas(chosen, int(cpus), int(gpus), parts), max(1, units))
     if not replicas and not on_gpu:
         count = max(1, min(count, int(min(memory / (model_bytes + LIBRARY_BYTES), CPU_REPLICAS))))
     if chosen == "whole":
         roles: tuple[Role, ...] = (Role(("encode", "denoise", "decode"), count, _share(count, gpus)),)
     else:
-        spare = int(gpus) - count  # encode and decode share what the denoisers leave, or everybody shares
-        gpu = 1.0 if spare > 0 else _share(count + 2, gpus)
+        spare = int(gpus) - count * parts  # encode and decode share what the denoisers leave, or everybody shares
+        gpu = 1.0 if spare > 0 else _share(count * parts + 2, gpus)
         side = gpu if spare != 1 else 0.5
-        roles = (Role(("encode",), 1, side), Role(("denoise",), count, gpu), Role(("decode",), 1, side))
+        roles = (Role(("encode",), 1, side), Role(("denoise",), count, gpu, parts), Role(("decode",), 1, side))
     return Layout(chosen, count, roles, "cuda" if on_gpu else "cpu")
 
 
-def _default_replicas(layout: str, cpus: int, gpus: int) -> int:
-    """A replica for each device; staged leaves one GPU, or the other cores, to encode and decode."""
+def _default_replicas(layout: str, cpus: int, gpus: int, shards: int) -> int:
+    """A replica for each device, or for each `shards` of them; staged leaves one GPU, or the other cores, to encode and
+    decode."""
     if gpus:
-        return max(1, gpus - (layout == "staged" and gpus > 1))
+        return max(1, (gpus - (layout == "staged" and gpus > 1)) // shards)
     return 1 if layout == "staged" else max(1, min(cpus, CPU_REPLICAS))
 
 

@@ -31,10 +31,11 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
 
 
 def sentence(error: BaseException) -> str:
-    """An exception's type and first line, without the stack."""
+    """An exception's type and first line, without the stack, or the stack's last line where Ray puts only that."""
     cause = getattr(error, "cause", None) or error
-    text = str(cause).strip().partition("\n")[0]
-    return f"{type(cause).__name__}: {text or 'no text'}"[:200]
+    lines = str(cause).strip().splitlines() or ["no text"]
+    text = lines[-1] if "ray::" in lines[0] else lines[0]
+    return f"{type(cause).__name__}: {text.strip()}"[:200]
 
 
 def bug(error: BaseException) -> str:

@@ -34,8 +34,13 @@ class Timeline:
         if report.stage == "denoise":
             self._first = report.started if self._first is None else min(self._first, report.started)
             self._last = max(self._last, report.ended)
-        if len(self.spans) < _KEPT:
-            self.spans.append(Span(report.stage, worker, unit, report.started, report.ended))
+        if len(self.spans) >= _KEPT:
+            return
+        if report.calls:
+            lanes = [(f"{worker} shard {call.shard}", call.started, call.ended) for call in report.calls]
+        else:
+            lanes = [(worker, report.started, report.ended)]
+        self.spans += [Span(report.stage, lane, unit, started, ended) for lane, started, ended in lanes]
 
     def shares(self, workers: dict[str, int]) -> dict[str, float]:
         """Busy share of each stage's `workers` (calls that can run at once) between the first denoise call's start and

@@ -63,11 +63,25 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class ShardCall:
+    """When one shard of a replica computed, in epoch seconds."""
+
+    shard: int
+    started: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+
+@dataclass(frozen=True)
 class Report:
     """One call's small second return value: when it ran (epoch seconds), where, and what it could not do.
 
     `failures` maps an item's place in the unit to (code, message); `outcomes` comes from finish only;
-    `storage_error` is the sentence of a store that failed although it was asked again.
+    `storage_error` is the sentence of a store that failed although it was asked again. A replica of several shards
+    tells when each of them computed (`calls`), and, if one of them is gone, what was `lost`.
     """
 
     stage: str
@@ -79,7 +93,10 @@ class Report:
     outcomes: tuple[Outcome, ...] = ()
     storage_error: str | None = None
     sizes: tuple[int, ...] = ()
+    calls: tuple[ShardCall, ...] = ()
+    lost: str | None = None
 
     @property
     def seconds(self) -> float:
-        return self.ended - self.started
+        """Computing, not waiting: of several shards the sum."""
+        return sum(call.seconds for call in self.calls) if self.calls else self.ended - self.started

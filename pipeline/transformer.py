@@ -198,6 +198,12 @@ class Transformer:
         return None if value is None else torch.tensor([value], dtype=self.dtype, device=self.device) * 1000
 
 
+def block_count(model: Model) -> int:
+    """Blocks of `model`'s transformer, from its configuration alone."""
+    config = Flux2Transformer2DModel.load_config(model.path / "transformer", local_files_only=True)
+    return int(config["num_layers"]) + int(config["num_single_layers"])
+
+
 def cut(blocks: int, shards: int) -> list[range]:
     """`blocks` blocks in `shards` ranges, as even as they get, the longer ones last: the first shard also embeds.
 

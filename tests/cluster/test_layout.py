@@ -38,6 +38,27 @@ def test_every_actor_finds_a_place_on_one_gpu(name: str, gpus: int, replicas: in
         free[place] -= share
 
 
+@pytest.mark.parametrize(
+    ("gpus", "shards", "roles"),
+    [
+        pytest.param(0, 3, [(1, 0.0, 1), (1, 0.0, 3), (1, 0.0, 1)], id="on a CPU"),
+        pytest.param(8, 2, [(1, 1.0, 1), (3, 1.0, 2), (1, 1.0, 1)], id="three replicas of two GPUs"),
+        pytest.param(4, 4, [(1, 0.5, 1), (1, 0.5, 4), (1, 0.5, 1)], id="no GPU to spare"),
+    ],
+)
+def test_shards_make_a_chain_of_devices_beside_encode_and_decode(
+    gpus: float, shards: int, roles: list[tuple[int, float, int]]
+) -> None:
+    layout = choose_layout("auto", None, shards, cpus=2, gpus=gpus, units=99)
+    assert [(role.count, role.gpus, role.shards) for role in layout.roles] == roles
+    assert sum(role.count * role.gpus * role.shards for role in layout.roles) <= gpus
+
+
+def test_a_whole_layout_has_no_shards() -> None:
+    with pytest.raises(JobError, match="--layout whole keeps whole"):
+        choose_layout("whole", None, 2, cpus=2, gpus=2)
+
+
 def test_a_machine_with_little_memory_gets_fewer_replicas() -> None:
     layout = choose_layout("auto", None, None, cpus=8, gpus=0, units=99, memory=16e9, model_bytes=int(6e9))
     assert layout.replicas == 2
@@ -45,5 +66,5 @@ def test_a_machine_with_little_memory_gets_fewer_replicas() -> None:
 
 def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:
     with pytest.raises(JobError) as refused:
-        choose_layout("sideways", 0, 3, cpus=2, gpus=0)
+        choose_layout("sideways", 0, 0, cpus=2, gpus=0)
     assert len(refused.value.problems) == 3

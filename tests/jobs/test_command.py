@@ -124,7 +124,7 @@ def test_a_file_of_the_customers_is_never_overwritten(tmp_path: Path, capsys: py
         pytest.param(["--limit", "0"], "give a number from 1 on", id="limit"),
         pytest.param(["--model", "minni"], "Did you mean mini", id="model"),
         pytest.param(["--name", "{nobody}"], "asks for “nobody”", id="name"),
-        pytest.param(["--shards", "2"], "leave the option out", id="shards"),
+        pytest.param(["--shards", "0"], "keeps the transformer whole", id="shards"),
     ],
 )
 def test_an_odd_option_is_a_sentence_and_nothing_is_written(

@@ -28,13 +28,16 @@ def test_a_row_alone_has_the_pixels_that_it_has_in_a_unit(
 
 
 @pytest.mark.parametrize(
-    ("layout", "replicas"),
-    [pytest.param("staged", 2, id="two staged replicas"), pytest.param("whole", 1, id="one whole replica")],
+    "options",
+    [
+        pytest.param(("--layout", "staged", "--replicas", 2), id="two staged replicas"),
+        pytest.param(("--layout", "whole", "--replicas", 1), id="one whole replica"),
+        pytest.param(("--shards", 3), id="one replica of three shards"),
+    ],
 )
 def test_another_layout_gives_the_same_pixels(
-    layout: str, replicas: int, finished_job: Path, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
+    options: tuple[object, ...], finished_job: Path, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
 ) -> None:
-    options = ("--layout", layout, "--replicas", replicas)
     ended = pressrun("render", job_manifest, "--out", tmp_path / "out", *options)
     assert ended.code == 0, ended.err
     assert digests(tmp_path / "out") == digests(finished_job)

@@ -90,14 +90,23 @@ def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
     assert verify(open_store(str(out))).discrepancies == ()
 
 
-def test_a_killed_actor_costs_its_units_only(manifest: Path, pressrun: Pressrun, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "count", "killed", "shards"),
+    [
+        pytest.param("ModelActor", 3, 3, 1, id="every stage's"),
+        pytest.param("ShardActor", 2, 1, 2, id="a shard"),
+    ],
+)
+def test_a_killed_actor_costs_its_units_only(
+    kind: str, count: int, killed: int, shards: int, manifest: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    driver = pressrun.start("render", manifest, "--out", out, "--json", "--layout", "staged")
+    driver = pressrun.start("render", manifest, "--out", out, "--json", "--layout", "staged", "--shards", shards)
     wait_until(lambda: pictures(out) >= 1)
     run = mark_of(driver.pid)
-    actors = [process for process in ray_processes(run) if "ModelActor" in " ".join(process.cmdline())]
-    assert len(actors) == 3
-    for process in actors:
+    actors = [process for process in ray_processes(run) if kind in " ".join(process.cmdline())]
+    assert len(actors) == count
+    for process in actors[:killed]:
         process.kill()
     stdout, stderr = driver.communicate(timeout=240)
     assert driver.returncode == 0, stderr

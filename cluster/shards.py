@@ -1,0 +1,185 @@
+"""A replica of several shards: actors that hold a block range of the transformer each, and the leader that calls them.
+
+A unit's hidden states go from shard to shard as objects that the leader only names; what it reads are the calls'
+times. It keeps several units under way, so that a shard computes one while the next shard has another. The leader
+owns its shards: when it ends, they end. One of them lost is the whole replica lost.
+"""
+
+import asyncio
+import itertools
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.util.placement_group import placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+from cluster.actors import checked_model, device_name
+from cluster.batch import unpack_batch
+from cluster.layout import CPU_THREADS
+from cluster.recovery import is_loss, sentence
+from cluster.spec import ModelSpec
+from cluster.store import adopt_environment
+from cluster.unit import Report, ShardCall, Unit
+from cluster.wire import PackedTensor, pack, unpack
+from pipeline.errors import JobError
+
+if TYPE_CHECKING:
+    from pipeline.sampling import Sampling
+    from pipeline.transformer import Stream, Terms
+
+UNITS_PER_SHARD = 2
+"""Units that a replica has under way for each of its shards: one computes, another's tensors travel."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What goes from one shard to the next: the step's terms, and a stream for each of its passes."""
+
+    terms: "Terms"
+    streams: tuple[tuple[PackedTensor, ...], ...]
+
+
+class ShardActor:
+    """Holds one block range of a transformer. The first of a replica also holds the state of the units under way."""
+
+    def __init__(self, spec: ModelSpec, number: int, shards: int) -> None:
+        adopt_environment(spec.environment)
+        self._spec, self._number = spec, number
+        self._compute = threading.Lock()
+        self._samplings: dict[int, tuple[Sampling, int]] = {}
+        self._device, self._problem = spec.device, ""
+        try:
+            self._device = device_name(spec.device)
+            self._load(shards)
+        except JobError as error:  # a value, not an exception: see `ready`
+            self._problem = str(error)
+
+    def _load(self, shards: int) -> None:
+        import torch
+
+        from pipeline.checkpoint import dtype_of
+        from pipeline.sampling import Schedule
+        from pipeline.transformer import Transformer, block_count, cut
+
+        torch.set_num_threads(CPU_THREADS)
+        model = checked_model(self._spec)
+        blocks = block_count(model)
+        if shards > blocks:
+            raise JobError(f"--shards {shards}: the transformer of {model.name} has {blocks} blocks; ask for fewer.")
+        dtype = dtype_of(self._spec.precision)
+        self._transformer = Transformer.load(model, dtype, self._spec.device, cut(blocks, shards)[self._number])
+        self._schedule = Schedule.load(model)
+
+    def ready(self) -> tuple[str, str]:
+        """As a model actor's."""
+        return self._device, self._problem
+
+    def begin(self, ticket: int, unit: Unit, *inputs: PackedTensor) -> tuple[Crossing, ShardCall]:
+        """A unit's first step in the first shard; `ticket` names the unit from here on."""
+        from pipeline.sampling import Sampling
+
+        with self._compute:
+            started = time.time()
+            batch = unpack_batch(unit, inputs, self._spec.device)
+            sampling = Sampling(self._transformer, self._schedule, *batch)
+            self._samplings[ticket] = sampling, len(unit.items)
+            crossing = self._first_blocks(sampling)
+            return crossing, self._call(started)
+
+    def through(self, crossing: Crossing) -> tuple[Crossing, ShardCall]:
+        """A step's passes in this shard's blocks."""
+        with self._compute:
+            started = time.time()
+            streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
+            return Crossing(crossing.terms, _packed(streams)), self._call(started)
+
+    def advance(self, ticket: int, crossing: Crossing) -> tuple[Crossing | PackedTensor, ShardCall]:
+        """In the first shard: take the step along what the last one gave, and begin the next; behind the last step the
+        unit's latents (B, tokens, C), and the ticket is forgotten."""
+        with self._compute:
+            started = time.time()
+            sampling, rows = self._samplings[ticket]
+            sampling.advance(self._unpacked(crossing))
+            if sampling.terms() is not None:
+                return self._first_blocks(sampling), self._call(started)
+            del self._samplings[ticket]
+            return pack(sampling.latents[:rows]), self._call(started)
+
+    def _first_blocks(self, sampling: "Sampling") -> Crossing:
+        terms = sampling.terms()
+        assert terms is not None, "a shape has at least one step"
+        return Crossing(terms, _packed([self._transformer.run(stream, terms) for stream in sampling.streams()]))
+
+    def _unpacked(self, crossing: Crossing) -> list["Stream"]:
+        return [tuple(unpack(part, self._spec.device) for part in stream) for stream in crossing.streams]
+
+    def _call(self, started: float) -> ShardCall:
+        return ShardCall(self._number, started, time.time())
+
+
+def _packed(streams: Sequence["Stream"]) -> tuple[tuple[PackedTensor, ...], ...]:
+    return tuple(tuple(pack(part) for part in stream) for stream in streams)
+
+
+class Leader:
+    """Takes units through a replica's shards. Async, without a device; answers as a model actor that denoises."""
+
+    def __init__(self, spec: ModelSpec, shards: int, gpus: float) -> None:
+        actor = ray.remote(ShardActor)
+        options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": UNITS_PER_SHARD}
+        options |= {"max_restarts": 0, "max_task_retries": 0}
+        self._shards: list[Any] = [
+            actor.options(**options, scheduling_strategy=where).remote(spec, number, shards)
+            for number, where in enumerate(_together(shards, gpus))
+        ]
+        self._tickets = itertools.count()
+        self._device = spec.device
+
+    async def ready(self) -> tuple[str, str]:
+        """Answers once all shards are loaded: their device, and what is wrong with the first that cannot work."""
+        answers = await asyncio.gather(*[shard.ready.remote() for shard in self._shards])
+        self._device = answers[0][0]
+        return self._device, next((problem for _, problem in answers if problem), "")
+
+    async def denoise(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor | None, Report]:
+        """Latents (B, tokens, C) of the unit. `inputs` are references to objects, which travel to the first shard and
+        never come here; see `cluster.batch`."""
+        started = time.time()
+        try:
+            latents, calls = await self._steps(unit, inputs)
+        except ray.exceptions.RayError as error:
+            if not is_loss(error):
+                raise
+            return None, self._report(started, (), lost=f"one of its shards: {sentence(error)}")
+        return latents, self._report(started, tuple(calls))
+
+    async def _steps(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor, list[ShardCall]]:
+        first, *others = (shard for shard in self._shards)
+        ticket, calls = next(self._tickets), list[ShardCall]()
+        crossing, report = first.begin.options(num_returns=2).remote(ticket, unit, *inputs)
+        reports = [report]
+        for _ in range(unit.shape.steps):
+            for shard in others:
+                crossing, report = shard.through.options(num_returns=2).remote(crossing)
+                reports.append(report)
+            crossing, report = first.advance.options(num_returns=2).remote(ticket, crossing)
+            calls += await asyncio.gather(*reports, report)
+            reports = []
+        return await crossing, calls
+
+    def _report(self, started: float, calls: tuple[ShardCall, ...], lost: str | None = None) -> Report:
+        return Report("denoise", started, time.time(), self._device, os.getpid(), calls=calls, lost=lost)
+
+
+def _together(shards: int, gpus: float) -> list[Any]:
+    """Where Ray is to put each shard: on one node if they find room there, else as near as they get."""
+    if not gpus:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        return [here] * shards
+    group = placement_group([{"GPU": gpus}] * shards, strategy="PACK")  # it ends with the leader, who made it
+    return [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=n) for n in range(shards)]
