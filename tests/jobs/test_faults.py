@@ -100,7 +100,10 @@ def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
 def test_a_killed_actor_costs_its_units_only(
     kind: str, count: int, killed: int, shards: int, manifest: Path, pressrun: Pressrun, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
+    out, rows = tmp_path / "out", ROWS * shards
+    write_manifest(
+        manifest.parent, [{**mixed_rows()[0], "custom_id": f"{n}", "prompt": f"mug {n}"} for n in range(rows)]
+    )
     driver = pressrun.start("render", manifest, "--out", out, "--json", "--layout", "staged", "--shards", shards)
     wait_until(lambda: pictures(out) >= 1)
     run = mark_of(driver.pid)
@@ -111,7 +114,7 @@ def test_a_killed_actor_costs_its_units_only(
     stdout, stderr = driver.communicate(timeout=240)
     assert driver.returncode == 0, stderr
     assert stderr.count("was lost") >= 1, "nobody noticed"
-    assert f'"succeeded": {ROWS}' in stdout
+    assert f'"succeeded": {rows}' in stdout
     assert verify(open_store(str(out))).discrepancies == ()
 
 
