@@ -331,7 +331,7 @@ REFUSED = [
 
 @pytest.fixture
 def command(
-    scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """The command in this process: its exit code and what it said; no child process and no file may be left."""
     monkeypatch.setenv("TMPDIR", str(scratch))
