@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pipeline.catalogue import find_model
 from pipeline.errors import JobError
+from pipeline.renderer import Renderer
 
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
@@ -117,3 +119,17 @@ def test_everything_that_is_wrong_is_said_at_once(folder: Path) -> None:
     (folder / TRANSFORMER).write_bytes(b"")
     shutil.rmtree(folder / "vae")
     assert len(refusal(folder).splitlines()) == 2
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder"])
+def test_a_weight_that_the_files_lack_is_never_made_up(folder: Path, part: str) -> None:
+    [path] = (folder / part).glob("*.safetensors")
+    weights = load_file(path)
+    lost = max(
+        weights, key=lambda name: weights[name].numel() if not {"embed_tokens", "lm_head"} & {*name.split(".")} else 0
+    )
+    del weights[lost]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(JobError) as error:
+        Renderer.load(find_model(str(folder)), precision="fp32", device="cpu")
+    assert f"The {part} of klein is incomplete" in str(error.value) and lost in str(error.value)
