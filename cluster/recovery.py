@@ -7,6 +7,7 @@ from typing import Literal
 from ray import exceptions
 
 from cluster.unit import Unit
+from pipeline.redaction import without_folders
 
 _WORKER = (
     exceptions.RayActorError,
@@ -31,10 +32,10 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
 
 
 def sentence(error: BaseException) -> str:
-    """An exception's type and first line, without the stack."""
+    """An exception's type and first line, without the stack, secrets, and the folders of the host that raised it."""
     cause = getattr(error, "cause", None) or error
     text = str(cause).strip().partition("\n")[0]
-    return f"{type(cause).__name__}: {text or 'no text'}"[:200]
+    return f"{type(cause).__name__}: {without_folders(text) or 'no text'}"[:200]
 
 
 def bug(error: BaseException) -> str:
