@@ -23,7 +23,7 @@ def group_causes(results: pa.Table) -> tuple[Cause, ...]:
     wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))
     counts = pc.value_counts(pc.fill_null(wrong["error_code"], "unknown")).to_pylist()
     causes = []
-    for pair in sorted(counts, key=lambda pair: -pair["counts"]):
+    for pair in sorted(counts, key=lambda pair: (-pair["counts"], pair["values"])):
         first = wrong.filter(pc.equal(pc.fill_null(wrong["error_code"], "unknown"), pair["values"])).slice(0, _FIRST)
         example = first["error_message"][0].as_py() or ""
         causes.append(Cause(pair["values"], pair["counts"], example, tuple(first["custom_id"].to_pylist())))

@@ -168,7 +168,7 @@ def _summary_words(summary: Summary) -> list[str]:
             f"Rendered {summary.rendered} pictures in {duration(summary.seconds)}"
             f" ({summary.images_per_second:.2f} images/s)."
         )
-    else:
+    elif not summary.stopped:
         lines.append("Nothing was left to render.")
     lines += _cause_words(summary.causes)
     if summary.failed:
