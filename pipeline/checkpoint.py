@@ -63,9 +63,9 @@ def load_files(file_class: Any, model: Model, part: str) -> Any:
 
 
 def _unloadable(file_class: type, model: Model, part: str, error: Exception) -> JobError:
-    """The sentence for files that a library cannot load: its first line, without the path on whichever host it is."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    reason = first.replace(f"{model.path}/", "").replace(str(model.path), model.name)[:300]
+    """The sentence for files that a library cannot load: on one line, without the path on whichever host it is."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    reason = words.replace(f"{model.path}/", "").replace(str(model.path), model.name)[:300]
     return JobError(f"The {part} of {model.name} cannot be loaded as {file_class.__name__}: {reason}")
 
 
