@@ -28,6 +28,7 @@ from cluster.web_rules import WebRules
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
+from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
     from pipeline.renderer import Renderer
@@ -46,7 +47,7 @@ class ModelActor:
             self._device = device_name(spec.device)
             self._renderer = load_renderer(spec)
         except JobError as error:  # a value, not an exception: see `ready`
-            self._problem = str(error)
+            self._problem = without_folders(str(error))
 
     def ready(self) -> tuple[str, str]:
         """Answers once the model is loaded: the device as the results record it, and what is wrong, if anything."""

@@ -7,6 +7,7 @@ from typing import Literal
 from ray import exceptions
 
 from cluster.unit import Unit
+from pipeline.redaction import without_folders
 
 _WORKER = (
     exceptions.RayActorError,
@@ -31,11 +32,12 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
 
 
 def sentence(error: BaseException) -> str:
-    """An exception's type and first line, without the stack, or the stack's last line where Ray puts only that."""
+    """An exception's type and first line, or the stack's last line where Ray puts only that: without the stack,
+    secrets, and the folders of the host that raised it."""
     cause = getattr(error, "cause", None) or error
     lines = str(cause).strip().splitlines() or ["no text"]
     text = lines[-1] if "ray::" in lines[0] else lines[0]
-    return f"{type(cause).__name__}: {text.strip()}"[:200]
+    return f"{type(cause).__name__}: {without_folders(text.strip()) or 'no text'}"[:200]
 
 
 def bug(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.layout import NAMES as LAYOUTS
 from cluster.store import Refusal, open_store
+from jobs.causes import Cause
 from jobs.driver import Forecast, forecast, render
 from jobs.failures import failed_rows, write_parquet
 from jobs.job import JobSpec, product_version
@@ -23,10 +24,13 @@ from jobs.progress import Silent, duration, progress_for
 from jobs.status import Status, read_status
 from jobs.summary import Summary
 from jobs.verify import verify
-from jobs.wording import shortened
-from pipeline.catalogue import catalogue
+from jobs.wording import first_of, shortened
+from pipeline.catalogue import Model, catalogue
 from pipeline.errors import JobError, PressrunError, StorageError
 from pipeline.picture import FORMATS
+
+_MAX_SENTENCE = 600
+"""Characters of an error's sentence that a line repeats."""
 
 _EXAMPLES = """examples:
   pressrun render catalog.parquet --out ./out/run-1
@@ -97,6 +101,9 @@ def _add_render(commands: Any) -> None:
     command.add_argument(
         "--model", default="mini", metavar="NAME|DIR", help="see `pressrun models` (default: %(default)s)"
     )
+    command.add_argument(
+        "--accept-license", action="store_true", help="accept the licence of a model that is not for commercial use"
+    )
     command.add_argument("--layout", default="auto", choices=LAYOUTS, help="how many actors hold what (default: auto)")
     command.add_argument(
         "--replicas", type=int, metavar="N", help="denoise replicas (default: as many as the devices carry)"
@@ -134,8 +141,8 @@ def _command(commands: Any, name: str, help: str, run: Any) -> argparse.Argument
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    more = {"max_failures": options.max_failures, "allow_hosts": tuple(options.allow_host)}
-    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more)
+    more = {name: getattr(options, name) for name in ("max_failures", "accept_license")}
+    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
         plan = forecast(spec)
         _print(asdict(plan) if options.json else _forecast_words(plan), options.json)
@@ -161,10 +168,11 @@ def _summary_words(summary: Summary) -> list[str]:
             f"Rendered {summary.rendered} pictures in {duration(summary.seconds)}"
             f" ({summary.images_per_second:.2f} images/s)."
         )
-    else:
+    elif not summary.stopped:
         lines.append("Nothing was left to render.")
-    if summary.failed or summary.rejected:
-        lines.append(f"Why rows failed: pressrun status {summary.out}")
+    lines += _cause_words(summary.causes)
+    if summary.failed:
+        lines.append(f"The failed rows as a manifest: pressrun failures {summary.out} --out again.parquet")
     if summary.stopped:
         lines.append(f"Stopped: {summary.stopped} The same command goes on.")
     else:
@@ -172,10 +180,20 @@ def _summary_words(summary: Summary) -> list[str]:
     return lines
 
 
+def _cause_words(causes: Sequence[Cause]) -> list[str]:
+    """A line for each cause: how many rows, what was wrong, the first of them."""
+    return [
+        f"  {cause.rows} x {cause.code}, e.g. {first_of(cause.custom_ids)}: {shortened(cause.example, _MAX_SENTENCE)}"
+        for cause in causes
+    ]
+
+
 def _forecast_words(plan: Forecast) -> str:
     done = f"{plan.done} done already ({plan.cached} cached), {plan.bad} bad"
     lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {plan.units} units."]
     lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
+    if plan.fetch:
+        lines.append(f"The model would be fetched first: about {plan.fetch_bytes / 1e9:.1f} GB from {plan.fetch}.")
     if plan.pending:
         known = duration(plan.seconds) if plan.seconds is not None else "unknown"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
@@ -198,7 +216,7 @@ def _status_words(status: Status) -> str:
     if status.images_per_second:
         left = f", {duration(status.seconds_left)} left" if status.seconds_left else ""
         lines.append(f"{status.images_per_second:.2f} images/s{left}.")
-    lines += [f"  {cause.rows} x {cause.code}, e.g. {cause.custom_id}: {cause.example}" for cause in status.causes]
+    lines += _cause_words(status.causes)
     if not status.finished:
         lines.append("Not finished; render again to go on.")
     return "\n".join(lines)
@@ -235,13 +253,21 @@ def _verify(options: argparse.Namespace) -> int:
 def _models(options: argparse.Namespace) -> int:
     models = catalogue().values()
     if options.json:
-        _print([{**asdict(model), "folder": str(model.folder) if model.folder else None} for model in models], True)
+        _print([_model_facts(model) for model in models], True)
         return 0
-    print(f"{'name':<22}{'GB (bf16)':>10}  {'steps':>5}  {'on disk':<8} licence")
+    print(f"{'name':<22}{'GiB bf16':>9}  {'steps':>5}  licence")
     for model in models:
-        here = "yes" if model.folder else "no"
-        print(f"{model.name:<22}{model.bytes / 1e9:>10.2f}  {model.steps:>5}  {here:<8} {model.licence}")
+        accept = " (--accept-license)" if model.non_commercial else ""
+        print(f"{model.name:<22}{model.bytes / 2**30:>9.2f}  {model.steps:>5}  {model.licence}{accept}")
+        if model.licence_url:
+            print(f"{'':<24}{model.licence_url}")
+        print(f"{'':<24}{model.folder or f'not on this machine; fetched from {model.repo} when a job needs it'}")
     return 0
+
+
+def _model_facts(model: Model) -> dict[str, Any]:
+    folder = str(model.folder) if model.folder else None
+    return {**asdict(model), "bytes": model.bytes, "on_disk": folder is not None, "folder": folder}
 
 
 def _refused(problems: Sequence[str], as_json: bool) -> None:

@@ -20,9 +20,10 @@ from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
 from jobs.budget import FailureBudget
+from jobs.causes import group_causes
 from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
-from jobs.order import Order, Work, take_order
+from jobs.order import Order, Work, bring_model, take_order
 from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
@@ -46,6 +47,7 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     # 1. Everything that can be wrong with the order is found before anything is written or started.
     order = take_order(spec)
     store = open_store(spec.out)
+    order = bring_model(order, store, progress.fetching)
     store.prepare()
     # 2. The job's folder: created now, or found with this very job in it.
     open_job(store, order.job, order.frozen)
@@ -67,7 +69,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 @dataclass(frozen=True)
 class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
-    which units and shapes, for how long."""
+    which units and shapes, for how long. `fetch` is the repository that the model would be fetched from first, if it is
+    not on this machine."""
 
     rows: int
     done: int
@@ -78,6 +81,8 @@ class Forecast:
     shapes: dict[str, int]
     seconds: float | None
     based_on: str
+    fetch: str = ""
+    fetch_bytes: int = 0
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -98,7 +103,9 @@ def forecast(spec: JobSpec) -> Forecast:
     pending = sum(shapes.values())
     bad = len(order.bad) + len(work.failures)
     done = order.rows - pending - bad
-    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan))
+    missing = order.model if order.model.folder is None else None
+    fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
+    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan), *fetch)
 
 
 class Run:
@@ -197,6 +204,7 @@ class Run:
             images_per_second=round(self._rendered / seconds, 3),
             busy=self._busy,
             layout=self._layout,
+            causes=group_causes(table),
             stopped=stopped,
         )
         if left and not stopped:

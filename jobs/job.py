@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,10 +25,11 @@ class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
     `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
-    `shards`, `limit`, `max_failures` and `allow_hosts` say how this run goes about it and are no part of the job: they
-    may differ when it is resumed. `precision` None is the model's own. `max_failures` is a number or a share such as
-    "5%". `allow_hosts` are web servers (`host` or `host:port`) that references may come from although they have private
-    addresses or speak plain http.
+    `shards`, `limit`, `max_failures`, `allow_hosts` and `accept_license` say how this run goes about it and are no part
+    of the job: they may differ when it is resumed. `precision` None is the model's own. `max_failures` is a number or a
+    share such as "5%". `allow_hosts` are web servers (`host` or `host:port`) that references may come from although
+    they have private addresses or speak plain http. `accept_license` accepts the licence of a model that is not for
+    commercial use; job.json records it, and who resumes the job is not asked again.
     """
 
     manifest: str
@@ -43,11 +44,13 @@ class JobSpec:
     limit: int | None = None
     max_failures: int | str | None = None
     allow_hosts: tuple[str, ...] = ()
+    accept_license: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """The job's identity, as job.json holds it: whatever decides what its pictures are."""
+    """The job's identity, as job.json holds it: whatever decides what its pictures are, and under which licence they
+    were made. `model_digest` is "" as long as the model is not on this machine."""
 
     manifest: str
     rows: int
@@ -57,11 +60,14 @@ class Job:
     precision: str
     format: str
     name: str
+    licence: str = ""
+    licence_accepted: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Digest of everything but the places where things lie."""
-        decides = {key: value for key, value in asdict(self).items() if key not in ("manifest", "model")}
+        """Digest of everything but the places where things lie, and the licence."""
+        other = ("manifest", "model", "licence", "licence_accepted")
+        decides = {key: value for key, value in asdict(self).items() if key not in other}
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> bytes:
@@ -133,7 +139,7 @@ def open_job(store: Store, job: Job, frozen: bytes) -> bool:
 
 
 def refuse_another(store: Store, job: Job) -> bool:
-    """Whether the store holds this very job already.
+    """Whether the store holds this very job already, as far as can be said before its model is on this machine.
 
     Raises:
         JobError: it holds another one.
@@ -142,6 +148,8 @@ def refuse_another(store: Store, job: Job) -> bool:
         there = read_job(store)
     except FileNotFoundError:
         return False
+    if not job.model_digest:
+        job = replace(job, model_digest=str(there.get("model_digest")))
     _refuse_differences(store.uri, there, job)
     return True
 
@@ -166,6 +174,15 @@ def read_job(store: Store) -> dict[str, Any]:
         return {**there, "fingerprint": str(there["fingerprint"])}
     except (ValueError, KeyError, TypeError):
         raise JobError(f"{store.uri}/{JOB} is not a job's description; choose another --out.") from None
+
+
+def recorded_licence(store: Store) -> str:
+    """The licence that was accepted when the store's job was created, "" if there was none to accept, or no job."""
+    try:
+        there = read_job(store)
+    except (FileNotFoundError, JobError):
+        return ""
+    return str(there.get("licence", "")) if there.get("licence_accepted") is True else ""
 
 
 def find_job(store: Store) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,15 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.layout import choose_layout
+from cluster.store import Store, open_store
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
 from jobs.budget import FailureBudget
-from jobs.job import Job, JobSpec, freeze, frozen_digest
+from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
 from jobs.manifest import Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.plan import Plan, group_by_shape, plan_units, unit_size
 from jobs.survey import Surveyed, survey
-from pipeline.catalogue import Model, find_model, model_digest
+from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
 from pipeline.picture import FORMATS, extension
 from pipeline.request import render_key
@@ -56,7 +57,7 @@ class Order:
 
 
 def take_order(spec: JobSpec) -> Order:
-    """Check a job's spec against its manifest and model.
+    """Check a job's spec against its manifest and model. A model that can be fetched need not be on this machine yet.
 
     Raises:
         JobError: every reason why the job cannot be run as it was asked for.
@@ -75,7 +76,8 @@ def take_order(spec: JobSpec) -> Order:
     checked(lambda: choose_layout(spec.layout, spec.replicas, spec.shards, cpus=1, gpus=0))
     web = checked(lambda: web_rules(spec.allow_hosts))
     template = checked(lambda: NameTemplate.parse(spec.name))
-    model = checked(lambda: find_model(spec.model))
+    model = checked(lambda: _wanted_model(spec.model))
+    checked(lambda: _check_licence(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
     names = frozen = None
@@ -95,13 +97,48 @@ def take_order(spec: JobSpec) -> Order:
         rows=manifest.table.num_rows,
         manifest_digest=frozen_digest(frozen),
         model=model.name,
-        model_digest=model_digest(model),
+        model_digest=model_digest(model) if model.folder else "",
         precision=spec.precision or model.precision,
         format=spec.format,
         name=spec.name,
+        licence=model.licence,
+        licence_accepted=model.non_commercial,
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
     return Order(job, model, manifest, paths, bad, frozen, web)
+
+
+def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:
+    """`order` with its model on this machine, fetched if need be; `watch` is told its name, and bytes done and in all.
+
+    Raises:
+        JobError: it cannot be fetched, or the store holds another job, for which nothing is fetched.
+    """
+    if order.model.folder:
+        return order
+    from pipeline.hub import fetch_model
+
+    refuse_another(store, order.job)
+    model = fetch_model(order.model, lambda done, total: watch(order.model.name, done, total))
+    return replace(order, model=model, job=replace(order.job, model_digest=model_digest(model)))
+
+
+def _wanted_model(name_or_folder: str) -> Model:
+    """A model that is ready, or one of the catalogue that can be fetched."""
+    model = look_up(name_or_folder)
+    return find_model(name_or_folder) if model.folder or not model.repo else model
+
+
+def _check_licence(spec: JobSpec, model: Model | None) -> None:
+    """Raises JobError where the model's licence has to be accepted and is not, now or when the job was created."""
+    if model is None or not model.non_commercial or spec.accept_license:
+        return
+    if recorded_licence(open_store(spec.out)) != model.licence:
+        where = f": read it at {model.licence_url}" if model.licence_url else ", which its maker can give you"
+        raise JobError(
+            f"The model {model.name} is under the {model.licence}, which does not allow commercial use{where} and, if "
+            "you accept it, give --accept-license (from Python: accept_license=True)."
+        )
 
 
 def _odd_options(spec: JobSpec) -> Iterator[str]:

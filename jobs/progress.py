@@ -19,6 +19,9 @@ class Progress(Protocol):
     def note(self, sentence: str) -> None:
         """Something that a person may want to know."""
 
+    def fetching(self, model: str, done: int, total: int) -> None:
+        """A model is on its way to this machine: `done` of `total` bytes are there."""
+
     def begin(self, total: int, done: int) -> None:
         """Rendering starts: `done` of `total` rows need nothing."""
 
@@ -33,6 +36,8 @@ class Silent:
     """For programs."""
 
     def note(self, sentence: str) -> None: ...
+
+    def fetching(self, model: str, done: int, total: int) -> None: ...
 
     def begin(self, total: int, done: int) -> None: ...
 
@@ -51,6 +56,21 @@ class Bar:
 
     def note(self, sentence: str) -> None:
         tqdm.write(sentence, file=self._stream)
+
+    def fetching(self, model: str, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total,
+                desc=f"Fetching {model}",
+                unit="B",
+                unit_scale=True,
+                file=self._stream,
+                dynamic_ncols=True,
+                mininterval=0.2,
+            )
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self.end()
 
     def begin(self, total: int, done: int) -> None:
         self._bar = tqdm(
@@ -93,6 +113,12 @@ class Lines:
 
     def note(self, sentence: str) -> None:
         print(sentence, file=self._stream, flush=True)
+
+    def fetching(self, model: str, done: int, total: int) -> None:
+        if done < total and time.monotonic() - self._said < _LINE_SEC:
+            return
+        self._said = time.monotonic()
+        self.note(f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
 
     def begin(self, total: int, done: int) -> None:
         self._total, self._initial, self._done = total, done, done

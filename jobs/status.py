@@ -7,21 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.store import Store
+from jobs.causes import Cause, group_causes
 from jobs.job import SUMMARY, find_job
 from jobs.results import read_results
 from jobs.summary import count_statuses
 
 _RECENT_SEC = 300
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Rows that failed for one reason; `example` is the sentence of the first of them."""
-
-    code: str
-    rows: int
-    example: str
-    custom_id: str
 
 
 @dataclass(frozen=True)
@@ -68,23 +59,6 @@ def read_status(store: Store) -> Status:
         seconds_left=round(pending / speed, 1) if pending and speed else None,
         causes=group_causes(results),
     )
-
-
-def group_causes(results: pa.Table) -> tuple[Cause, ...]:
-    """Failed and rejected rows by their code, the most frequent first."""
-    wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))
-    codes = wrong["error_code"].to_pylist()
-    first = {code: codes.index(code) for code in dict.fromkeys(codes)}
-    causes = [
-        Cause(
-            code or "unknown",
-            codes.count(code),
-            wrong["error_message"][row].as_py() or "",
-            wrong["custom_id"][row].as_py(),
-        )
-        for code, row in first.items()
-    ]
-    return tuple(sorted(causes, key=lambda cause: -cause.rows))
 
 
 def _recent_speed(results: pa.Table) -> float:

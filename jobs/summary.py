@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.causes import Cause
 from jobs.results import STATUSES
 
 
@@ -14,7 +15,8 @@ class Summary:
     """A job's counts after a run, and the run's own figures.
 
     `rendered` are the pictures that this run denoised, `busy` each stage's share of its workers' time while denoising
-    went on, `stopped` why the run ended early (then `pending` rows are left and the same call goes on).
+    went on, `causes` why rows failed, `stopped` why the run ended early (then `pending` rows are left and the same call
+    goes on).
     """
 
     out: str
@@ -30,6 +32,7 @@ class Summary:
     images_per_second: float = 0.0
     busy: dict[str, float] = field(default_factory=dict)
     layout: str = ""
+    causes: tuple[Cause, ...] = ()
     stopped: str | None = None
 
     @property

@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import JobError
-
-MODELS_VARIABLE = "PRESSRUN_MODELS"
-"""Environment variable: a folder with one folder for each model, named as in the catalogue."""
+from pipeline.shelf import MODELS_VARIABLE, folder_of
+from pipeline.weights import PARTS, check_weights
 
 FAMILIES = {"Flux2Pipeline": "flux2", "Flux2KleinPipeline": "flux2-klein"}
 """Family by the `_class_name` in `model_index.json`."""
 
+INDEX = "model_index.json"
 DIGESTS_FILE = "digests.json"
 OVERRIDES_FILE = "pressrun.toml"
-PARTS = ("scheduler", "text_encoder", "tokenizer", "transformer", "vae")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MATTERING = (".json", ".safetensors", ".jinja", ".txt", ".model")
 """Endings of the files in the parts' folders that decide pixels: configuration, weights, tokenizer."""
 
@@ -43,6 +41,8 @@ class Model:
     two passes, or none where `distilled`). `steps`, `guidance`, `width` and `height` are the defaults of a row that
     names none. `max_side` is in pixels, None for no limit beside `max_pixels`; `reference_pixels` caps the area of one
     reference. `text_length` is in tokens; `text_layers` are the hidden states that make up a prompt's embedding.
+    `blocks` tell the architecture: the transformer's double blocks, single blocks and heads. `licence_url` is where the
+    licence can be read; one that is `non_commercial` has to be accepted by whoever renders.
     `precision` is what a job takes that names none. One picture of default size and steps takes `picture_seconds` on
     a `picture_device` (0.0: not known). `…_bytes` are of the weights in bfloat16, 0 where nobody has
     counted them.
@@ -51,8 +51,10 @@ class Model:
     name: str
     family: str
     repo: str = ""
-    revision: str = "main"
+    revision: str = ""
     licence: str = "unknown"
+    licence_url: str = ""
+    non_commercial: bool = False
     steps: int = 50
     guidance: float = 4.0
     width: int = 1024
@@ -64,6 +66,7 @@ class Model:
     text_length: int = 512
     text_layers: tuple[int, ...] = (9, 18, 27)
     distilled: bool = False
+    blocks: tuple[int, ...] = ()
     precision: str = "bf16"
     picture_seconds: float = 0.0
     picture_device: str = ""
@@ -86,16 +89,33 @@ class Model:
 
 
 def catalogue() -> dict[str, Model]:
-    """Every model that has a name, in the order of `models.toml`; `folder` is set for those that are on disk."""
+    """Every model that has a name, in the order of `models.toml`; `folder` is set for those that are on disk: in the
+    package, under `PRESSRUN_MODELS`, or at the pinned revision in the Hugging Face hub's own cache."""
     package = Path(__file__).parent
-    shelf = os.environ.get(MODELS_VARIABLE)
     models = {}
     for name, table in tomllib.loads((package / "models.toml").read_text(encoding="utf-8")).items():
         packaged = table.pop("folder", None)
-        folder = package / packaged if packaged else Path(shelf) / name if shelf else None
         model = Model(name=name, **_typed(table, "models.toml"))
-        models[name] = _with_overrides(replace(model, folder=folder)) if folder and folder.is_dir() else model
+        folder = package / packaged if packaged else folder_of(name, model.repo, model.revision)
+        models[name] = _with_overrides(replace(model, folder=folder)) if folder else model
     return models
+
+
+def look_up(name_or_folder: str) -> Model:
+    """The model of that name or in that folder, as far as it is known without looking at its files; `folder` is None
+    for one that is not on this machine.
+
+    Raises JobError: there is no such name or folder.
+    """
+    known = catalogue()
+    folder = Path(name_or_folder).expanduser()
+    model = known.get(name_or_folder)
+    if model is None and folder.is_dir():
+        places = {entry.folder.resolve(): entry for entry in known.values() if entry.folder}
+        model = places.get(folder.resolve()) or _recognised(folder, known)
+    if model is None:
+        raise JobError(_unknown(name_or_folder, known))
+    return model
 
 
 def find_model(name_or_folder: str) -> Model:
@@ -103,20 +123,21 @@ def find_model(name_or_folder: str) -> Model:
 
     Raises JobError: unknown name, not on disk, not a model's folder, pickled weights, damaged files.
     """
-    known = catalogue()
-    folder = Path(name_or_folder).expanduser()
-    model = known.get(name_or_folder)
-    if model is None and folder.is_dir():
-        places = {entry.folder.resolve(): entry for entry in known.values() if entry.folder}
-        model = places.get(folder.resolve(), Model(name=folder.resolve().name, family="", folder=folder))
-    if model is None:
-        raise JobError(_unknown(name_or_folder, known))
+    model = look_up(name_or_folder)
     if model.folder is None:
-        raise JobError(_not_on_disk(model))
+        raise JobError(f"The model {model.name}{_source(model)} is not on this machine: {where_to_put(model)}")
     model = _with_overrides(_with_index(model))
-    _check_weights(model.path)
+    check_weights(model.path)
     _check_digests(model.path)
     return model
+
+
+def where_to_put(model: Model) -> str:
+    """What to do about a model that cannot be fetched, as the end of a sentence."""
+    return (
+        f"put its folder at <models>/{model.name} and set {MODELS_VARIABLE}=<models>, or give the folder itself as "
+        "the model."
+    )
 
 
 def model_digest(model: Model) -> str:
@@ -143,17 +164,30 @@ def _unknown(name: str, known: Mapping[str, Model]) -> str:
     return f"There is no model called {name!r}.{hint} Known are {', '.join(known)}; a folder with a model will do too."
 
 
-def _not_on_disk(model: Model) -> str:
-    source = f" ({model.repo} on the Hugging Face hub, licence {model.licence})" if model.repo else ""
-    return (
-        f"The model {model.name}{source} is not on this machine: put its folder at <models>/{model.name} and set "
-        f"{MODELS_VARIABLE}=<models>, or give the folder itself as the model."
-    )
+def _source(model: Model) -> str:
+    return f" ({model.repo} on the Hugging Face hub, licence {model.licence})" if model.repo else ""
+
+
+def _recognised(folder: Path, known: Mapping[str, Model]) -> Model:
+    """A folder beside the catalogue: one of the catalogue's architecture is such a model or made from it, and has its
+    licence and its defaults; of any other, its index says what it is."""
+    nameless = Model(name=folder.resolve().name, family="", folder=folder)
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
+        kind = FAMILIES[index["_class_name"]], bool(index.get("is_distilled", False))
+        blocks = tuple(config[name] for name in ("num_layers", "num_single_layers", "num_attention_heads"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return nameless
+    for entry in known.values():
+        if (entry.family, entry.distilled, entry.blocks) == (*kind, blocks):
+            return replace(entry, name=nameless.name, folder=folder, repo="", revision="")
+    return nameless
 
 
 def _with_index(model: Model) -> Model:
     """`model` with what its `model_index.json` says; a folder beside the catalogue gets its family's defaults."""
-    path = model.path / "model_index.json"
+    path = model.path / INDEX
     try:
         index = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -182,7 +216,10 @@ def _with_overrides(model: Model) -> Model:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise JobError(f"{path} cannot be read: {error}.") from error
-    return replace(model, **_typed(table, str(path)))
+    values = _typed(table, str(path))
+    if "licence" in values:  # a licence of its own, not the catalogue's under another name
+        values = {"licence_url": "", "non_commercial": False, **values}
+    return replace(model, **values)
 
 
 def _typed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -197,27 +234,13 @@ def _typed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
             value = tuple(value)
         if allowed[key] is float and type(value) is int:
             value = float(value)
-        expected: Any = {"text_layers": tuple, "max_side": int}.get(key, allowed[key])
+        expected: Any = {"text_layers": tuple, "blocks": tuple, "max_side": int}.get(key, allowed[key])
         if type(value) is not expected:
             problems.append(f"{where}: {key} = {value!r} should be a {expected.__name__}.")
         values[key] = value
     if problems:
         raise JobError(*problems)
     return values
-
-
-def _check_weights(folder: Path) -> None:
-    weights = [path for part in PARTS for path in (folder / part).glob("*")]
-    safe = {path.parent for path in weights if path.suffix == ".safetensors"}
-    pickled = sorted(str(path.relative_to(folder)) for path in weights if path.suffix in PICKLES)
-    missing = [part for part in ("transformer", "text_encoder", "vae") if folder / part not in safe]
-    if missing and pickled:
-        raise JobError(
-            f"{folder} has pickled weights ({pickled[0]}), which can run a stranger's code when they are loaded; "
-            "save the model as safetensors."
-        )
-    if missing:
-        raise JobError(f"{folder} is incomplete: no safetensors in {', '.join(missing)}.")
 
 
 def _check_digests(folder: Path) -> None:
@@ -236,7 +259,7 @@ def _check_digests(folder: Path) -> None:
 
 def _file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model that matters, by its path in the folder, in order."""
-    paths = [path for path in (folder / "model_index.json", folder / OVERRIDES_FILE) if path.is_file()]
+    paths = [path for path in (folder / INDEX, folder / OVERRIDES_FILE) if path.is_file()]
     paths += sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.suffix in MATTERING)
     remembered = _remembered()
     digests, changed = {}, False
@@ -254,6 +277,15 @@ def _file_digests(folder: Path) -> dict[str, str]:
     if changed:
         _remember(remembered)
     return digests
+
+
+def remember_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Keep the SHA-256 of files, by their paths in `folder`, that somebody has just hashed."""
+    remembered = _remembered()
+    for name, digest in digests.items():
+        status = (folder / name).stat()
+        remembered[str((folder / name).resolve())] = [status.st_size, status.st_mtime_ns, digest]
+    _remember(remembered)
 
 
 def _memory() -> Path:

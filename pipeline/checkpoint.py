@@ -37,11 +37,23 @@ def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, dev
     """
     try:
         with _quiet():
-            loaded = part_class.from_pretrained(  # type: ignore[attr-defined]
-                model.path / part, dtype=dtype, use_safetensors=True, local_files_only=True, **options
+            loaded, found = part_class.from_pretrained(  # type: ignore[attr-defined]
+                model.path / part,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise JobError(f"{model.path / part} cannot be loaded as {part_class.__name__}: {error}") from error
+        raise _unloadable(part_class, model, part, error) from error
+    # A weight that the files lack would be made up at random. A text encoder's head is not used.
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith("lm_head."))
+    if missing:
+        raise JobError(
+            f"The {part} of {model.name} is incomplete: its files lack {len(missing)} weights of "
+            f"{part_class.__name__}, such as {missing[0]}; get the model again."
+        )
     return loaded.to(device).eval().requires_grad_(False)
 
 
@@ -68,7 +80,7 @@ def load_slice(
                     tensors[name] = file.get_tensor(name).to(dtype, copy=device == "cpu")
         network.load_state_dict(tensors, strict=True, assign=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise JobError(f"{folder} cannot be loaded as {part_class.__name__}: {error}") from error
+        raise _unloadable(part_class, model, part, error) from error
     return network.eval().requires_grad_(False)
 
 
@@ -87,11 +99,20 @@ def load_files(file_class: Any, model: Model, part: str) -> Any:
 
     Raises JobError where the files cannot be loaded.
     """
+    # The classes that choose a class by what a folder says would run its code if a person at the terminal agreed.
+    never = {"trust_remote_code": False} if file_class.__name__.startswith("Auto") else {}
     try:
         with _quiet():
-            return file_class.from_pretrained(model.path / part, local_files_only=True)
+            return file_class.from_pretrained(model.path / part, local_files_only=True, **never)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise JobError(f"{model.path / part} cannot be loaded as {file_class.__name__}: {error}") from error
+        raise _unloadable(file_class, model, part, error) from error
+
+
+def _unloadable(file_class: type, model: Model, part: str, error: Exception) -> JobError:
+    """The sentence for files that a library cannot load: on one line, without the path on whichever host it is."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    reason = words.replace(f"{model.path}/", "").replace(str(model.path), model.name)[:300]
+    return JobError(f"The {part} of {model.name} cannot be loaded as {file_class.__name__}: {reason}")
 
 
 @contextmanager

@@ -12,9 +12,17 @@ Everything else that is raised is a bug of ours.
 
 from collections.abc import Sequence
 
+from pipeline.redaction import redacted
+
 
 class PressrunError(Exception):
-    """Root of the tree. `str(error)` is one or more sentences for a person: what, where and what to do."""
+    """Root of the tree. `str(error)` is one or more sentences for a person: what, where and what to do.
+
+    Addresses in them lose what may be a secret (see `redaction`), whoever made the sentence.
+    """
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(*map(redacted, words))
 
 
 class JobError(PressrunError):
@@ -25,7 +33,7 @@ class JobError(PressrunError):
 
     def __init__(self, *problems: str) -> None:
         super().__init__(*problems)
-        self.problems: Sequence[str] = problems
+        self.problems: Sequence[str] = self.args
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
@@ -39,8 +47,8 @@ class RequestError(PressrunError):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
-        self.code = code
-        self.message = message
+        self.code: str = code
+        self.message: str = self.args[1]
 
     def __str__(self) -> str:
         return self.message

@@ -1,6 +1,8 @@
 """Models by name and by folder, and the sentence for every way in which one cannot be used."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,7 @@ ROOT = Path(catalogue_module.__file__).parents[1]
 def own_cache(tmp_path, monkeypatch):
     """Digests remembered in the test's own folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.delenv("PRESSRUN_MODELS", raising=False)
 
 
@@ -46,6 +49,33 @@ def test_the_shipped_model_is_found_by_name_and_by_folder():
     by_name = find_model("mini")
     assert by_name.path.is_dir() and by_name.text_length == 48
     assert find_model(str(by_name.path)) == by_name
+
+
+def test_every_model_of_the_hub_is_pinned_to_a_commit():
+    for name, model in catalogue().items():
+        assert not model.repo or re.fullmatch("[0-9a-f]{40}", model.revision), name
+
+
+def test_a_folder_of_a_catalogued_architecture_has_its_licence_and_defaults(folder):
+    path = folder / "transformer" / "config.json"
+    blocks = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32}
+    path.write_text(json.dumps(json.loads(path.read_text()) | blocks))
+    model = find_model(str(folder))
+    assert (model.name, model.licence, model.non_commercial) == ("klein", "FLUX Non-Commercial License", True)
+    assert model.transformer_bytes == catalogue()["flux2-klein-9b"].transformer_bytes
+
+
+def test_a_folder_may_state_a_licence_of_its_own(folder):
+    (folder / "pressrun.toml").write_text('licence = "ours"\n')
+    path = folder / "transformer" / "config.json"
+    blocks = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32}
+    path.write_text(json.dumps(json.loads(path.read_text()) | blocks))
+    model = find_model(str(folder))
+    assert (model.licence, model.licence_url, model.non_commercial) == ("ours", "", False)
+
+
+def test_a_folder_of_ones_own_needs_no_licence(folder):
+    assert not find_model(str(folder)).non_commercial
 
 
 def test_a_misspelt_name_is_answered_with_the_near_ones():

@@ -1,0 +1,47 @@
+"""Where the folders of catalogued models lie on this machine, and where fetched ones are put.
+
+`PRESSRUN_MODELS` is a folder with one folder for each model, named as in the catalogue. Where it is not set, models are
+in the Hugging Face hub's own cache, which other programs fill and read as well.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from pipeline.errors import JobError
+from pipeline.weights import PARTS, missing_files
+
+MODELS_VARIABLE = "PRESSRUN_MODELS"
+
+
+def models_folder() -> Path | None:
+    """The folder that `PRESSRUN_MODELS` names, if it does."""
+    shelf = os.environ.get(MODELS_VARIABLE)
+    return Path(shelf).expanduser() if shelf else None
+
+
+def hub_cache() -> Path:
+    """Where the Hugging Face hub's client keeps what it fetched, as its documentation says."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    home = os.environ.get("HF_HOME") or Path(cache) / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+
+
+def hub_snapshot(repo: str, revision: str) -> Path:
+    """The folder of a repository's revision in the hub's cache, whether it is there or not."""
+    return hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
+
+
+def folder_of(name: str, repo: str, revision: str) -> Path | None:
+    """A catalogued model's folder on this machine. What the hub's cache holds only a part of is not there."""
+    shelf = models_folder()
+    if shelf and (shelf / name).is_dir():
+        return shelf / name
+    if not (repo and revision):
+        return None
+    folder = hub_snapshot(repo, revision)
+    with contextlib.suppress(JobError, OSError):
+        parts = [folder / "model_index.json", *((folder / part) for part in PARTS)]
+        if all(path.exists() for path in parts) and not missing_files(folder):
+            return folder
+    return None
