@@ -1,4 +1,4 @@
-"""A small process that outlives a crashed driver just long enough to clear away what Ray left on this machine.
+"""A small process that outlives a crashed driver just long enough to clear away what its run left on this machine.
 
 After `kill -9` of a driver, Ray's own processes notice one after the other, the last of them after a minute. The
 reaper holds the reading end of a pipe whose only writer is the driver: when the pipe ends, however that came about,
@@ -23,7 +23,7 @@ MARK = "PRESSRUN_RUN"
 
 
 class Reaper:
-    """Started before Ray; `close()` ends the run's leftovers and returns once they are gone."""
+    """Started with the scratch folder; `close()` ends the run's leftovers and returns once they are gone."""
 
     def __init__(self, run: str, scratch: Path) -> None:
         self._process = subprocess.Popen(
@@ -40,7 +40,7 @@ class Reaper:
         self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout_sec):
-                logger.warning("Ray's leftovers could not be cleared away; look for processes called ray::")
+                logger.warning("The run's leftovers could not be cleared away; look for processes called ray::")
 
 
 def _bootstrap() -> str:

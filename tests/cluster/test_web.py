@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from cluster import web
-from cluster.reference_bytes import read_reference_bytes
+from cluster.reference_bytes import ReferenceReader
 from cluster.spec import ModelSpec
 from cluster.unit import Reference
 from cluster.url import Url, shown
@@ -177,9 +177,10 @@ def test_signature_and_odd_letters_reach_the_server_as_they_are_meant(server: Se
 
 def test_a_reference_that_is_not_on_the_web_is_read_from_its_store(tmp_path: Path) -> None:
     (tmp_path / "mug.png").write_bytes(b"mug")
-    assert read_reference_bytes(str(tmp_path / "mug.png"), WebRules()) == b"mug"
+    reader = ReferenceReader(WebRules())
+    assert reader.read(str(tmp_path / "mug.png")) == b"mug"
     with pytest.raises(RequestError, match="without encryption"):
-        read_reference_bytes("HTTP://shop.example/mug.png", WebRules())
+        reader.read("HTTP://shop.example/mug.png")
 
 
 EVIL = [

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.catalogue import Model
 from pipeline.errors import RequestError
-from pipeline.reference import decode_reference, reference_grid, reference_size
+from pipeline.reference import decode_reference, reference_grid
 
 MODEL = Model(name="any", family="flux2")
 
@@ -28,7 +28,7 @@ def random_picture(width: int, height: int) -> Image.Image:
 
 
 def refused(data: bytes) -> RequestError:
-    """The error that decoding ends in; the header alone must not be more lenient about size and shape."""
+    """The error that decoding ends in."""
     with pytest.raises(RequestError) as decoding:
         decode_reference(data, MODEL)
     return decoding.value
@@ -58,11 +58,10 @@ def test_pictures_are_scaled_and_cropped_as_diffusers_does(size):
 
 @pytest.mark.parametrize("cap", [128 * 128, 1024 * 1024])
 @pytest.mark.parametrize("size", [(64, 64), (127, 129), (1000, 130), (640, 480), (1920, 1080), (3000, 2999)])
-def test_the_header_alone_tells_the_tokens(size, cap):
+def test_the_size_tells_the_tokens(size, cap):
     model = replace(MODEL, reference_pixels=cap)
-    data = encoded(Image.new("RGB", size))
-    rows, columns = reference_grid(*reference_size(data), model)
-    assert decode_reference(data, model).size == (columns * 16, rows * 16)
+    rows, columns = reference_grid(*size, model)
+    assert decode_reference(encoded(Image.new("RGB", size)), model).size == (columns * 16, rows * 16)
     assert rows * columns * 256 <= cap
 
 
@@ -80,7 +79,7 @@ def test_pictures_are_set_upright(file_format, orientation):
     upright = decode_reference(data, MODEL)
     turn = [None, 0, 3, 1, 5, 4, 6, 2]  # Pillow's transpose methods by orientation 1..8
     expected = lying if orientation == 1 else lying.transpose(turn[orientation - 1])
-    assert reference_size(data) == upright.size == expected.size
+    assert upright.size == expected.size
     assert np.abs(np.asarray(upright.convert("L"), int) - np.asarray(expected, int)).max() <= 3
 
 
@@ -93,7 +92,7 @@ def test_an_orientation_behind_the_pixels_of_a_png_counts():
     chunk, rest = data[start : start + length], data[:start] + data[start + length :]
     end = rest.index(b"IEND") - 4
     moved = rest[:end] + chunk + rest[end:]
-    assert reference_size(moved) == decode_reference(moved, MODEL).size == (64, 96)
+    assert decode_reference(moved, MODEL).size == (64, 96)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_what_is_no_reference_is_refused_in_a_sentence(data, code):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # Pillow's limit is above ours
-@pytest.mark.parametrize("side", [8000, 12000, 40000])
+@pytest.mark.parametrize("side", [8000, 12000, 60000])
 def test_a_decompression_bomb_is_refused_by_its_header(side):
     """A PNG of a few bytes that claims `side` x `side` pixels; none of them is ever asked for."""
 
@@ -155,9 +154,8 @@ def test_a_decompression_bomb_is_refused_by_its_header(side):
 
     header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    assert refused(data).code == "reference_too_large"
-    with pytest.raises(RequestError, match="megapixels"):
-        reference_size(data)
+    error = refused(data)
+    assert error.code == "reference_too_large" and "megapixels" in error.message
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
