@@ -1,7 +1,5 @@
 """Reference pictures: what is let in, how it is set upright and scaled, and the sentences for what is not."""
 
-import io
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -12,19 +10,9 @@ from PIL import Image
 from pipeline.catalogue import Model
 from pipeline.errors import RequestError
 from pipeline.reference import decode_reference, reference_grid
+from tests.picture_files import animated_webp, chunk, claiming, encoded, png, random_picture
 
 MODEL = Model(name="any", family="flux2")
-
-
-def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format=file_format, **options)
-    return file.getvalue()
-
-
-def random_picture(width: int, height: int) -> Image.Image:
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
 
 
 def refused(data: bytes) -> RequestError:
@@ -119,6 +107,70 @@ def test_a_transparent_palette_entry_is_white():
     assert decode_reference(encoded(image, transparency=0), MODEL).getpixel((5, 5)) == (255, 255, 255)
 
 
+def words(*values: int) -> bytes:
+    """Numbers of 16 bits, as a PNG has them."""
+    return b"".join(value.to_bytes(2, "big") for value in values)
+
+
+@pytest.mark.parametrize(
+    ("data", "left", "right"),
+    [
+        pytest.param(png(64, 64, 16, 2, words(0xFFFF, 0x8000, 0x1234) * 4096), (255, 128, 18), None, id="rgb"),
+        pytest.param(png(64, 64, 16, 6, words(0, 0, 0, 0x8000) * 4096), (127, 127, 127), None, id="rgb with alpha"),
+        pytest.param(png(64, 64, 16, 4, words(0x4000, 0xFFFF) * 4096), (64, 64, 64), None, id="grey with alpha"),
+        pytest.param(
+            png(64, 64, 16, 0, words(*[0x4000, 0x4001] * 2048), chunk(b"tRNS", words(0x4001))),
+            (63, 63, 63),
+            (255, 255, 255),
+            id="grey, one of which is transparent",
+        ),
+        pytest.param(
+            png(64, 64, 16, 2, words(*[0x4000, 0, 0, 0x8000, 0, 0] * 2048), chunk(b"tRNS", words(0x8000, 0, 0))),
+            (64, 0, 0),
+            (255, 255, 255),
+            id="rgb, one of which is transparent",
+        ),
+    ],
+)
+def test_sixteen_bits_become_eight(data, left, right):
+    picture = decode_reference(data, MODEL)
+    assert picture.getpixel((30, 30)) == pytest.approx(left, abs=1)
+    assert picture.getpixel((31, 30)) == pytest.approx(right or left, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "key", "grey"),
+    [
+        pytest.param(1, b"\x55" * 8, 1, 0, id="one bit"),
+        pytest.param(2, b"\x66" * 16, 2, 85, id="two bits"),
+        pytest.param(4, b"\x57" * 32, 7, 85, id="four bits"),
+        pytest.param(8, b"\x33\x77" * 32, 0x77, 0x33, id="eight bits"),
+    ],
+)
+def test_the_grey_that_a_png_calls_transparent_is_white(depth, row, key, grey):
+    picture = decode_reference(png(64, 64, depth, 0, row * 64, chunk(b"tRNS", words(key))), MODEL)
+    assert picture.getpixel((30, 30)) == (grey, grey, grey)
+    assert picture.getpixel((31, 30)) == (255, 255, 255)
+
+
+def test_a_transparent_colour_is_white():
+    data = png(64, 64, 8, 2, bytes([9, 8, 7, 1, 2, 3]) * 2048, chunk(b"tRNS", words(1, 2, 3)))
+    picture = decode_reference(data, MODEL)
+    assert (picture.getpixel((30, 30)), picture.getpixel((31, 30))) == ((9, 8, 7), (255, 255, 255))
+
+
+def test_of_what_moves_the_first_frame_is_taken():
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("blue", "red", "lime")]
+    for file_format in ("PNG", "WEBP"):
+        data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:], lossless=True)
+        red, green, blue = decode_reference(data, MODEL).getpixel((30, 30))
+        assert blue > 240 and red < 15 and green < 15, file_format
+
+
+def test_an_animation_of_very_many_frames_costs_no_more_than_its_first():
+    assert decode_reference(animated_webp(100_000), MODEL).getpixel((30, 30)) == (0, 200, 0)
+
+
 def test_a_cmyk_jpeg_becomes_rgb():
     picture = decode_reference(encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG"), MODEL)
     red, green, blue = picture.getpixel((30, 30))
@@ -132,6 +184,9 @@ def test_a_cmyk_jpeg_becomes_rgb():
         pytest.param(b"<html>404</html>", "reference_unreadable", id="a-web-page"),
         pytest.param(encoded(random_picture(64, 64), "GIF"), "reference_unreadable", id="gif"),
         pytest.param(encoded(random_picture(64, 64), "TIFF"), "reference_unreadable", id="tiff"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n", "reference_unreadable", id="eps"),
+        pytest.param(b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\x40\0\0\0\x40\0\x08\0\3", "reference_unreadable", id="psd"),
+        pytest.param(b'<svg xmlns="http://www.w3.org/2000/svg"/>', "reference_unreadable", id="svg"),
         pytest.param(encoded(random_picture(99, 99))[:-3000], "reference_unreadable", id="cut-off-png"),
         pytest.param(encoded(random_picture(99, 99), "JPEG")[:-900], "reference_unreadable", id="cut-off-jpeg"),
         pytest.param(encoded(Image.new("RGB", (63, 200))), "reference_unsuitable", id="too-narrow"),
@@ -148,13 +203,7 @@ def test_what_is_no_reference_is_refused_in_a_sentence(data, code):
 @pytest.mark.parametrize("side", [8000, 12000, 60000])
 def test_a_decompression_bomb_is_refused_by_its_header(side):
     """A PNG of a few bytes that claims `side` x `side` pixels; none of them is ever asked for."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-
-    header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    error = refused(data)
+    error = refused(claiming(side))
     assert error.code == "reference_too_large" and "megapixels" in error.message
 
 
