@@ -43,7 +43,7 @@ class ReferenceCache:
                 self._used += size
             body = pixels.tobytes()
             with temporary.open("xb") as file:
-                file.write(hashlib.sha256(body).digest())
+                file.write(_digest(body, *pixels.shape[:2]))
                 file.write(body)
             temporary.replace(path)
         except OSError:  # full, or the run has ended: a cache may always forget
@@ -61,8 +61,14 @@ class ReferenceCache:
                 if status.st_uid != os.getuid() or status.st_size != _DIGEST_BYTES + height * width * 3:
                     return None
                 digest, body = file.read(_DIGEST_BYTES), bytearray(height * width * 3)
-                if file.readinto(body) != len(body) or hashlib.sha256(body).digest() != digest:
+                if file.readinto(body) != len(body) or _digest(body, height, width) != digest:
                     return None
         except OSError:
             return None
         return np.frombuffer(body, np.uint8).reshape(height, width, 3)
+
+
+def _digest(body: bytes | bytearray, height: int, width: int) -> bytes:
+    digest = hashlib.sha256(f"{height} x {width}".encode())
+    digest.update(body)
+    return digest.digest()

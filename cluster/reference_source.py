@@ -55,3 +55,7 @@ class ReferenceSource:
             why = f"is decoded as {there} pixels by its worker, as {width} x {height} by the driver; update both"
             raise RequestError("reference_unreadable", f"Reference {shown(reference.uri)} {why}.")
         return pixels
+
+    def close(self) -> None:
+        """End the decoders."""
+        self._decoders.close()
