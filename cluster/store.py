@@ -182,7 +182,9 @@ def resolve_uri(reference: str, base: str | None) -> str:
     bucket, _, prefix = base[len("s3://") :].partition("/")
     key = posixpath.normpath(posixpath.join(prefix, reference))
     if key.startswith(("/", "../")) or key in (".", ".."):
-        raise RequestError("bad_reference", f"The reference {reference!r} leads out of {base}: keep it in the bucket.")
+        raise RequestError(
+            "bad_reference", f"The reference “{shown(reference)}” leads out of {base}: keep it in the bucket."
+        )
     return f"s3://{bucket}/{key}"
 
 

@@ -51,13 +51,14 @@ def survey(
         errors: list[Exception] = []
 
         def work() -> None:
-            while (uri := lanes.take()) is not None:
+            while (turn := lanes.take()) is not None:
+                place, uri = turn
                 try:
                     found[uri] = look.at(uri)
                 except Exception as error:
                     errors.append(error)
                     lanes.stop()
-                lanes.leave(uri)
+                lanes.leave(place)
 
         # Daemons, so that nobody who presses Ctrl-C waits for a slow server.
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_THREADS, lanes.waiting))]
@@ -120,8 +121,8 @@ class _Lanes:
         self._open = deque(self._lanes)  # lanes with somebody who may go, each once
         self._changed = threading.Condition()
 
-    def take(self) -> str | None:
-        """The next to be fetched, waiting for one if need be; None when there is none left."""
+    def take(self) -> tuple[str, str] | None:
+        """The next to be fetched and its place, waiting for one if need be; None when there is none left."""
         with self._changed:
             while not self._open and self.waiting:
                 self._changed.wait()
@@ -136,11 +137,10 @@ class _Lanes:
                 self._changed.notify()
             if not self.waiting:
                 self._changed.notify_all()
-            return uri
+            return place, uri
 
-    def leave(self, uri: str) -> None:
+    def leave(self, place: str) -> None:
         """A fetch has ended."""
-        place = place_of(uri)
         with self._changed:
             full = self._busy[place] == _AT_ONE_PLACE
             self._busy[place] -= 1
