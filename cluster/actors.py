@@ -19,12 +19,10 @@ import numpy as np
 from cluster.batch import unpack_batch
 from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
-from cluster.reference_bytes import read_reference_bytes
+from cluster.reference_source import ReferenceSource
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import adopt_environment
 from cluster.unit import Reference, Report, Unit
-from cluster.url import shown
-from cluster.web_rules import WebRules
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
@@ -46,6 +44,7 @@ class ModelActor:
         try:
             self._device = device_name(spec.device)
             self._renderer = load_renderer(spec)
+            self._references = ReferenceSource(spec.references, spec.web, self._renderer.model.reference_pixels)
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = without_folders(str(error))
 
@@ -68,22 +67,19 @@ class ModelActor:
         return (*embeddings, report(sizes=sizes))
 
     def encode_reference(self, reference: Reference) -> tuple[PackedTensor | None, Report]:
-        """The reference's latents (tokens, C); its bytes must still be those that the plan saw."""
+        """The reference's latents (tokens, C)."""
         failures: dict[int, tuple[str, str]] = {}
-        packed, storage_error, data = None, None, b""
+        packed = pixels = storage_error = None
         try:
-            data = read_reference(reference, self._spec.web)
+            pixels = self._references.pixels(reference)
         except RequestError as error:
             failures[0] = (error.code, error.message)
         except StorageError as error:
             storage_error = str(error)
         with self._timed("encode", failures) as report:
-            if not failures and not storage_error:
-                try:
-                    tokens, _ = self._renderer.encode_reference(data)
-                    packed = pack(tokens)
-                except RequestError as error:
-                    failures[0] = (error.code, f"Reference {shown(reference.uri)}: {error.message}")
+            if pixels is not None:
+                tokens, _ = self._renderer.encode_pixels(pixels)
+                packed = pack(tokens)
         size = 0 if packed is None else packed.data.nbytes
         return packed, report(storage_error=storage_error, sizes=(size,))
 
@@ -180,29 +176,6 @@ def checked_model(spec: ModelSpec) -> Model:
             "put the same files on every node."
         )
     return model
-
-
-def read_reference(reference: Reference, rules: WebRules) -> bytes:
-    """The bytes of a reference picture.
-
-    Raises:
-        RequestError: it is gone, it changed since the job was planned, or its web server does not deliver it.
-        StorageError: its store does not answer.
-    """
-    import hashlib
-
-    try:
-        data = read_reference_bytes(reference.uri, rules)
-    except (FileNotFoundError, PermissionError):
-        raise RequestError(
-            "reference_missing", f"Reference {shown(reference.uri)} is gone; put it back and render the row again."
-        ) from None
-    if hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise RequestError(
-            "reference_changed",
-            f"Reference {shown(reference.uri)} changed while the job ran; render again to take the new picture.",
-        )
-    return data
 
 
 def device_name(device: str) -> str:

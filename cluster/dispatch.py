@@ -101,15 +101,15 @@ class Dispatcher:
 
     def _launch(self, unit: Unit) -> None:
         self._numbers += 1
-        flight = Flight(self._numbers, unit, keys_of(unit.items, unit.shape.classifier_free))
+        flight = Flight(self._numbers, unit, set(keys_of(unit.items, unit.shape.classifier_free)))
         self._flights[flight.number] = flight
         self._ask_for_inputs(flight)
 
     def _ask_for_inputs(self, flight: Flight) -> None:
         prompts: list[Key] = []
-        for key in sorted(flight.keys, key=str):
+        for key in keys_of(flight.unit.items, flight.unit.shape.classifier_free):
             entry = self._inputs.take(key, flight.number)
-            if entry.asked:
+            if entry.asked or entry.failure(key):
                 continue
             entry.asked = True
             if isinstance(key, str):
@@ -123,17 +123,20 @@ class Dispatcher:
 
     def _check_inputs(self, flight: Flight) -> None:
         """Move a flight on to denoise once all its inputs are there; fail the items whose inputs cannot be had."""
-        if not all(key in self._inputs for key in flight.keys):
+        guided = flight.unit.shape.classifier_free
+        wanted = keys_of(flight.unit.items, guided)
+        if not all(key in self._inputs for key in wanted):
             self._ask_for_inputs(flight)  # some were lost with a node while others were awaited
             return
-        entries = {key: self._inputs[key] for key in flight.keys}
-        if not all(entry.ready or entry.failure for entry in entries.values()):
+        missing = [key for key in wanted if not self._inputs[key].ready and not self._inputs[key].failure(key)]
+        if missing:
+            if not all(self._inputs[key].asked for key in missing):
+                self._ask_for_inputs(flight)  # from another place that has the same bytes
             return
         good = []
-        guided = flight.unit.shape.classifier_free
         for item in flight.unit.items:
-            wanted = keys_of((item,), guided)
-            failure = next((entries[key].failure for key in wanted if entries[key].failure), None)
+            entries = [(self._inputs[key], key) for key in keys_of((item,), guided)]
+            failure = next((entry.failure(key) for entry, key in entries if not entry.ready), None)
             if failure:
                 self._fail(flight, item, *failure)
             else:
@@ -142,7 +145,7 @@ class Dispatcher:
             self._land(flight)
             return
         flight.unit = replace(flight.unit, items=tuple(good))
-        needed = keys_of(flight.unit.items, guided)
+        needed = set(keys_of(flight.unit.items, guided))
         self._inputs.release(flight.keys - needed, flight.number)
         flight.keys = needed
         flight.stage = "denoise"
@@ -264,8 +267,10 @@ class Dispatcher:
             if key not in self._inputs:
                 continue
             entry = self._inputs[key]
-            entry.failure = report.failures.get(place)
-            if not entry.failure:
+            failure = report.failures.get(place)
+            if failure:
+                entry.fail(key, failure)
+            else:
                 entry.ref = call.payload[place]
                 self._inputs.arrived(key, report.sizes[place])
             for number in sorted(entry.users):
@@ -357,7 +362,7 @@ class Dispatcher:
             if key not in self._inputs:
                 continue
             entry = self._inputs[key]
-            entry.failure = (code, message)
+            entry.failures[""] = (code, message)
             for number in sorted(entry.users):
                 if self._flights[number].stage == "encode":
                     self._check_inputs(self._flights[number])

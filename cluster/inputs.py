@@ -10,19 +10,28 @@ LIMIT_BYTES = 1 << 30
 EMPTY_PROMPT = ""
 
 Key = str | Reference
-"""A prompt's text, or a reference."""
+"""A prompt's text, or a reference; two references of equal bytes are one key, wherever they lie."""
 
 
 @dataclass
 class Input:
-    """`failure` is (code, message) once it is known not to be had."""
+    """`failures` are (code, message) of each URI from which it is known not to be had; under "" of all of them."""
 
     ref: Any = None
     asked: bool = False
     size: int = 0
     ready: bool = False
-    failure: tuple[str, str] | None = None
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     users: set[int] = field(default_factory=set)
+
+    def failure(self, key: Key) -> tuple[str, str] | None:
+        """Why it cannot be had under this key, if that is known."""
+        return self.failures.get("") or self.failures.get(_uri(key))
+
+    def fail(self, key: Key, failure: tuple[str, str]) -> None:
+        """It cannot be had under this key; equal bytes that lie elsewhere may still be asked for."""
+        self.failures[_uri(key)] = failure
+        self.asked = False
 
 
 class Inputs:
@@ -77,11 +86,14 @@ class Inputs:
                 return
 
 
-def keys_of(items: tuple[Item, ...], guided: bool) -> set[Key]:
-    """Everything that a unit's denoise call takes."""
-    keys: set[Key] = {item.request.prompt for item in items}
-    for item in items:
-        keys.update(item.references)
+def keys_of(items: tuple[Item, ...], guided: bool) -> list[Key]:
+    """Everything that a unit's denoise call takes; equal references as often as there are places to have them from."""
+    keys: dict[tuple[str, str], Key] = {("", item.request.prompt): item.request.prompt for item in items}
+    keys.update({(key.sha256, key.uri): key for item in items for key in item.references})
     if guided:
-        keys.add(EMPTY_PROMPT)
-    return keys
+        keys["", EMPTY_PROMPT] = EMPTY_PROMPT
+    return [keys[place] for place in sorted(keys)]
+
+
+def _uri(key: Key) -> str:
+    return key.uri if isinstance(key, Reference) else ""

@@ -14,7 +14,6 @@ import secrets
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cluster.reaper import MARK, Reaper
+from cluster.scratch import Scratch
 from pipeline.errors import JobError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -31,15 +30,15 @@ _OBJECT_STORE_LIMIT = 8 << 30
 
 
 @contextlib.contextmanager
-def ray_runtime() -> Iterator[None]:
-    """Ray is initialised inside the context and shut down after it.
+def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
+    """Ray is initialised inside the context and shut down after it; a local one takes its `scratch` down with it.
 
     Raises:
         JobError: the cluster named by `RAY_ADDRESS` does not answer, or Ray cannot be started here.
     """
     address = os.environ.get("RAY_ADDRESS")
     with stdout_to_stderr():
-        with _joined(address) if address else _local():
+        with _joined(address) if address else _local(scratch or Scratch()):
             yield
 
 
@@ -75,13 +74,9 @@ def _knock(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _local() -> Iterator[None]:
-    run = secrets.token_hex(8)
-    # Sockets allow no path longer than 107 bytes, and Ray needs 86 of them.
-    scratch = Path(tempfile.mkdtemp(prefix="pressrun-", dir=None if len(tempfile.gettempdir()) < 20 else "/tmp"))
-    reaper = Reaper(run, scratch)
+def _local(scratch: Scratch) -> Iterator[None]:
+    folder = scratch.folder  # from now on what is started carries the run's mark
     environment = {
-        MARK: run,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -110,14 +105,14 @@ def _local() -> Iterator[None]:
                 configure_logging=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                _temp_dir=str(scratch),
+                _temp_dir=str(folder),
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise JobError(f"Ray could not be started on this machine: {first_line(error)}") from error
         yield
         ray.shutdown()
     finally:
-        reaper.close()
+        scratch.close()
         with contextlib.suppress(Exception):
             ray.shutdown()
         for name, value in before.items():

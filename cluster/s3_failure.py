@@ -12,6 +12,7 @@ from botocore import exceptions as aws
 from urllib3.exceptions import HTTPError
 
 from cluster.store import Refusal
+from cluster.url import shown
 from pipeline.errors import PressrunError, RequestError, StorageError
 
 
@@ -72,7 +73,7 @@ def explain(error: Exception, verb: str, bucket: str, key: str, endpoint: str) -
 
     `verb` is what was to be done ("read"), `endpoint` the server's URL, of which only scheme, host and port are shown.
     """
-    what = f"Cannot {verb} s3://{bucket}/{key}".rstrip("/")
+    what = f"Cannot {verb} " + shown(f"s3://{bucket}/{key}").rstrip("/")
     if isinstance(error, aws.ClientError):
         return _explain_answer(error, verb, what)
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):

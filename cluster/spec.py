@@ -12,7 +12,8 @@ class ModelSpec:
     """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
 
     `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
-    `web` says which references may be fetched from web servers, and how.
+    `web` says which references may be fetched from web servers, and how; `references` is the folder on the driver's
+    machine that holds the pixels of those that it has seen.
     """
 
     model: str
@@ -22,6 +23,7 @@ class ModelSpec:
     device: str = "cpu"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     web: WebRules = field(default_factory=WebRules)
+    references: str = ""
 
 
 @dataclass(frozen=True)

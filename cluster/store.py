@@ -182,7 +182,9 @@ def resolve_uri(reference: str, base: str | None) -> str:
     bucket, _, prefix = base[len("s3://") :].partition("/")
     key = posixpath.normpath(posixpath.join(prefix, reference))
     if key.startswith(("/", "../")) or key in (".", ".."):
-        raise RequestError("bad_reference", f"The reference {reference!r} leads out of {base}: keep it in the bucket.")
+        raise RequestError(
+            "bad_reference", f"The reference “{shown(reference)}” leads out of {base}: keep it in the bucket."
+        )
     return f"s3://{bucket}/{key}"
 
 
@@ -192,7 +194,7 @@ def read_uri(uri: str, base: str | None = None) -> bytes:
     Raises FileNotFoundError or PermissionError (messages are sentences), StorageError if the store fails, RequestError
     `bad_reference` as `resolve_uri` does and for `https://`, which is not read here.
     """
-    store, path = _locate(resolve_uri(uri, base))
+    store, path = open_object(resolve_uri(uri, base))
     try:
         return store.get(path)
     except Refusal as error:
@@ -201,15 +203,15 @@ def read_uri(uri: str, base: str | None = None) -> bytes:
 
 def stat_uri(uri: str, base: str | None = None) -> Entry | None:
     """Size, time and etag of one object, or None if there is none. Raises as `read_uri` does."""
-    store, path = _locate(resolve_uri(uri, base))
+    store, path = open_object(resolve_uri(uri, base))
     try:
         return store.head(path)
     except Refusal as error:
         raise PermissionError(str(error)) from None
 
 
-def _locate(uri: str) -> tuple[Store, str]:
-    """The store that holds one object, and the object's path in it."""
+def open_object(uri: str) -> tuple[Store, str]:
+    """The store that holds one object, and the object's path in it. Raises RequestError `bad_reference`."""
     if is_web(uri):
         raise RequestError("bad_reference", f"“{shown(uri)}” is on the web; give a path or s3://bucket/key.")
     if not uri.lower().startswith("s3://"):

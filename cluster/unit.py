@@ -9,9 +9,12 @@ from pipeline.shape import Shape
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference picture as the plan found it: where it is, the SHA-256 of its bytes, its tokens' grid (h, w)."""
+    """A reference picture as the plan found it: where it is, the SHA-256 of its bytes, its tokens' grid (h, w).
 
-    uri: str
+    Equal bytes are equal references, wherever they lie: they are encoded once.
+    """
+
+    uri: str = field(compare=False)
     sha256: str
     grid: tuple[int, int]
 

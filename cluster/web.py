@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -54,11 +56,12 @@ def fetch(url: str, rules: WebRules) -> bytes:
 
 
 class _Failure(Exception):
-    """`code` less its "reference_", what happened as the rest of a sentence, and whether another attempt may help."""
+    """`code` less its "reference_", what happened as the rest of a sentence, whether another attempt may help, and the
+    seconds for which the server wants to be left alone before."""
 
-    def __init__(self, code: str, reason: str, passing: bool = False) -> None:
+    def __init__(self, code: str, reason: str, passing: bool = False, rest_sec: float = 0.0) -> None:
         super().__init__(code)
-        self.code, self.reason, self.passing = code, reason, passing
+        self.code, self.reason, self.passing, self.rest_sec = code, reason, passing, rest_sec
 
 
 class _Deadline:
@@ -165,7 +168,10 @@ def _ask(url: Url, rules: WebRules, deadline: _Deadline) -> bytes | str:
         try:
             return _attempt(url, rules, deadline)
         except _Failure as failure:
-            if not failure.passing or pause is None or deadline.left() <= pause:
+            if not failure.passing or pause is None:
+                raise
+            pause = max(pause, failure.rest_sec)
+            if deadline.left() <= pause:
                 raise
         time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
@@ -196,11 +202,24 @@ def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: _Dead
         raise _Failure("denied", f"may not be read (status {status}); renew its signature, or set {HEADERS}")
     if status != 200:
         passing = status >= 500 or status in (408, 429)
-        raise _Failure("unreachable", f"is not delivered: the server answers with status {status}", passing)
+        rest_sec = _rest_sec(response.getheader("Retry-After", "")) if passing else 0.0
+        raise _Failure("unreachable", f"is not delivered: the server answers with status {status}", passing, rest_sec)
     encodings = response.getheader("Content-Encoding", ""), response.getheader("Transfer-Encoding", "")
     if encodings[0].strip().lower() not in ("", "identity") or encodings[1].strip().lower() not in ("", "chunked"):
         raise _Failure("refused", "comes in a content encoding that was not asked for")
     return _body(response, rules.max_bytes, deadline)
+
+
+def _rest_sec(text: str) -> float:
+    """Seconds that a Retry-After asks for, as a number or a date (RFC 9110, 10.2.3); 0 where it makes no sense."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:

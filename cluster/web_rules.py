@@ -29,7 +29,8 @@ class WebRules:
     """What a fetch may do. `allowed_hosts` and the keys of `headers` are `host` (any port) or `host:port`.
 
     An allowed host may have private addresses and be asked by plain http. `headers` are credentials: they go to their
-    own host only and are left out of any representation. `deadline_sec` bounds one fetch with all that belongs to it.
+    own host only and are left out of any representation. `max_bytes` and `deadline_sec` bound one reference with all
+    that belongs to reading it, also where it does not lie on the web.
     """
 
     allowed_hosts: frozenset[str] = frozenset()

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from cluster.layout import Layout, choose_layout
+from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
@@ -54,14 +55,15 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     run = Run(spec, order, store)
     # 3. What is done already: results, and pictures that no result names.
     stopped = None
-    try:
-        work, plan = run.find_work()
-        # 4. The rest is rendered.
-        stopped = run.over_budget()
-        if len(plan) and not stopped:
-            stopped = run.render(work, plan, progress)
-    except StorageError as error:
-        stopped = str(error)
+    with Scratch() as scratch:
+        try:
+            work, plan = run.find_work(scratch)
+            # 4. The rest is rendered.
+            stopped = run.over_budget()
+            if len(plan) and not stopped:
+                stopped = run.render(work, plan, progress, scratch)
+        except StorageError as error:
+            stopped = str(error)
     # 5. Results in manifest order, contact sheet, summary; of a run that stopped, the results so far.
     return run.close(time.monotonic() - started, stopped)
 
@@ -95,7 +97,7 @@ def forecast(spec: JobSpec) -> Forecast:
     store = open_store(spec.out)
     refuse_another(store, order.job)
     run = Run(spec, order, store)
-    work, plan = run.find_work(write=False)
+    work, plan = run.find_work(None, write=False)
     shapes: dict[str, int] = {}
     for unit in plan:
         name = f"{unit.shape.width} x {unit.shape.height}, {unit.shape.steps} steps"
@@ -121,7 +123,7 @@ class Run:
         self._busy: dict[str, float] = {}
         self._trace: dict[str, Any] | None = None
 
-    def find_work(self, write: bool = True) -> tuple[Work, Plan]:
+    def find_work(self, scratch: Scratch | None, write: bool = True) -> tuple[Work, Plan]:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
@@ -131,7 +133,7 @@ class Run:
             pending = pending[pending < self._spec.limit]
         unsettled = set(pending.tolist())
         refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-        work = Work(order, pending[~np.isin(pending, list(order.bad))])
+        work = Work(order, pending[~np.isin(pending, list(order.bad))], scratch)
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
@@ -151,7 +153,7 @@ class Run:
         """Why nothing is to be rendered at all: too many rows have failed before."""
         return self._budget.sentence() if self._budget.exceeded(()) else None
 
-    def render(self, work: Work, plan: Plan, progress: Progress) -> str | None:
+    def render(self, work: Work, plan: Plan, progress: Progress, scratch: Scratch) -> str | None:
         """Denoise on Ray; returns why the run stopped before its end, if it did."""
         from cluster.crew import Crew
         from cluster.dispatch import Dispatcher
@@ -160,11 +162,11 @@ class Run:
         pending = sum(len(unit.rows) for unit in plan)
         with contextlib.ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt())
-            stack.enter_context(ray_runtime())
+            stack.enter_context(ray_runtime(scratch))
             interrupt.install()
             layout = self._choose(plan, devices())
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
-            crew = Crew.assemble(layout, *self._parts())
+            crew = Crew.assemble(layout, *self._parts(scratch))
             stack.callback(crew.close)
             dispatcher = Dispatcher(crew)
             stack.callback(self._note_use, dispatcher, layout)
@@ -238,13 +240,14 @@ class Run:
         cpus, gpus, memory = (devices[name] for name in ("cpus", "gpus", "memory"))
         return choose_layout(*wanted, cpus=cpus, gpus=gpus, memory=memory, units=len(plan), model_bytes=size)
 
-    def _parts(self) -> tuple[ModelSpec, Finishing]:
+    def _parts(self, scratch: Scratch) -> tuple[ModelSpec, Finishing]:
         job, environment = self._order.job, aws_environment()
         place = Place(self._store.uri, self._store.conditional, environment)
         web = self._order.web
         folder = Path(self._spec.model)
         name = str(folder.resolve()) if folder.is_dir() else self._spec.model  # the workers run elsewhere
-        model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web)
+        kept = str(scratch.references) if scratch.used else ""
+        model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
         generator = f"Pressrun {product_version()}"
         return model, Finishing(place, job.format, job.model, job.model_digest, job.precision, generator)
 

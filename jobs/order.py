@@ -1,5 +1,6 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.layout import choose_layout
+from cluster.reference_cache import ReferenceCache
+from cluster.scratch import Scratch
 from cluster.store import Store, open_store
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
@@ -151,13 +154,19 @@ def _odd_options(spec: JobSpec) -> Iterator[str]:
 
 
 class Work:
-    """The rows that still need something: their references looked at, each as an `Item`, all of them as units."""
+    """The rows that still need something: their references looked at, each as an `Item`, all of them as units.
 
-    def __init__(self, order: Order, pending: np.ndarray) -> None:
+    `scratch` is where the references' pixels are kept for the actors; without one nothing is kept.
+    """
+
+    def __init__(self, order: Order, pending: np.ndarray, scratch: Scratch | None = None) -> None:
         self._order = order
         self.failures: list[Outcome] = []
-        self._references = survey(_reference_uris(order, pending), order.model, order.web)
-        self.rows = self._without_unusable(pending)
+        named = _Named(order, pending)
+        cache = ReferenceCache(scratch.references) if scratch and named.uris else None
+        self._references = survey(named.uris, order.model, order.web, cache)
+        self._tokens = np.zeros(order.rows, np.int64)
+        self.rows = self._without_unusable(pending, named)
 
     def item(self, row: int) -> Item:
         """One row as what travels to the cluster."""
@@ -169,8 +178,7 @@ class Work:
 
     def plan(self, rows: np.ndarray) -> Plan:
         """`rows` in units, costliest first."""
-        tokens = np.fromiter((self._tokens(row) for row in rows.tolist()), np.int64, len(rows))
-        return plan_units(group_by_shape(self._order.manifest.table, self._order.model, rows, tokens))
+        return plan_units(group_by_shape(self._order.manifest.table, self._order.model, rows, self._tokens[rows]))
 
     def units(self, plan: Plan) -> Iterator[Unit]:
         """The plan's units with their items, made when they are asked for."""
@@ -179,20 +187,20 @@ class Work:
             cost = float(unit.shape.tokens * unit.shape.passes * len(items))
             yield Unit(unit.index, unit.shape, items, cost, unit_size(unit.shape))
 
-    def _without_unusable(self, pending: np.ndarray) -> np.ndarray:
-        wrong = {uri: found for uri, found in self._references.items() if isinstance(found, RequestError)}
-        if not wrong:
-            return pending
-        good = []
-        for row in pending.tolist():
-            uris = self._order.manifest.table["references"][row].as_py() or []
-            error = next((wrong[uri] for uri in uris if uri in wrong), None)
-            if error is None:
-                good.append(row)
-                continue
-            custom_id = self._order.manifest.table["custom_id"][row].as_py()
-            self.failures.append(Outcome(row, custom_id, "failed", error_code=error.code, error_message=error.message))
-        return np.array(good, np.int64)
+    def _without_unusable(self, pending: np.ndarray, named: "_Named") -> np.ndarray:
+        """The pending rows all of whose references can be used; the others become failures, each with its first."""
+        found = [self._references[uri] for uri in named.uris]
+        tokens = np.array([0 if isinstance(one, RequestError) else math.prod(one.grid) for one in found], np.int64)
+        np.add.at(self._tokens, named.rows, tokens[named.codes])
+        wrong = np.array([isinstance(one, RequestError) for one in found], bool)[named.codes]
+        rows, first = np.unique(named.rows[wrong], return_index=True)
+        ids = self._order.manifest.table["custom_id"]
+        for row, code in zip(rows.tolist(), named.codes[wrong][first].tolist(), strict=True):
+            error = found[code]
+            assert isinstance(error, RequestError)
+            outcome = Outcome(row, ids[row].as_py(), "failed", error_code=error.code, error_message=error.message)
+            self.failures.append(outcome)
+        return np.setdiff1d(pending, rows)
 
     def _usable(self, uri: str) -> Reference:
         found: Surveyed = self._references[uri]
@@ -200,13 +208,13 @@ class Work:
             raise found
         return found
 
-    def _tokens(self, row: int) -> int:
-        if not self._references:
-            return 0
-        uris = self._order.manifest.table["references"][row].as_py() or []
-        return sum(h * w for h, w in (self._usable(uri).grid for uri in uris))
 
+class _Named:
+    """What the pending rows name: every distinct URI, and for each mention its row and its place in `uris`."""
 
-def _reference_uris(order: Order, pending: np.ndarray) -> list[str]:
-    lists = order.manifest.table["references"].combine_chunks().take(pa.array(pending, pa.int64()))
-    return pc.unique(pc.list_flatten(lists)).to_pylist()
+    def __init__(self, order: Order, pending: np.ndarray) -> None:
+        lists = order.manifest.table["references"].combine_chunks().take(pa.array(pending, pa.int64()))
+        mentions = pc.dictionary_encode(pc.list_flatten(lists))
+        self.uris: list[str] = mentions.dictionary.to_pylist()
+        self.codes = mentions.indices.to_numpy().astype(np.int64)
+        self.rows = pending[pc.list_parent_indices(lists).to_numpy()]

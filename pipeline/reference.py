@@ -1,20 +1,24 @@
 """Reference pictures: bytes from anywhere become RGB pixels that the autoencoder takes, or a sentence says why not.
 
-The arithmetic of sizes is separate from the decoding, because the planner knows a row's token count from the picture's
-header alone. Both follow diffusers' `Flux2Pipeline.__call__` exactly (step 4, "process images"), with the model's
-`reference_pixels` in place of its constant of 1024 x 1024. Free of torch.
+Sizes follow diffusers' `Flux2Pipeline.__call__` exactly (step 4, "process images"), with the model's
+`reference_pixels` in place of its constant of 1024 x 1024. Colours are what a photographer expects: upright, in sRGB by
+the picture's own profile, on white where it is transparent, the first frame of what moves. Free of torch.
+
+A stranger's bytes may crash or choke any decoder: `decoding` does this in a process that may die.
 """
 
 import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pipeline.catalogue import Model
+from pipeline.colour import to_srgb
 from pipeline.errors import RequestError
 from pipeline.request import MULTIPLE
 from pipeline.shape import Grid
@@ -41,18 +45,14 @@ UPRIGHT = {
 }
 """What sets a picture of each EXIF orientation upright; from 5 on, width and height change places."""
 
+KEY_SCALES: dict[str, Callable[[Any], Any]] = {
+    "L;2": lambda grey: grey * 85,
+    "L;4": lambda grey: grey * 17,
+    "RGB;16B": lambda colour: tuple(level >> 8 for level in colour),
+}
+"""The transparent value of a PNG's tRNS, for 8 bits, by Pillow's names of the layouts where it has others."""
+
 PNG_ORIENTATION_MARKERS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
-
-
-def reference_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, upright (after EXIF orientation), from the picture's header alone.
-
-    Raises RequestError: `reference_unreadable`, `reference_too_large`, `reference_unsuitable`.
-    """
-    with _opened(data) as image:
-        size = _upright_size(image, data)
-    _check_size(*size)
-    return size
 
 
 def reference_grid(width: int, height: int, model: Model) -> Grid:
@@ -67,12 +67,14 @@ def decode_reference(data: bytes, model: Model) -> Image.Image:
     Raises RequestError: `reference_unreadable`, `reference_too_large`, `reference_unsuitable`.
     """
     with _opened(data) as image:
+        tiles = getattr(image, "tile", None)  # gone once anything has decoded them
+        coding = str(tiles[0][3]) if tiles and image.format == "PNG" else ""
         # 1. Nothing is decoded before the header's size is known to be bearable.
         size = _upright_size(image, data)
         _check_size(*size)
         # 2. Upright RGB.
         image.load()
-        upright = _rgb(image)
+        upright = _rgb(image, coding)
         turn = UPRIGHT.get(_orientation(image, data))
         if turn is not None:
             upright = upright.transpose(turn)
@@ -141,14 +143,35 @@ def _check_size(width: int, height: int) -> None:
         )
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """RGB of any mode that the three formats hold; what is transparent shows white."""
+def _rgb(image: Image.Image, coding: str) -> Image.Image:
+    """sRGB of any mode that the three formats hold; what is transparent shows white.
+
+    `coding` is how Pillow calls the layout of a PNG's pixels, which its mode after loading no longer tells.
+    """
+    profile = image.info.get("icc_profile")
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I") or coding.startswith("LA")
+    colours, alpha = _planes(image, coding)
+    picture = to_srgb(colours, profile, grey)
+    if alpha is None:
+        return picture
+    picture.putalpha(alpha)
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def _planes(image: Image.Image, coding: str) -> tuple[Image.Image, Image.Image | None]:
+    """Colours with 8 bits a channel (L, RGB or CMYK), and alpha where anything may be transparent."""
+    key = image.info.get("transparency")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip instead of scale
-        image = Image.fromarray((np.asarray(image).clip(0, 65535).astype(np.uint32) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        values = np.asarray(image).clip(0, 65535)
+        grey = Image.fromarray((values // 257).astype(np.uint8))
+        alpha = None if key is None else Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+        return grey, alpha
+    if not image.has_transparency_data:
+        return image if image.mode in ("L", "CMYK") else image.convert("RGB"), None
+    if key is not None and coding in KEY_SCALES:  # Pillow scales the pixels, but not the value that is transparent
+        image.info["transparency"] = KEY_SCALES[coding](key)
+    image = image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA")
+    return image.convert("L" if image.mode == "LA" else "RGB"), image.getchannel("A")
 
 
 def _scaled_size(width: int, height: int, model: Model) -> tuple[int, int]:

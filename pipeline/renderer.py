@@ -74,7 +74,11 @@ class Renderer:
 
         Raises RequestError: `reference_unreadable`, `reference_too_large`, `reference_unsuitable`.
         """
-        return _loaded(self.autoencoder, "encode").encode(decode_reference(data, self.model))
+        return self.encode_pixels(np.asarray(decode_reference(data, self.model)))
+
+    def encode_pixels(self, pixels: np.ndarray) -> Reference:
+        """Stage encode: as `encode_reference`, from what `decode_reference` made of the bytes: (H, W, 3), uint8."""
+        return _loaded(self.autoencoder, "encode").encode(Image.fromarray(pixels))
 
     def denoise(
         self,

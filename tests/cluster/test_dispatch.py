@@ -43,6 +43,9 @@ class Puppet:
         return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts), failures=failures))
 
     def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
+        if reference.uri.startswith("gone"):
+            failure = {0: ("reference_missing", f"{reference.uri} is gone.")}
+            return None, report("encode", failures=failure, sizes=(0,))
         return np.zeros(4), report("encode", sizes=(32,))
 
     def denoise(self, unit: Unit, *inputs: Any) -> tuple[Any, Report]:
@@ -87,8 +90,9 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
         crews.append(crew)
         dispatcher = Dispatcher(crew, **options)
         go.dispatcher = dispatcher  # type: ignore[attr-defined]
-        outcomes = dispatcher.run(units(*prompts), threading.Event())
-        return {outcome.custom_id: outcome.error_code or outcome.status for some in outcomes for outcome in some}
+        outcomes = [outcome for some in dispatcher.run(units(*prompts), threading.Event()) for outcome in some]
+        go.outcomes = outcomes  # type: ignore[attr-defined]
+        return {outcome.custom_id: outcome.error_code or outcome.status for outcome in outcomes}
 
     yield go
     for crew in crews:
@@ -102,6 +106,8 @@ def units(*prompts: list[str]) -> Iterator[Unit]:
         for prompt in some:
             request = RenderRequest(f"{prompt}-{row}", prompt, 64, 64, 1, 1.0, 0)
             references = (Reference("mug.png", "f00d", (4, 4)),) * prompt.count("image")
+            if prompt.startswith("at "):
+                references = (Reference(prompt.removeprefix("at "), "cafe", (4, 4)),)
             items.append(Item(row, request, f"images/{row}.png", "key", references))
             row += 1
         yield Unit(index, SHAPE, tuple(items))
@@ -121,6 +127,31 @@ def test_equal_prompts_are_encoded_once(run: Callable[..., dict[str, str]]) -> N
 def test_equal_references_are_encoded_once(run: Callable[..., dict[str, str]]) -> None:
     assert set(run(*[["image 1", "image 1 and image 2"]] * 10).values()) == {"succeeded"}
     assert len([span for span in run.dispatcher.timeline.spans if span.stage == "encode"]) == 2  # type: ignore[attr-defined]
+
+
+def test_equal_pictures_at_two_places_are_encoded_once(run: Callable[..., dict[str, str]]) -> None:
+    assert set(run(["at a.png", "at b.png"], ["at b.png"]).values()) == {"succeeded"}
+    assert len([span for span in run.dispatcher.timeline.spans if span.stage == "encode"]) == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "places", [[["at gone-a", "at b.png"]], [["at gone-a"], ["at b.png"]], [["at b.png"], ["at gone-a", "at b.png"]]]
+)
+def test_a_picture_that_is_gone_from_one_place_is_had_from_the_other(
+    run: Callable[..., dict[str, str]], places: list[list[str]]
+) -> None:
+    outcomes = run(*places)
+    assert {status for name, status in outcomes.items() if "b.png" in name} == {"succeeded"}
+
+
+def test_what_is_gone_from_everywhere_is_told_by_each_rows_own_address(run: Callable[..., dict[str, str]]) -> None:
+    assert set(run(["at gone-a", "at gone-b"], ["at gone-b"]).values()) == {"reference_missing"}
+    told = {outcome.custom_id: outcome.error_message for outcome in run.outcomes}  # type: ignore[attr-defined]
+    assert told == {
+        "at gone-a-0": "gone-a is gone.",
+        "at gone-b-1": "gone-b is gone.",
+        "at gone-b-2": "gone-b is gone.",
+    }
 
 
 def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succeed(

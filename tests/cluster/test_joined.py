@@ -48,7 +48,7 @@ def head(tmp_path: Path) -> Iterator[str]:
 def test_a_running_cluster_gets_code_and_credentials_from_the_driver(
     head: str, s3_bucket: str, pressrun: Pressrun, tmp_path: Path
 ) -> None:
-    manifest = write_manifest(tmp_path / "in", mixed_rows()[:3])
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[8:11])
     out = f"{s3_bucket}/run-1"
     ended = pressrun("render", manifest, "--out", out, "--json", RAY_ADDRESS=head, HOME=str(tmp_path))
     assert ended.code == 0, ended.err

@@ -1,8 +1,6 @@
 """References from web servers: what is fetched, and everything that is not."""
 
 import gzip
-import hashlib
-import io
 import json
 import logging
 import pickle
@@ -11,95 +9,26 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from cluster import web
-from cluster.reference_bytes import read_reference_bytes
+from cluster.reference_bytes import ReferenceReader
 from cluster.spec import ModelSpec
-from cluster.unit import Reference
 from cluster.url import Url, shown
 from cluster.web import fetch
 from cluster.web_rules import HEADERS, WebRules, web_rules
-from jobs.survey import survey
-from pipeline.catalogue import find_model
 from pipeline.errors import JobError, RequestError
+from tests.web_server import Server, serving
 
 PICTURE = bytes(range(256)) * 1000
 SECRET = "hunter2"
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Server:
-    """A web server on loopback: `answers` by path; `seen` are the requests' paths and headers."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
-        self.seen: list[tuple[str, dict[str, str]]] = []
-        self.done = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-                try:
-                    outer.answers[self.path.partition("?")[0]](self)
-                except OSError:
-                    self.close_connection = True  # the client has gone
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.port = self.http.server_port
-        self._thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.done.set()
-        self.http.shutdown()
-        self._thread.join()
-        self.http.server_close()
-
-    def url(self, path: str, host: str = "127.0.0.1", scheme: str = "http") -> str:
-        return f"{scheme}://{host}:{self.port}{path}"
-
-    def sends(self, path: str, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """`headers` are written with `_` for `-`."""
-
-        def answer(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(status)
-            for name, value in {"Content_Length": str(len(body)), **headers}.items():
-                handler.send_header(name.replace("_", "-"), value)
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        self.answers[path] = answer
-
-    def drips(self, path: str, start: bytes, drop: bytes, pause: float = 0.05) -> None:
-        """`start`, and then `drop` for ever."""
-
-        def answer(handler: BaseHTTPRequestHandler) -> None:
-            handler.wfile.write(start)
-            while not self.done.wait(pause):
-                handler.wfile.write(drop)
-
-        self.answers[path] = answer
-
-
-@contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -177,9 +106,10 @@ def test_signature_and_odd_letters_reach_the_server_as_they_are_meant(server: Se
 
 def test_a_reference_that_is_not_on_the_web_is_read_from_its_store(tmp_path: Path) -> None:
     (tmp_path / "mug.png").write_bytes(b"mug")
-    assert read_reference_bytes(str(tmp_path / "mug.png"), WebRules()) == b"mug"
+    reader = ReferenceReader(WebRules())
+    assert reader.read(str(tmp_path / "mug.png")) == b"mug"
     with pytest.raises(RequestError, match="without encryption"):
-        read_reference_bytes("HTTP://shop.example/mug.png", WebRules())
+        reader.read("HTTP://shop.example/mug.png")
 
 
 EVIL = [
@@ -441,6 +371,31 @@ def test_what_passes_is_tried_again(server: Server) -> None:
     assert len(server.seen) == 3
 
 
+def test_a_server_that_asks_for_a_rest_gets_it_within_the_deadline(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(web.time, "sleep", rests.append)
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    wishes = ["7", "0", format_datetime(soon, usegmt=True), "soon", "-3", "Thu, 99 Foo 2026 25:61:61 GMT"]
+
+    def busy(handler: BaseHTTPRequestHandler) -> None:
+        wish = wishes[len(server.seen) - 1]
+        handler.wfile.write(f"HTTP/1.0 429 Busy\r\nRetry-After: {wish}\r\n\r\n".encode())
+
+    server.answers["/mug.png"] = busy
+    refused(server.url("/mug.png"), code="reference_unreachable")
+    refused(server.url("/mug.png"), code="reference_unreachable")
+    assert rests[:2] == [7.0, 0.01]
+    assert rests[2:] == [0.01, 0.01]
+    wishes[:] = [format_datetime(soon, usegmt=True)] * 20
+    refused(server.url("/mug.png"), code="reference_unreachable")
+    assert all(20 < rest <= 30 for rest in rests[4:]) and len(rests) == 6
+    wishes[:] = ["3600"] * 20
+    refused(server.url("/mug.png"), code="reference_unreachable")
+    assert len(rests) == 6, "an hour is longer than the deadline: the picture fails at once"
+
+
 def test_a_picture_that_breaks_off_is_never_taken_for_whole(server: Server) -> None:
     server.sends("/mug.png", body=b"mug", Content_Length="4")
     server.answers["/cup.png"] = lambda handler: handler.wfile.write(
@@ -503,22 +458,6 @@ def test_no_secret_is_in_a_sentence_a_log_or_a_representation(server: Server, ca
     assert SECRET not in "".join(said)
     assert said[1].startswith(f"Reference {server.url('/away')}?…, which leads to {server.url('/gone')}?…, ")
     assert pickle.loads(pickle.dumps(spec)).web.headers == headers
-
-
-def test_the_survey_says_what_is_wrong_with_each_reference_and_takes_its_neighbours(server: Server) -> None:
-    model = find_model("mini")
-    picture = io.BytesIO()
-    Image.new("RGB", (128, 64), "red").save(picture, "PNG")
-    server.sends("/mug.png", body=picture.getvalue())
-    server.sends("/cup.png", body=b"%!PS-Adobe-3.0 EPSF-3.0")
-    mug, cup = server.url(f"/mug.png?sig={SECRET}"), server.url(f"/cup.png?sig={SECRET}")
-    evil = f"https://user:{SECRET}@10.0.0.1/"
-    found = survey([mug, cup, evil], model, OURS)
-    assert isinstance(found[mug], Reference) and found[mug].sha256 == hashlib.sha256(picture.getvalue()).hexdigest()
-    wrong = {uri: error for uri, error in found.items() if isinstance(error, RequestError)}
-    assert {uri: error.code for uri, error in wrong.items()} == {cup: "reference_unreadable", evil: "reference_refused"}
-    assert wrong[cup].message.startswith(f"Reference {server.url('/cup.png')}?…: ")
-    assert SECRET not in "".join(error.message for error in wrong.values())
 
 
 def test_rules_come_from_the_command_line_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

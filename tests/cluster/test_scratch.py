@@ -1,0 +1,65 @@
+"""A run's scratch: there when it is asked for, gone whatever ends the run."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.reaper import MARK
+from cluster.scratch import Scratch
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))  # short enough for sockets
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_nothing_is_made_before_somebody_asks(place: Path) -> None:
+    with Scratch() as scratch:
+        assert not scratch.used
+        assert list(place.iterdir()) == []
+    place.rmdir()
+
+
+def test_the_folder_is_ours_alone_and_goes_with_everything_in_it(place: Path) -> None:
+    with Scratch() as scratch:
+        (scratch.references / "deep").mkdir(parents=True)
+        assert scratch.folder == scratch.references.parent and scratch.used
+        assert scratch.folder.stat().st_mode & 0o077 == 0
+        marked = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={MARK: scratch.run})
+        time.sleep(0.2)  # until it has its own environment, and not yet ours
+        scratch.close()
+        assert marked.wait(10) == -9
+        marked.communicate()
+        assert list(place.iterdir()) == []
+    place.rmdir()
+
+
+def test_it_goes_when_its_process_is_killed(place: Path) -> None:
+    program = """
+import time
+from cluster.scratch import Scratch
+scratch = Scratch()
+scratch.references.mkdir()
+(scratch.references / "mug").write_bytes(b"mug")
+print(scratch.folder, flush=True)
+time.sleep(600)
+"""
+    environment = {**os.environ, "TMPDIR": str(place)}
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    folder = Path(process.stdout.readline().strip())
+    assert (folder / "references/mug").exists()
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while folder.exists():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+    place.rmdir()
