@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from cluster.store import resolve_uri
 from jobs.bad_rows import BadRows
 from jobs.cells import is_list, is_number, is_text
+from jobs.reader_process import read_apart
 from jobs.repeats import repeated, row_numbers
 from jobs.request_columns import checked_columns, readable_texts
-from jobs.table_reader import DECODED_BYTES, manifest_place, read_table
+from jobs.table_reader import DECODED_BYTES, manifest_place
 from jobs.text_reader import TEXT_CELLS
 from jobs.wording import first_of, listed, shortened
 from pipeline.catalogue import Model
@@ -76,9 +77,10 @@ class Manifest:
 def read_manifest(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
     """The first `limit` rows (all, if None) of a Parquet file, a folder of parts, JSONL or CSV, local or in `s3://`.
 
-    Raises JobError for what cannot be read or takes more than `max_bytes` bytes of memory.
+    Read by a process of its own (see `jobs.reader_process`). Raises JobError for what cannot be read or takes more than
+    `max_bytes` bytes of memory, StorageError when the store does not answer.
     """
-    return read_table(uri, limit, max_bytes)
+    return read_apart(uri, limit, max_bytes)
 
 
 def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str], str] | None = None) -> Manifest:
