@@ -60,7 +60,7 @@ def whole_numbers(column: pa.ChunkedArray) -> Numbers:
         fits = pc.and_(fits, pa.array(np.abs(floats) < 2.0**63))
         values = _filled(pc.if_else(fits, digits, "0").cast(pa.int64()))
         return Numbers(values, empty, ~_mask(fits) & ~empty)
-    floats = _filled(column.cast(pa.float64()))
+    floats = _filled(column.cast(pa.float64(), safe=False))
     with np.errstate(invalid="ignore"):
         wrong = ~(np.isfinite(floats) & (np.floor(floats) == floats) & (np.abs(floats) < 2.0**63))
     return Numbers(np.where(wrong, 0, floats).astype(np.int64), empty, wrong & ~empty)
@@ -77,7 +77,7 @@ def decimal_numbers(column: pa.ChunkedArray) -> Numbers:
         wrong = ~_mask(fits)
         points = pc.replace_substring(pc.utf8_trim_whitespace(column), ",", ".")
         column = pc.if_else(fits, pc.replace_substring_regex(points, r"^\+", ""), "0")
-    floats = _filled(column.cast(pa.float64()))
+    floats = _filled(column.cast(pa.float64(), safe=False))
     wrong = (wrong | ~np.isfinite(floats)) & ~empty
     return Numbers(np.where(wrong, 0.0, floats), empty, wrong)
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from cluster.layout import NAMES as LAYOUTS
 from cluster.store import Refusal, open_store
+from jobs.bad_rows import described
 from jobs.driver import Forecast, forecast, render
 from jobs.failures import failed_rows, write_parquet
 from jobs.job import JobSpec, product_version
 from jobs.order import PRECISIONS
-from jobs.progress import Silent, duration, progress_for
+from jobs.progress import Terse, duration, progress_for
 from jobs.status import Status, read_status
 from jobs.summary import Summary
 from jobs.verify import verify
@@ -140,7 +141,7 @@ def _render(options: argparse.Namespace) -> int:
         plan = forecast(spec)
         _print(asdict(plan) if options.json else _forecast_words(plan), options.json)
         return 0
-    summary = render(spec, Silent() if options.json else progress_for(sys.stderr))
+    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
     if options.json:
         _print(asdict(summary), True)
     else:
@@ -179,6 +180,7 @@ def _forecast_words(plan: Forecast) -> str:
     if plan.pending:
         known = duration(plan.seconds) if plan.seconds is not None else "unknown"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
+    lines += described(plan.problems, plan.rows)
     return "\n".join(lines)
 
 

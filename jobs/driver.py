@@ -19,6 +19,7 @@ from cluster.layout import Layout, choose_layout
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
+from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
 from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
@@ -54,6 +55,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     stopped = None
     try:
         work, plan = run.find_work()
+        for line in described(order.problems(work.failures), order.rows):
+            progress.warn(line)
         # 4. The rest is rendered.
         stopped = run.over_budget()
         if len(plan) and not stopped:
@@ -67,7 +70,7 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 @dataclass(frozen=True)
 class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
-    which units and shapes, for how long."""
+    which units and shapes, for how long; the bad ones in groups."""
 
     rows: int
     done: int
@@ -78,6 +81,7 @@ class Forecast:
     shapes: dict[str, int]
     seconds: float | None
     based_on: str
+    problems: tuple[Problem, ...]
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -96,9 +100,10 @@ def forecast(spec: JobSpec) -> Forecast:
         name = f"{unit.shape.width} x {unit.shape.height}, {unit.shape.steps} steps"
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
-    bad = len(order.bad) + len(work.failures)
+    bad = order.bad.num_rows + len(work.failures)
     done = order.rows - pending - bad
-    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan))
+    problems = order.problems(work.failures)
+    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan), problems)
 
 
 class Run:
@@ -122,12 +127,12 @@ class Run:
         pending = np.flatnonzero(~pictures.finished(order, self._before))
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
-        unsettled = set(pending.tolist())
-        refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-        work = Work(order, pending[~np.isin(pending, list(order.bad))])
+        work = Work(order, pending[~np.isin(pending, order.bad["row"].to_numpy())])
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
+            unsettled = set(pending.tolist())
+            refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
             failures = [*refused, *work.failures]
             self._budget.exceeded(failures)
             self._results.add_new([*failures, *pictures.recover(order, work, found)])

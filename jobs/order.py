@@ -1,6 +1,6 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 from cluster.layout import choose_layout
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
+from jobs.bad_rows import SCHEMA as BAD_ROWS
+from jobs.bad_rows import Problem, grouped, merged
 from jobs.budget import FailureBudget
 from jobs.job import Job, JobSpec, freeze, frozen_digest
-from jobs.manifest import Manifest, normalise, read_manifest, requests
+from jobs.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.plan import Plan, group_by_shape, plan_units, unit_size
 from jobs.survey import Surveyed, survey
@@ -32,7 +34,7 @@ PRECISIONS = ("fp32", "bf16")
 class Order:
     """What is to be rendered: the job, its model, its manifest, and where every row's picture belongs (null: nowhere).
 
-    `bad` are the rows that fail as they stand: row to error_code and error_message. `frozen` is manifest.parquet.
+    `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
     `web` are the rules for references on the web.
     """
 
@@ -40,7 +42,7 @@ class Order:
     model: Model
     manifest: Manifest
     paths: pa.Array
-    bad: dict[int, tuple[str, str]]
+    bad: pa.Table
     frozen: bytes = field(repr=False)
     web: WebRules
 
@@ -50,9 +52,17 @@ class Order:
 
     def refusals(self) -> Iterator[Outcome]:
         """An outcome for each bad row."""
-        ids = self.manifest.table["custom_id"]
-        for row, (code, message) in sorted(self.bad.items()):
-            yield Outcome(row, ids[row].as_py(), "failed", error_code=code, error_message=message)
+        ids = self.manifest.table["custom_id"].combine_chunks()
+        for batch in self.bad.to_batches(max_chunksize=CHUNK_ROWS):
+            columns = (column.to_pylist() for column in (ids.take(batch["row"]), *batch.columns))
+            for custom_id, row, code, message in zip(*columns, strict=True):
+                yield Outcome(row, custom_id, "failed", error_code=code, error_message=message)
+
+    def problems(self, failures: Sequence[Outcome] = ()) -> tuple[Problem, ...]:
+        """The bad rows in groups, together with rows that failed while the job was prepared."""
+        columns = {name: [getattr(outcome, name) for outcome in failures] for name in BAD_ROWS.names}
+        failed = pa.table(columns, schema=BAD_ROWS)
+        return grouped(merged(self.bad, failed), self.manifest.table["custom_id"])
 
 
 def take_order(spec: JobSpec) -> Order:
@@ -86,10 +96,6 @@ def take_order(spec: JobSpec) -> Order:
     if problems or not (model and manifest and names and frozen and web):
         raise JobError(*problems)
     named, unnamed = names
-    bad: dict[int, tuple[str, str]] = {}
-    for table in (unnamed, manifest.bad):  # what the manifest says of a row is nearer to its cause
-        for row in table.to_pylist():
-            bad[row["row"]] = (row["error_code"], row["error_message"])
     job = Job(
         manifest=spec.manifest,
         rows=manifest.table.num_rows,
@@ -101,6 +107,7 @@ def take_order(spec: JobSpec) -> Order:
         name=spec.name,
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
+    bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
     return Order(job, model, manifest, paths, bad, frozen, web)
 
 

@@ -19,6 +19,9 @@ class Progress(Protocol):
     def note(self, sentence: str) -> None:
         """Something that a person may want to know."""
 
+    def warn(self, sentence: str) -> None:
+        """Something that is wrong with the manifest's rows: said before anything is rendered."""
+
     def begin(self, total: int, done: int) -> None:
         """Rendering starts: `done` of `total` rows need nothing."""
 
@@ -34,11 +37,23 @@ class Silent:
 
     def note(self, sentence: str) -> None: ...
 
+    def warn(self, sentence: str) -> None: ...
+
     def begin(self, total: int, done: int) -> None: ...
 
     def update(self, outcomes: Iterable[Outcome]) -> None: ...
 
     def end(self) -> None: ...
+
+
+class Terse(Silent):
+    """For programs that read stdout: nothing but what is wrong with the manifest's rows."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def warn(self, sentence: str) -> None:
+        print(sentence, file=self._stream, flush=True)
 
 
 class Bar:
@@ -51,6 +66,8 @@ class Bar:
 
     def note(self, sentence: str) -> None:
         tqdm.write(sentence, file=self._stream)
+
+    warn = note
 
     def begin(self, total: int, done: int) -> None:
         self._bar = tqdm(
@@ -93,6 +110,8 @@ class Lines:
 
     def note(self, sentence: str) -> None:
         print(sentence, file=self._stream, flush=True)
+
+    warn = note
 
     def begin(self, total: int, done: int) -> None:
         self._total, self._initial, self._done = total, done, done

@@ -46,9 +46,9 @@ def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows) -> pa.Chunk
             chunk = _mended(chunk, start, name, bad)
         long = pc.greater(pc.binary_length(chunk), MAX_CELL)
         if pc.any(long).as_py():
-            for row in np.flatnonzero(long.fill_null(False).to_numpy(zero_copy_only=False)).tolist():
-                sentence = f"Column “{shortened(name)}” holds more than {MAX_CELL:,} bytes here."
-                bad.add_row(start + row, "cell_too_long", sentence)
+            rows = start + np.flatnonzero(long.fill_null(False).to_numpy(zero_copy_only=False))
+            sentence = pa.array([f"Column “{shortened(name)}” holds more than {MAX_CELL:,} bytes here."])
+            bad.add_each(rows, "cell_too_long", sentence, np.zeros(len(rows), np.int64))
             chunk = pc.if_else(long, pc.utf8_slice_codeunits(chunk, 0, MAX_PROMPT), chunk)
         chunks.append(chunk)
         start += len(chunk)
@@ -65,12 +65,15 @@ def _is_valid(column: pa.Array | pa.ChunkedArray) -> bool:
 
 def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows) -> pa.Array:
     texts: list[str | None] = []
+    rows: list[int] = []
     for row, value in enumerate(chunk.cast(pa.large_binary()).to_pylist()):
         try:
             texts.append(None if value is None else value.decode())
         except UnicodeDecodeError:
             texts.append(value.decode(errors="replace"))
-            bad.add_row(start + row, "bad_text", f"Column “{shortened(name)}” is not valid UTF-8 here.")
+            rows.append(start + row)
+    sentence = pa.array([f"Column “{shortened(name)}” is not valid UTF-8 here."])
+    bad.add_each(np.array(rows, np.int64), "bad_text", sentence, np.zeros(len(rows), np.int64))
     return pa.array(texts, chunk.type)
 
 
@@ -99,17 +102,19 @@ def _check_text(texts: pa.Array, name: str, limit: int, bad: BadRows) -> None:
         "bad_text",
         lambda row: f"The {name} “{shortened(texts[row].as_py(), 40)}” holds control characters; remove them.",
     )
+    lengths = pc.utf8_length(texts)
     bad.add(
-        pc.greater(pc.utf8_length(texts), limit),
+        pc.greater(lengths, limit),
         f"{name}_too_long",
-        lambda row: f"The {name} has {len(texts[row].as_py()):,} characters; at most {limit:,} are read.",
+        lambda row: f"The {name} has {lengths[row].as_py():,} characters; at most {limit:,} are read.",
+        lengths,
     )
 
 
 def _prompts(column: pa.ChunkedArray, bad: BadRows) -> pa.Array:
     texts = column.cast(pa.string()).combine_chunks()
     nothing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
-    bad.add(nothing, "missing_prompt", lambda row: "The prompt is empty; say what the picture shows.")
+    bad.add(nothing, "missing_prompt", "The prompt is empty; say what the picture shows.")
     _check_text(texts, "prompt", MAX_PROMPT, bad)
     too_long = pc.greater(pc.utf8_length(texts), MAX_PROMPT)
     return pc.if_else(too_long, pc.utf8_slice_codeunits(texts, 0, MAX_PROMPT), texts)
@@ -127,10 +132,12 @@ def _sizes(columns: Columns, model: Model, rows: int, bad: BadRows) -> dict[str,
     for numbers in sides.values():
         areas *= -(-np.where(fine, numbers.values, 1) // MULTIPLE) * MULTIPLE
     width, height = (sides[name].values for name in ("width", "height"))
+    both = pa.array(width * (longest + 1) + height)  # where it matters both are at most `longest`
     bad.add(
         areas > model.max_pixels,
         "too_many_pixels",
         lambda row: f"{width[row]} × {height[row]} pixels are more than the {model.max_pixels:,} of {model.name}.",
+        both,
     )
     return {name: _typed(numbers, pa.int32()) for name, numbers in sides.items()}
 
@@ -163,25 +170,29 @@ def _references(columns: Columns, model: Model, rows: int, bad: BadRows, resolve
     if "references" not in columns or pa.types.is_null(columns["references"].type):
         return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
     lists, wrong = lists_of_text(columns["references"])
-    bad.add(wrong, "bad_reference", lambda row: "The references are no list; write a JSON list or put | between them.")
+    bad.add(wrong, "bad_reference", "The references are no list; write a JSON list or put | between them.")
     most = model.max_references
+    lengths = pc.list_value_length(lists)
     bad.add(
-        pc.greater(pc.list_value_length(lists), most),
+        pc.greater(lengths, most),
         "too_many_references",
-        lambda row: f"The row has {len(lists[row]):,} references; {model.name} takes at most {most}.",
+        lambda row: f"The row has {lengths[row].as_py():,} references; {model.name} takes at most {most}.",
+        lengths,
     )
     values, parents = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
     distinct = pc.dictionary_encode(values, null_encoding="encode")
-    resolved, reasons = [], {}
-    for code, reference in enumerate(distinct.dictionary.to_pylist()):
+    resolved: list[str] = []
+    reasons: list[str] = []
+    for reference in distinct.dictionary.to_pylist():
         try:
             resolved.append(_resolved(reference, resolve))
+            reasons.append("")
         except PressrunError as error:
             resolved.append(reference or "")
-            reasons[code] = shortened(str(error), 300)
+            reasons.append(shortened(str(error), 300))
     codes = distinct.indices.to_numpy()
-    for place in np.flatnonzero(np.isin(codes, list(reasons))).tolist() if reasons else ():
-        bad.add_row(int(parents[place]), "bad_reference", reasons[int(codes[place])])
+    places = np.flatnonzero(np.array([reason != "" for reason in reasons], bool)[codes])
+    bad.add_each(parents[places], "bad_reference", pa.array(reasons, pa.string()), codes[places])
     return pa.ListArray.from_arrays(lists.offsets, pa.array(resolved, pa.string()).take(distinct.indices))
 
 
@@ -212,7 +223,9 @@ def _check_range(
 ) -> np.ndarray:
     """Note the rows whose number is none or outside `least`…`most`; returns where it is fine."""
     wrong = numbers.wrong | (numbers.values < least) | (numbers.values > most)
-    bad.add(wrong, code, lambda row: f"The {name} is {shown(columns[name], row)}; {wanted} is needed.")
+    bad.add(
+        wrong, code, lambda row: f"The {name} is {shown(columns[name], row)}; {wanted} is needed.", columns.get(name)
+    )
     return ~wrong
 
 
