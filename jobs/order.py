@@ -92,7 +92,7 @@ def take_order(spec: JobSpec) -> Order:
     if manifest is not None:
         if template is not None:
             names = checked(lambda: template.names(manifest.table, extension(spec.format)))
-        frozen = checked(lambda: freeze(manifest.table))
+        frozen = checked(lambda: freeze(manifest.frozen))
     if problems or not (model and manifest and names and frozen and web):
         raise JobError(*problems)
     named, unnamed = names

@@ -27,6 +27,9 @@ BATCH_ROWS = 65_536
 BATCH_ROWS_PLAIN = 128
 """Rows read at once where no dictionary stands between a bomb and its bytes: prefix-compressed text."""
 
+TEXT_CELLS = {b"pressrun:cells": b"text"}
+"""Schema metadata of a table whose cells are texts (CSV): numbers and lists are still to be read from them."""
+
 _MAGIC = b"PAR1"
 _ARROW_SCHEMA = b"ARROW:schema"
 _HIDDEN_SCHEMA = b"XRROW:schema"
@@ -143,7 +146,10 @@ def _decoded_table(
 ) -> pa.Table:
     """The first `rows` rows; raises JobError as soon as they take more than `max_bytes` bytes."""
     file = pq.ParquetFile(source, read_dictionary=dictionaries, arrow_extensions_enabled=False, pre_buffer=False)
-    schema = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in file.schema_arrow])
+    schema = pa.schema(
+        [field.with_type(_plain(field.type)).remove_metadata() for field in file.schema_arrow],
+        TEXT_CELLS if (file.metadata.metadata or {}).items() >= TEXT_CELLS.items() else None,
+    )
     batches: list[pa.RecordBatch] = []
     left = max_bytes
     for batch in _batches(file, batch_rows, rows):

@@ -12,12 +12,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
 
-from jobs.parquet_reader import MAX_COLUMNS
+from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS
 from jobs.wording import shortened
 from pipeline.errors import JobError
-
-TEXT_CELLS = {b"pressrun:cells": b"text"}
-"""Schema metadata of a table whose every cell is text (CSV): numbers and lists are still to be read from it."""
 
 MAX_BLOCK = 512 << 20
 """Bytes that are parsed at once: a row cannot be longer."""
