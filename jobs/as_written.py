@@ -72,7 +72,8 @@ def restored(table: pa.Table) -> pa.Table:
 
     A column gets whatever type holds all its cells: numbers where they are, else text, read as a CSV file's cells are.
     """
-    if COLUMN not in table.column_names or not is_text(table.schema.field(COLUMN).type):
+    kind = table.schema.field(COLUMN).type if table.column_names.count(COLUMN) == 1 else None
+    if kind is None or not (is_text(kind) or pa.types.is_null(kind)):
         return table
     kept = table[COLUMN].combine_chunks()
     table = table.drop_columns([COLUMN])

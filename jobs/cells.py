@@ -45,6 +45,7 @@ def is_list(kind: pa.DataType) -> bool:
 
 def whole_numbers(column: pa.ChunkedArray) -> Numbers:
     """int64 values of integers, of floats without a fraction (spreadsheets make 128.0) and of such texts."""
+    column = _without_blanks(column)
     kind = column.type
     empty = _mask(pc.is_null(column))
     if pa.types.is_null(kind):
@@ -68,6 +69,7 @@ def whole_numbers(column: pa.ChunkedArray) -> Numbers:
 
 def decimal_numbers(column: pa.ChunkedArray) -> Numbers:
     """float64 values of numbers and of texts, with a decimal point or comma; what is not finite is wrong."""
+    column = _without_blanks(column)
     empty = _mask(pc.is_null(column))
     if pa.types.is_null(column.type):
         return Numbers(np.zeros(len(column)), empty, ~empty)
@@ -80,6 +82,13 @@ def decimal_numbers(column: pa.ChunkedArray) -> Numbers:
     floats = _filled(column.cast(pa.float64(), safe=False))
     wrong = (wrong | ~np.isfinite(floats)) & ~empty
     return Numbers(np.where(wrong, 0.0, floats), empty, wrong)
+
+
+def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A text of nothing but blanks is an empty cell."""
+    if not is_text(column.type):
+        return column
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, column.type), column)
 
 
 def lists_of_text(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

@@ -139,7 +139,7 @@ def _column_problems(table: pa.Table) -> list[str]:
             guess = next((name for name in names if near and name.strip().lower() == near[0]), None)
             hint = f"rename “{shortened(guess)}”" if guess else f"there are {first_of(names) or 'no columns'}"
             problems.append(f"The manifest has no column “{required}”, which is required; {hint}.")
-    reserved = [name for name in names if name in RESERVED]
+    reserved = [name for name in names if name in (*RESERVED, AS_WRITTEN)]
     if reserved:
         problems.append(f"The results have columns of their own called {first_of(reserved)}; rename the manifest's.")
     text_cells = (table.schema.metadata or {}).items() >= TEXT_CELLS.items()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from cluster.store import local_path, open_store, read_uri, stat_uri
+from jobs.json_lines import read_json_lines
 from jobs.parquet_reader import read_parquet
-from jobs.text_reader import read_csv, read_json_lines
+from jobs.text_reader import read_csv
 from jobs.wording import shortened
 from pipeline.errors import JobError, RequestError
 

@@ -455,12 +455,6 @@ def test_csv_of_any_delimiter_and_unicode_encoding(tmp_path, delimiter, encoding
         pytest.param(
             "m.csv", b"custom_id,prompt\na\n", "not a proper CSV file (Row #2: Expected 2 columns", id="ragged"
         ),
-        pytest.param("m.jsonl", b'{"custom_id": 1', "not a proper JSONL file", id="half an object"),
-        pytest.param("m.jsonl", b"[1]\n", "not a proper JSONL file", id="no object"),
-        pytest.param(
-            "m.jsonl", b'{"a":1}\n{"a":"x"}\n', "“a” changes from number to string in row 2", id="mixed types"
-        ),
-        pytest.param("m.jsonl", b'{"a":1,"a":2}\n', "", id="doubled key"),
     ],
 )
 def test_broken_text_is_refused(tmp_path, name, content, words):
