@@ -90,8 +90,9 @@ def restored(table: pa.Table) -> pa.Table:
 
 
 def _members(text: str) -> Mapping[str, Any]:
+    """An object's members; of two with one name the first, which is the cell before it was mended."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -60,7 +60,7 @@ def _parsed_whole(content: bytes) -> pa.Table | None:
     """The table as pyarrow reads it, where every line is an object and every key keeps its type."""
     try:
         table = _parsed(content)
-    except pa.ArrowException:
+    except (pa.ArrowException, UnicodeDecodeError):  # the latter for keys, which become names
         return None
     return None if any(map(_is_odd, table.schema)) else table
 
@@ -204,8 +204,11 @@ def _object(line: bytes) -> dict[str, Any]:
     return found
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
+    for key in found:
+        if not key.isascii() and any("\ud800" <= sign <= "\udfff" for sign in key):
+            raise ValueError("a key is not UTF-8")
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twin = next(key for key in keys if keys.count(key) > 1)
@@ -213,9 +216,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_without_twins, parse_float=_Number, parse_int=_Number, parse_constant=_Number
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
 
 
 def _reason(error: Exception) -> str:

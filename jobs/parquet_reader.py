@@ -221,5 +221,7 @@ def _decoded(column: pa.Array) -> pa.Array:
 
 def _reason(error: Exception) -> str:
     """The library's own words, first line only, without addresses and file names."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is not UTF-8"
     words = str(error).split("\n")[0].strip().rstrip(".")
     return shortened(re.sub(r"0x[0-9a-fA-F]+|/[\w./-]+", "…", words)) or "it cannot be read"

@@ -17,6 +17,9 @@ from pipeline.errors import JobError, RequestError
 DECODED_BYTES = 2 << 30
 """Bytes that a manifest may take in memory: ten million rows of 200 bytes, and no column beyond 32-bit offsets."""
 
+MAX_PARTS = 10_000
+"""Files of a folder: each is asked for by itself."""
+
 PARQUET = (".parquet", ".pq")
 _TEXT_FORMATS = {".csv": read_csv, ".tsv": read_csv, ".jsonl": read_json_lines, ".ndjson": read_json_lines}
 
@@ -129,6 +132,8 @@ def _part_names(uri: str, local: Path | None) -> list[str]:
     if not parts:
         missing = "" if local else ", and there is no file of that name"
         raise JobError(f"The folder “{shortened(uri)}” holds no Parquet file (*.parquet){missing}.")
+    if len(parts) > MAX_PARTS:
+        raise JobError(f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.")
     if any("=" in part for name in parts for part in name.split("/")[:-1]):
         raise JobError(f"“{shortened(uri)}” keeps columns in folder names (column=value); put them into the files.")
     return parts

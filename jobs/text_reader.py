@@ -49,6 +49,10 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
     except pa.ArrowException as error:
         if "UTF8" in str(error):
             raise _not_utf8(name) from None
+        if "straddl" in str(error):
+            raise JobError(
+                f"“{name}” has a row longer than {MAX_BLOCK / 2**20:,.0f} MiB; is a quote left open?"
+            ) from None
         raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).") from None
     return table.slice(0, limit).replace_schema_metadata(TEXT_CELLS)
 

@@ -307,6 +307,29 @@ def test_columns_in_folder_names_are_refused(tmp_path):
     assert "folder names" in unreadable(tmp_path)
 
 
+def test_a_folder_of_too_many_parts_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.table_reader.MAX_PARTS", 2)
+    for number in range(3):
+        (tmp_path / f"{number}.parquet").write_bytes(written(rows(sku=["1"])))
+    assert "holds 3 Parquet files; write at most 2" in unreadable(tmp_path)
+
+
+def test_a_file_of_too_many_row_groups_or_columns_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "m.parquet"
+    path.write_bytes(written(rows(sku=["1"] * 5), row_group_size=1))
+    monkeypatch.setattr("jobs.parquet_reader.MAX_ROW_GROUPS", 4)
+    assert "has 5 row groups; write at most 4" in unreadable(path)
+    monkeypatch.setattr("jobs.parquet_reader.MAX_COLUMNS", 2)
+    assert "5 rows and 3 columns" in unreadable(path)
+
+
+def test_a_quote_that_is_never_closed_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.text_reader.MAX_BLOCK", 1 << 20)
+    path = tmp_path / "m.csv"
+    path.write_bytes(b'custom_id,prompt\na,"' + b"x" * (3 << 20))
+    assert "has a row longer than 1 MiB; close its quotes" in unreadable(path)
+
+
 BOMBS = {
     "dictionary": (pa.DictionaryArray.from_arrays([0] * 50_000, ["x" * 100_000]), {}),
     "prefixes": (pa.array(["x" * 100_000] * 500), {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"}),
