@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from jobs.cells import is_number, is_text
-from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS
+from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS, read_names
 from jobs.text_reader import BOM, block_size, check_cells
 from jobs.wording import listed, shortened
 from pipeline.errors import JobError
@@ -60,6 +60,7 @@ def _parsed_whole(content: bytes) -> pa.Table | None:
     """The table as pyarrow reads it, where every line is an object and every key keeps its type."""
     try:
         table = _parsed(content)
+        read_names(table.schema)
     except (pa.ArrowException, UnicodeDecodeError):  # the latter for keys, which become names
         return None
     return None if any(map(_is_odd, table.schema)) else table

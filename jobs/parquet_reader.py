@@ -10,7 +10,7 @@ and their decoded size is counted before they are expanded.
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -151,6 +151,7 @@ def _decoded_table(
         TEXT_CELLS if (file.metadata.metadata or {}).items() >= TEXT_CELLS.items() else None,
     )
     batches: list[pa.RecordBatch] = []
+    read_names(schema)
     left = max_bytes
     for batch in _batches(file, batch_rows, rows):
         left -= sum(_decoded_size(column) for column in batch.columns)
@@ -158,6 +159,19 @@ def _decoded_table(
             raise _too_large(name, max_bytes)
         batches.append(pa.record_batch([_decoded(column) for column in batch.columns], schema=schema))
     return pa.Table.from_batches(batches, schema)
+
+
+def read_names(fields: Iterable[pa.Field]) -> None:
+    """Raise UnicodeDecodeError for a name, at any depth, that is not UTF-8: pyarrow finds it only when it is asked."""
+    for field in fields:
+        assert isinstance(field.name, str)
+        kind = field.type
+        if pa.types.is_struct(kind):
+            read_names(kind.fields)
+        elif pa.types.is_map(kind):
+            read_names((kind.key_field, kind.item_field))
+        elif pa.types.is_nested(kind) and kind.num_fields:
+            read_names((kind.field(0),))
 
 
 def _batches(file: pq.ParquetFile, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:

@@ -50,9 +50,8 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
         if "UTF8" in str(error):
             raise _not_utf8(name) from None
         if "straddl" in str(error):
-            raise JobError(
-                f"“{name}” has a row longer than {MAX_BLOCK / 2**20:,.0f} MiB; is a quote left open?"
-            ) from None
+            longest = f"{MAX_BLOCK / 2**20:,.0f} MiB"
+            raise JobError(f"“{name}” has a row longer than {longest}; close its quotes.") from None
         raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).") from None
     return table.slice(0, limit).replace_schema_metadata(TEXT_CELLS)
 
