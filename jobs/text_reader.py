@@ -11,12 +11,15 @@ import re
 import pyarrow as pa
 import pyarrow.csv
 
-from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS
+from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS, read_names
 from jobs.wording import shortened
 from pipeline.errors import JobError
 
 MAX_BLOCK = 512 << 20
 """Bytes that are parsed at once: a row cannot be longer."""
+
+MAX_HEADER = 1 << 20
+"""Bytes in which the columns are named."""
 
 CELL_BYTES = 4
 """Bytes of memory that an empty cell takes at least: its offset."""
@@ -46,6 +49,9 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
                 null_values=[""],
             ),
         )
+        read_names(table.schema)
+    except UnicodeDecodeError:
+        raise _not_utf8(name) from None
     except pa.ArrowException as error:
         if "UTF8" in str(error):
             raise _not_utf8(name) from None
@@ -58,11 +64,14 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
 
 def _header(content: bytes, name: str) -> tuple[str, list[str]]:
     """The sign between cells, and the columns' names."""
-    line = re.split(rb"[\r\n]", content[: 1 << 20], maxsplit=1)[0]
+    head = content[:MAX_HEADER]
+    line = re.split(rb"[\r\n]", head, maxsplit=1)[0]
     delimiter = max(";\t,", key=lambda sign: line.count(sign.encode()))
+    text = io.StringIO(head.decode(errors="surrogateescape"), newline="")  # a name may hold line breaks
     try:
-        columns = next(csv.reader(io.StringIO(line.decode()), delimiter=delimiter), [])
-    except UnicodeDecodeError:
+        columns = next(csv.reader(text, delimiter=delimiter), [])
+        "".join(columns).encode()
+    except UnicodeEncodeError:
         raise _not_utf8(name) from None
     except csv.Error:
         raise JobError(f"The first line of “{name}” does not name columns.") from None
