@@ -109,7 +109,9 @@ def _first_lines(content: bytes, limit: int | None) -> bytes:
 def _parsed(content: bytes) -> pa.Table:
     """As pyarrow reads it, with texts that look like dates as texts."""
     schema = _inferred(content, None).schema
-    return _inferred(content, pa.schema([field.with_type(_dates_as_text(field.type)) for field in schema]))
+    table = _inferred(content, pa.schema([field.with_type(_dates_as_text(field.type)) for field in schema]))
+    table.validate()  # pyarrow 26 loses values of lists that hold nothing but null
+    return table
 
 
 def _inferred(content: bytes, schema: pa.Schema | None) -> pa.Table:

@@ -158,7 +158,9 @@ def _decoded_table(
         if left < 0:
             raise _too_large(name, max_bytes)
         batches.append(pa.record_batch([_decoded(column) for column in batch.columns], schema=schema))
-    return pa.Table.from_batches(batches, schema)
+    table = pa.Table.from_batches(batches, schema)
+    table.validate()
+    return table
 
 
 def read_names(fields: Iterable[pa.Field]) -> None:

@@ -123,3 +123,7 @@ def test_chunks_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(*lines).to_pylist() == [
         {"custom_id": str(n), "sku": str(n), "late": n if n > 7 else None} for n in range(10)
     ]
+
+
+def test_lists_of_nothing_are_kept() -> None:
+    assert column("[]", "[null, null, null]", "null") == ["[]", "[null, null, null]", None, None]
