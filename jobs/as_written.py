@@ -80,7 +80,7 @@ def restored(table: pa.Table) -> pa.Table:
     rows = np.flatnonzero(kept.is_valid().to_numpy(zero_copy_only=False))
     lost: dict[str, dict[int, Any]] = {}
     for row in rows.tolist():
-        for name, value in _members(kept[row].as_py()).items():
+        for name, value in _members(kept[row]).items():
             if table.column_names.count(name) == 1:
                 lost.setdefault(name, {})[row] = value
     for name, cells in lost.items():
@@ -89,10 +89,10 @@ def restored(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **TEXT_CELLS}) if lost else table
 
 
-def _members(text: str) -> Mapping[str, Any]:
+def _members(cell: pa.Scalar) -> Mapping[str, Any]:
     """An object's members; of two with one name the first, which is the cell before it was mended."""
     try:
-        found = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+        found = json.loads(cell.as_py(), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
