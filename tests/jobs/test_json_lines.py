@@ -38,7 +38,7 @@ def column(*cells: str) -> list[Any]:
         pytest.param(["true", "0", "null"], ["true", "0", None], id="truth and number"),
         pytest.param(['"a"', '["b", 1.0]', '{"c": "é"}'], ["a", '["b", 1.0]', '{"c": "é"}'], id="text and nested"),
         pytest.param(['["a"]', "[1]"], ['["a"]', "[1]"], id="lists of several types"),
-        pytest.param(["12345678901234567890", "1"], ["12345678901234567890", "1"], id="beyond 64 bits"),
+        pytest.param(["12345678901234567890", '"a"'], ["12345678901234567890", "a"], id="beyond 64 bits"),
         pytest.param(["1", "2.5"], [1.0, 2.5], id="whole and not"),
         pytest.param(["true", "false"], [True, False], id="truth"),
         pytest.param(['["a"]', "[]", "null"], [["a"], [], None], id="lists"),
@@ -52,8 +52,6 @@ def test_a_customers_key_keeps_its_cells(
 ) -> None:
     if mixed:
         monkeypatch.setattr(json_lines, "_parsed_whole", lambda content: None)
-    if cells[0] == "12345678901234567890" and not mixed:
-        pytest.skip("a file whose numbers are all too long for 64 bits is read as floats")
     assert column(*cells) == [*kept, None]
 
 
