@@ -84,7 +84,7 @@ def _local(scratch: Scratch) -> Iterator[None]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),  # given here, nothing is written into the home folder
         "RAY_DISABLE_IMPORT_WARNING": "1",
         "SPT_NOENV": "1",  # setproctitle would overwrite the mark in Ray's processes
-        "TORCHINDUCTOR_CACHE_DIR": str(scratch / "inductor"),  # torch makes one in /tmp as soon as it is imported
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),  # torch makes one in /tmp as soon as it is imported
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
     before = {name: os.environ.get(name) for name in environment}

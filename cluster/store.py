@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.url import is_web, shown
 from pipeline.errors import JobError, RequestError, StorageError
-from pipeline.metadata import Record, head_bytes, read_record
+
+if TYPE_CHECKING:  # whoever only reads bytes does without what reads pictures
+    from pipeline.metadata import Record
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OF_THIS_MACHINE = ("AWS_CONTAINER_", "AWS_WEB_IDENTITY_", "AWS_PROFILE", "AWS_CONFIG_", "AWS_SHARED_", "AWS_CA_BUNDLE")
@@ -134,11 +136,13 @@ def open_store(uri: str, *, conditional: bool | None = None) -> Store:
     raise JobError(f"{uri!r} cannot be a store: give a folder or s3://bucket/prefix.")
 
 
-def stored_record(store: Store, path: str, format: str) -> Record | None:
+def stored_record(store: Store, path: str, format: str) -> "Record | None":
     """The record in a stored picture, fetching no more than needed; None if it carries none.
 
     Raises FileNotFoundError if the picture is gone.
     """
+    from pipeline.metadata import head_bytes, read_record
+
     length = head_bytes(format)
     record = read_record(store.get_range(path, 0, length)) if length else None
     return record or read_record(store.get(path))

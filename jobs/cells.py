@@ -45,6 +45,7 @@ def is_list(kind: pa.DataType) -> bool:
 
 def whole_numbers(column: pa.ChunkedArray) -> Numbers:
     """int64 values of integers, of floats without a fraction (spreadsheets make 128.0) and of such texts."""
+    column = _without_blanks(column)
     kind = column.type
     empty = _mask(pc.is_null(column))
     if pa.types.is_null(kind):
@@ -60,7 +61,7 @@ def whole_numbers(column: pa.ChunkedArray) -> Numbers:
         fits = pc.and_(fits, pa.array(np.abs(floats) < 2.0**63))
         values = _filled(pc.if_else(fits, digits, "0").cast(pa.int64()))
         return Numbers(values, empty, ~_mask(fits) & ~empty)
-    floats = _filled(column.cast(pa.float64()))
+    floats = _filled(column.cast(pa.float64(), safe=False))
     with np.errstate(invalid="ignore"):
         wrong = ~(np.isfinite(floats) & (np.floor(floats) == floats) & (np.abs(floats) < 2.0**63))
     return Numbers(np.where(wrong, 0, floats).astype(np.int64), empty, wrong & ~empty)
@@ -68,6 +69,7 @@ def whole_numbers(column: pa.ChunkedArray) -> Numbers:
 
 def decimal_numbers(column: pa.ChunkedArray) -> Numbers:
     """float64 values of numbers and of texts, with a decimal point or comma; what is not finite is wrong."""
+    column = _without_blanks(column)
     empty = _mask(pc.is_null(column))
     if pa.types.is_null(column.type):
         return Numbers(np.zeros(len(column)), empty, ~empty)
@@ -77,9 +79,16 @@ def decimal_numbers(column: pa.ChunkedArray) -> Numbers:
         wrong = ~_mask(fits)
         points = pc.replace_substring(pc.utf8_trim_whitespace(column), ",", ".")
         column = pc.if_else(fits, pc.replace_substring_regex(points, r"^\+", ""), "0")
-    floats = _filled(column.cast(pa.float64()))
+    floats = _filled(column.cast(pa.float64(), safe=False))
     wrong = (wrong | ~np.isfinite(floats)) & ~empty
     return Numbers(np.where(wrong, 0.0, floats), empty, wrong)
+
+
+def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A text of nothing but blanks is an empty cell."""
+    if not is_text(column.type):
+        return column
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), pa.scalar(None, column.type), column)
 
 
 def lists_of_text(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:

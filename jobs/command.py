@@ -15,12 +15,13 @@ from typing import Any
 
 from cluster.layout import NAMES as LAYOUTS
 from cluster.store import Refusal, open_store
+from jobs.bad_rows import described
 from jobs.causes import Cause
 from jobs.driver import Forecast, forecast, render
-from jobs.failures import failed_rows, write_parquet
+from jobs.failures import failed_rows, rows_of, write_manifest
 from jobs.job import JobSpec, product_version
 from jobs.order import PRECISIONS
-from jobs.progress import Silent, duration, progress_for
+from jobs.progress import Terse, duration, progress_for
 from jobs.status import Status, read_status
 from jobs.summary import Summary
 from jobs.verify import verify
@@ -83,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--watch", action="store_true", help="again every few seconds until the job is done")
     failures = _command(commands, "failures", "the failed rows as a manifest that render takes", _failures)
     failures.add_argument("uri", metavar="URI", help="a job's --out")
-    failures.add_argument("--out", metavar="FILE", help="write them to this Parquet file instead of listing them")
+    failures.add_argument(
+        "--out", metavar="FILE", help="write them to this Parquet or JSONL file instead of listing them"
+    )
     check = _command(
         commands, "verify", "audit: every row accounted for, every digest right, no picture too many", _verify
     )
@@ -147,7 +150,7 @@ def _render(options: argparse.Namespace) -> int:
         plan = forecast(spec)
         _print(asdict(plan) if options.json else _forecast_words(plan), options.json)
         return 0
-    summary = render(spec, Silent() if options.json else progress_for(sys.stderr))
+    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
     if options.json:
         _print(asdict(summary), True)
     else:
@@ -197,6 +200,7 @@ def _forecast_words(plan: Forecast) -> str:
     if plan.pending:
         known = duration(plan.seconds) if plan.seconds is not None else "unknown"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
+    lines += described(plan.problems, plan.rows)
     return "\n".join(lines)
 
 
@@ -225,15 +229,15 @@ def _status_words(status: Status) -> str:
 def _failures(options: argparse.Namespace) -> int:
     table = failed_rows(open_store(options.uri))
     if options.out:
-        write_parquet(table, options.out)
+        write_manifest(table, options.out)
         _print(
             {"rows": table.num_rows, "out": options.out} if options.json else f"{table.num_rows} rows: {options.out}",
             options.json,
         )
     elif options.json:
-        _print(table.to_pylist(), True)
+        _print(list(rows_of(table)), True)
     else:
-        for row in table.select(["custom_id", "prompt"]).to_pylist():
+        for row in rows_of(table.select(["custom_id", "prompt"])):
             print(f"{shortened(row['custom_id'])}\t{shortened(row['prompt'] or '')}")
     return 0
 
@@ -278,7 +282,10 @@ def _refused(problems: Sequence[str], as_json: bool) -> None:
 
 
 def _print(what: Any, as_json: bool) -> None:
-    print(json.dumps(what, indent=2, ensure_ascii=False, default=str) if as_json else what, flush=True)
+    if as_json:
+        text = json.dumps(what, indent=2, ensure_ascii=False, default=str)
+        what = text.encode(errors="replace").decode()  # a manifest's text may hold bytes that are no character
+    print(what, flush=True)
 
 
 if __name__ == "__main__":

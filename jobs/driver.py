@@ -20,6 +20,7 @@ from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
+from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
 from jobs.closing import close_job
@@ -58,6 +59,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     with Scratch() as scratch:
         try:
             work, plan = run.find_work(scratch)
+            for line in described(order.problems(work.failures), order.rows):
+                progress.warn(line)
             # 4. The rest is rendered.
             stopped = run.over_budget()
             if len(plan) and not stopped:
@@ -71,8 +74,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 @dataclass(frozen=True)
 class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
-    which units and shapes, for how long. `fetch` is the repository that the model would be fetched from first, if it is
-    not on this machine."""
+    which units and shapes, for how long; the bad ones in groups. `fetch` is the repository that the model would be
+    fetched from first, if it is not on this machine."""
 
     rows: int
     done: int
@@ -83,6 +86,7 @@ class Forecast:
     shapes: dict[str, int]
     seconds: float | None
     based_on: str
+    problems: tuple[Problem, ...]
     fetch: str = ""
     fetch_bytes: int = 0
 
@@ -103,11 +107,12 @@ def forecast(spec: JobSpec) -> Forecast:
         name = f"{unit.shape.width} x {unit.shape.height}, {unit.shape.steps} steps"
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
-    bad = len(order.bad) + len(work.failures)
+    bad = order.bad.num_rows + len(work.failures)
     done = order.rows - pending - bad
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
-    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *run.estimate(plan), *fetch)
+    expected = (*run.estimate(plan), order.problems(work.failures), *fetch)
+    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *expected)
 
 
 class Run:
@@ -131,12 +136,12 @@ class Run:
         pending = np.flatnonzero(~pictures.finished(order, self._before))
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
-        unsettled = set(pending.tolist())
-        refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-        work = Work(order, pending[~np.isin(pending, list(order.bad))], scratch)
+        work = Work(order, pending[~np.isin(pending, order.bad["row"].to_numpy())], scratch)
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
+            unsettled = set(pending.tolist())
+            refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
             failures = [*refused, *work.failures]
             self._budget.exceeded(failures)
             self._results.add_new([*failures, *pictures.recover(order, work, found)])

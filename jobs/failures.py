@@ -1,17 +1,29 @@
 """The failed rows as a manifest, which `render` takes as it is."""
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.store import Store
+from jobs.as_written import restored
+from jobs.cells import is_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.results import read_results
 from pipeline.errors import JobError
 
+JSON_LINES = (".jsonl", ".ndjson")
+
+_CHUNK = 8_192
+
 
 def failed_rows(store: Store) -> pa.Table:
-    """Requests that failed or were rejected: the manifest's columns only, in its order.
+    """Requests that failed or were rejected: the manifest's columns only, in its order, with what the customer wrote
+    in cells that could not be read.
 
     Raises:
         JobError: there is no job.
@@ -20,16 +32,43 @@ def failed_rows(store: Store) -> pa.Table:
     results = read_results(store)
     wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))["custom_id"]
     manifest = read_manifest_copy(store)
-    return manifest.filter(pc.is_in(manifest["custom_id"], wrong.combine_chunks()))
+    return restored(manifest.filter(pc.is_in(manifest["custom_id"], wrong.combine_chunks())))
 
 
-def write_parquet(table: pa.Table, path: str) -> None:
-    """A table as a Parquet file.
+def write_manifest(table: pa.Table, path: str) -> None:
+    """A table as a file that `render` takes: Parquet, or JSON lines where the path ends so.
 
     Raises:
-        JobError: it cannot be written there.
+        JobError: it cannot be written there, or in that format.
     """
+    ending = Path(path).suffix.lower()
+    if ending in (".csv", ".tsv"):
+        # A prompt that begins with = runs in a spreadsheet; escaped, it would be another prompt when it is read again.
+        raise JobError(f"{path} would be CSV, which cannot hold every prompt safely; write .parquet or .jsonl.")
     try:
-        pq.write_table(table, path, compression="zstd")
+        if ending in JSON_LINES:
+            _write_json_lines(table, path)
+        else:
+            pq.write_table(table, path, compression="zstd")
     except OSError as error:
         raise JobError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows one by one; a byte that is no UTF-8 is half of a surrogate pair, which a manifest's reader refuses."""
+    for batch in table.to_batches(max_chunksize=_CHUNK):
+        yield from map(dict, zip(*(_values(batch, name) for name in batch.schema.names), strict=True))
+
+
+def _values(batch: pa.RecordBatch, name: str) -> Iterator[tuple[str, Any]]:
+    column = batch[name]
+    if not is_text(column.type):
+        return ((name, value) for value in column.to_pylist())
+    raw = column.cast(pa.large_binary()).to_pylist()
+    return ((name, None if value is None else value.decode(errors="surrogateescape")) for value in raw)
+
+
+def _write_json_lines(table: pa.Table, path: str) -> None:
+    with Path(path).open("w", encoding="ascii") as file:
+        for row in rows_of(table):
+            file.write(json.dumps(row, default=str) + "\n")

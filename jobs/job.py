@@ -102,7 +102,15 @@ def freeze(table: pa.Table) -> bytes:
 def frozen_digest(data: bytes) -> str:
     """Digest of a frozen manifest's column names, types and values: of what is read back, which is what a resume and
     an audit see (Parquet renames the fields of lists and widens some types)."""
-    return table_digest(pq.read_table(pa.BufferReader(data)))
+    return table_digest(read_frozen(data))
+
+
+def read_frozen(data: bytes) -> pa.Table:
+    """The table in `manifest.parquet`; not by `pq.read_table`, which has columns of its own called `__filename` ….
+
+    Raises ArrowInvalid or OSError where it is damaged.
+    """
+    return pq.ParquetFile(pa.BufferReader(data)).read()
 
 
 def table_digest(table: pa.Table) -> str:
@@ -204,7 +212,7 @@ def read_manifest_copy(store: Store) -> pa.Table:
         JobError: it is missing or damaged.
     """
     try:
-        return pq.read_table(pa.BufferReader(store.get(MANIFEST)))
+        return read_frozen(store.get(MANIFEST))
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
         raise JobError(f"{store.uri}/{MANIFEST} is missing or damaged; render again to put it back.") from None
 

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.store import resolve_uri
+from jobs.as_written import COLUMN as AS_WRITTEN
+from jobs.as_written import LostCells, restored
 from jobs.bad_rows import BadRows
 from jobs.cells import is_list, is_number, is_text
+from jobs.parquet_reader import TEXT_CELLS
+from jobs.reader_process import read_apart
 from jobs.repeats import repeated, row_numbers
 from jobs.request_columns import checked_columns, readable_texts
-from jobs.table_reader import DECODED_BYTES, manifest_place, read_table
-from jobs.text_reader import TEXT_CELLS
+from jobs.table_reader import DECODED_BYTES, manifest_place
 from jobs.wording import first_of, listed, shortened
 from pipeline.catalogue import Model
 from pipeline.errors import JobError
@@ -53,12 +56,19 @@ class Manifest:
 
     `table` has every row of the source, in its order: the columns of `REQUEST_SCHEMA` with defaults filled in, then
     the customer's. `bad` (see `jobs.bad_rows.SCHEMA`) says which rows cannot be rendered and why; their cells may be
-    null where a value does not fit its column. `source` is the URI that the table came from.
+    null where a value does not fit its column; `lost` then has what the customer wrote (see `jobs.as_written`).
+    `source` is the URI that the table came from.
     """
 
     table: pa.Table
     bad: pa.Table
     source: str
+    lost: pa.ChunkedArray | None = None
+
+    @property
+    def frozen(self) -> pa.Table:
+        """What manifest.parquet holds: the table, and beside it the cells that it could not keep."""
+        return self.table if self.lost is None else self.table.append_column(AS_WRITTEN, self.lost)
 
     @property
     def good(self) -> np.ndarray:
@@ -76,9 +86,10 @@ class Manifest:
 def read_manifest(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
     """The first `limit` rows (all, if None) of a Parquet file, a folder of parts, JSONL or CSV, local or in `s3://`.
 
-    Raises JobError for what cannot be read or takes more than `max_bytes` bytes of memory.
+    Read by a process of its own (see `jobs.reader_process`). Raises JobError for what cannot be read or takes more than
+    `max_bytes` bytes of memory, StorageError when the store does not answer.
     """
-    return read_table(uri, limit, max_bytes)
+    return read_apart(uri, limit, max_bytes)
 
 
 def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str], str] | None = None) -> Manifest:
@@ -88,23 +99,24 @@ def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str
     the place where `source` stands.
     Raises JobError with every reason for which the job as a whole cannot run.
     """
+    table = restored(table)
     problems = _column_problems(table)
     if problems:
         raise JobError(*problems)
     place = manifest_place(source)
     resolve = resolve or (lambda reference: resolve_uri(reference, place))
-    bad = BadRows()
+    bad, lost = BadRows(), LostCells()
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
-    texts = {name: readable_texts(table[name], name, bad) for name in [*ours, *theirs]}
+    texts = {name: readable_texts(table[name], name, bad, lost) for name in [*ours, *theirs]}
     custom_ids = _as_text(texts["custom_id"])
     problems = _key_problems(custom_ids)
     if problems:
         raise JobError(*problems)
-    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, resolve)
+    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, resolve)
     arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
     schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])
-    return Manifest(pa.table(arrays, schema=schema).combine_chunks(), bad.table(), source)
+    return Manifest(pa.table(arrays, schema=schema).combine_chunks(), bad.table(), source, lost.column(table.num_rows))
 
 
 def requests(table: pa.Table) -> Iterator[RenderRequest]:
@@ -127,7 +139,7 @@ def _column_problems(table: pa.Table) -> list[str]:
             guess = next((name for name in names if near and name.strip().lower() == near[0]), None)
             hint = f"rename “{shortened(guess)}”" if guess else f"there are {first_of(names) or 'no columns'}"
             problems.append(f"The manifest has no column “{required}”, which is required; {hint}.")
-    reserved = [name for name in names if name in RESERVED]
+    reserved = [name for name in names if name in (*RESERVED, AS_WRITTEN)]
     if reserved:
         problems.append(f"The results have columns of their own called {first_of(reserved)}; rename the manifest's.")
     text_cells = (table.schema.metadata or {}).items() >= TEXT_CELLS.items()

@@ -82,8 +82,8 @@ class NameTemplate:
         pieces: list[pa.Array | pa.Scalar] = [_scalar(self.literals[0])]
         for field, literal in zip(self.fields, self.literals[1:], strict=True):
             column = _text(table[field], field)
-            for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
-                bad.add_row(row, "bad_name", f"Column “{shortened(field)}”, which the name needs, is empty here.")
+            empty = f"Column “{shortened(field)}”, which the name needs, is empty here."
+            bad.add(column.is_null(), "bad_name", empty)
             pieces += [_encoded(column), _scalar(literal)]
         names = pc.binary_join_element_wise(*pieces, _scalar("." + extension.lstrip(".")), _scalar(""))
         names = _whole_names(names, bad)

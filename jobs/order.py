@@ -1,7 +1,7 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,9 +15,11 @@ from cluster.scratch import Scratch
 from cluster.store import Store, open_store
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
+from jobs.bad_rows import SCHEMA as BAD_ROWS
+from jobs.bad_rows import Problem, grouped, merged
 from jobs.budget import FailureBudget
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
-from jobs.manifest import Manifest, normalise, read_manifest, requests
+from jobs.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.plan import Plan, group_by_shape, plan_units, unit_size
 from jobs.survey import Surveyed, survey
@@ -36,7 +38,7 @@ PRECISIONS = ("fp32", "bf16")
 class Order:
     """What is to be rendered: the job, its model, its manifest, and where every row's picture belongs (null: nowhere).
 
-    `bad` are the rows that fail as they stand: row to error_code and error_message. `frozen` is manifest.parquet.
+    `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
     `web` are the rules for references on the web.
     """
 
@@ -44,7 +46,7 @@ class Order:
     model: Model
     manifest: Manifest
     paths: pa.Array
-    bad: dict[int, tuple[str, str]]
+    bad: pa.Table
     frozen: bytes = field(repr=False)
     web: WebRules
 
@@ -54,9 +56,17 @@ class Order:
 
     def refusals(self) -> Iterator[Outcome]:
         """An outcome for each bad row."""
-        ids = self.manifest.table["custom_id"]
-        for row, (code, message) in sorted(self.bad.items()):
-            yield Outcome(row, ids[row].as_py(), "failed", error_code=code, error_message=message)
+        ids = self.manifest.table["custom_id"].combine_chunks()
+        for batch in self.bad.to_batches(max_chunksize=CHUNK_ROWS):
+            columns = (column.to_pylist() for column in (ids.take(batch["row"]), *batch.columns))
+            for custom_id, row, code, message in zip(*columns, strict=True):
+                yield Outcome(row, custom_id, "failed", error_code=code, error_message=message)
+
+    def problems(self, failures: Sequence[Outcome] = ()) -> tuple[Problem, ...]:
+        """The bad rows in groups, together with rows that failed while the job was prepared."""
+        columns = {name: [getattr(outcome, name) for outcome in failures] for name in BAD_ROWS.names}
+        failed = pa.table(columns, schema=BAD_ROWS)
+        return grouped(merged(self.bad, failed), self.manifest.table["custom_id"])
 
 
 def take_order(spec: JobSpec) -> Order:
@@ -87,14 +97,10 @@ def take_order(spec: JobSpec) -> Order:
     if manifest is not None:
         if template is not None:
             names = checked(lambda: template.names(manifest.table, extension(spec.format)))
-        frozen = checked(lambda: freeze(manifest.table))
+        frozen = checked(lambda: freeze(manifest.frozen))
     if problems or not (model and manifest and names and frozen and web):
         raise JobError(*problems)
     named, unnamed = names
-    bad: dict[int, tuple[str, str]] = {}
-    for table in (unnamed, manifest.bad):  # what the manifest says of a row is nearer to its cause
-        for row in table.to_pylist():
-            bad[row["row"]] = (row["error_code"], row["error_message"])
     job = Job(
         manifest=spec.manifest,
         rows=manifest.table.num_rows,
@@ -108,6 +114,7 @@ def take_order(spec: JobSpec) -> Order:
         licence_accepted=model.non_commercial,
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
+    bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
     return Order(job, model, manifest, paths, bad, frozen, web)
 
 

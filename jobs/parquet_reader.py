@@ -10,7 +10,7 @@ and their decoded size is counted before they are expanded.
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,9 @@ MAX_FOOTER = 64 << 20
 BATCH_ROWS = 65_536
 BATCH_ROWS_PLAIN = 128
 """Rows read at once where no dictionary stands between a bomb and its bytes: prefix-compressed text."""
+
+TEXT_CELLS = {b"pressrun:cells": b"text"}
+"""Schema metadata of a table whose cells are texts (CSV): numbers and lists are still to be read from them."""
 
 _MAGIC = b"PAR1"
 _ARROW_SCHEMA = b"ARROW:schema"
@@ -143,15 +146,34 @@ def _decoded_table(
 ) -> pa.Table:
     """The first `rows` rows; raises JobError as soon as they take more than `max_bytes` bytes."""
     file = pq.ParquetFile(source, read_dictionary=dictionaries, arrow_extensions_enabled=False, pre_buffer=False)
-    schema = pa.schema([field.with_type(_plain(field.type)).remove_metadata() for field in file.schema_arrow])
+    schema = pa.schema(
+        [field.with_type(_plain(field.type)).remove_metadata() for field in file.schema_arrow],
+        TEXT_CELLS if (file.metadata.metadata or {}).items() >= TEXT_CELLS.items() else None,
+    )
     batches: list[pa.RecordBatch] = []
+    read_names(schema)
     left = max_bytes
     for batch in _batches(file, batch_rows, rows):
         left -= sum(_decoded_size(column) for column in batch.columns)
         if left < 0:
             raise _too_large(name, max_bytes)
         batches.append(pa.record_batch([_decoded(column) for column in batch.columns], schema=schema))
-    return pa.Table.from_batches(batches, schema)
+    table = pa.Table.from_batches(batches, schema)
+    table.validate()
+    return table
+
+
+def read_names(fields: Iterable[pa.Field]) -> None:
+    """Raise UnicodeDecodeError for a name, at any depth, that is not UTF-8: pyarrow finds it only when it is asked."""
+    for field in fields:
+        assert isinstance(field.name, str)
+        kind = field.type
+        if pa.types.is_struct(kind):
+            read_names(kind.fields)
+        elif pa.types.is_map(kind):
+            read_names((kind.key_field, kind.item_field))
+        elif pa.types.is_nested(kind) and kind.num_fields:
+            read_names((kind.field(0),))
 
 
 def _batches(file: pq.ParquetFile, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
@@ -215,5 +237,7 @@ def _decoded(column: pa.Array) -> pa.Array:
 
 def _reason(error: Exception) -> str:
     """The library's own words, first line only, without addresses and file names."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is not UTF-8"
     words = str(error).split("\n")[0].strip().rstrip(".")
     return shortened(re.sub(r"0x[0-9a-fA-F]+|/[\w./-]+", "…", words)) or "it cannot be read"

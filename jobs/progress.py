@@ -22,6 +22,9 @@ class Progress(Protocol):
     def fetching(self, model: str, done: int, total: int) -> None:
         """A model is on its way to this machine: `done` of `total` bytes are there."""
 
+    def warn(self, sentence: str) -> None:
+        """Something that is wrong with the manifest's rows: said before anything is rendered."""
+
     def begin(self, total: int, done: int) -> None:
         """Rendering starts: `done` of `total` rows need nothing."""
 
@@ -39,11 +42,23 @@ class Silent:
 
     def fetching(self, model: str, done: int, total: int) -> None: ...
 
+    def warn(self, sentence: str) -> None: ...
+
     def begin(self, total: int, done: int) -> None: ...
 
     def update(self, outcomes: Iterable[Outcome]) -> None: ...
 
     def end(self) -> None: ...
+
+
+class Terse(Silent):
+    """For programs that read stdout: nothing but what is wrong with the manifest's rows."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def warn(self, sentence: str) -> None:
+        print(sentence, file=self._stream, flush=True)
 
 
 class Bar:
@@ -71,6 +86,8 @@ class Bar:
         self._bar.update(done - self._bar.n)
         if done >= total:
             self.end()
+
+    warn = note
 
     def begin(self, total: int, done: int) -> None:
         self._bar = tqdm(
@@ -119,6 +136,8 @@ class Lines:
             return
         self._said = time.monotonic()
         self.note(f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
+
+    warn = note
 
     def begin(self, total: int, done: int) -> None:
         self._total, self._initial, self._done = total, done, done

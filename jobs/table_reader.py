@@ -8,13 +8,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from cluster.store import local_path, open_store, read_uri, stat_uri
+from jobs.json_lines import read_json_lines
 from jobs.parquet_reader import read_parquet
-from jobs.text_reader import read_csv, read_json_lines
+from jobs.text_reader import read_csv
 from jobs.wording import shortened
 from pipeline.errors import JobError, RequestError
 
 DECODED_BYTES = 2 << 30
 """Bytes that a manifest may take in memory: ten million rows of 200 bytes, and no column beyond 32-bit offsets."""
+
+MAX_PARTS = 10_000
+"""Files of a folder: each is asked for by itself."""
 
 PARQUET = (".parquet", ".pq")
 _TEXT_FORMATS = {".csv": read_csv, ".tsv": read_csv, ".jsonl": read_json_lines, ".ndjson": read_json_lines}
@@ -128,6 +132,8 @@ def _part_names(uri: str, local: Path | None) -> list[str]:
     if not parts:
         missing = "" if local else ", and there is no file of that name"
         raise JobError(f"The folder “{shortened(uri)}” holds no Parquet file (*.parquet){missing}.")
+    if len(parts) > MAX_PARTS:
+        raise JobError(f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.")
     if any("=" in part for name in parts for part in name.split("/")[:-1]):
         raise JobError(f"“{shortened(uri)}” keeps columns in folder names (column=value); put them into the files.")
     return parts
