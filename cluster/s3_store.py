@@ -96,18 +96,12 @@ class S3Store:
         return True
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        entries = []
-        token, more = None, True
-        while more:
-            page = self._page(prefix, token)
-            token = page.get("NextContinuationToken")
-            more = token is not None
-            for found in page.get("Contents", ()):
-                path = found["Key"].removeprefix(self._root)
-                if path and not path.endswith("/") and not path.startswith(_PROBES):
-                    entries.append(_entry(path, found["Size"], found))
+        entries = [_entry(path, found["Size"], found) for path, found in self._found(prefix)]
         # S3 lists in this order already, but SeaweedFS puts a folder's content where the folder's name would stand.
         yield from sorted(entries, key=lambda entry: entry.path.encode())
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        yield from (path for path, _ in self._found(prefix))
 
     def delete(self, path: str) -> None:
         self._ask("delete", path, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(path)))
@@ -131,6 +125,18 @@ class S3Store:
     def _write(self, path: str, data: bytes, content_type: str, **condition: str) -> None:
         parameters = {"Key": self._key(path), "Body": data, "ContentType": content_type, **condition}
         self._client.put_object(Bucket=self._bucket, **parameters)
+
+    def _found(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every object whose path starts with `prefix`, page by page: its path and what the server says of it."""
+        token, more = None, True
+        while more:
+            page = self._page(prefix, token)
+            token = page.get("NextContinuationToken")
+            more = token is not None
+            for found in page.get("Contents", ()):
+                path = found["Key"].removeprefix(self._root)
+                if path and not path.endswith("/") and not path.startswith(_PROBES):
+                    yield path, found
 
     def _page(self, prefix: str, token: str | None, **parameters: Any) -> dict[str, Any]:
         parameters |= {"Bucket": self._bucket, "Prefix": self._root + prefix}

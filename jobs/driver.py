@@ -108,7 +108,6 @@ class Run:
         self._spec, self._order, self._store = spec, order, store
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
-        self._before = self._results.last
         self._rendered = 0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -118,13 +117,13 @@ class Run:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
-        self._before = self._results.last
-        pending = np.flatnonzero(~pictures.finished(order, self._before))
+        pending = np.flatnonzero(~self._results.settled)
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
-        unsettled = set(pending.tolist())
+        bad = np.isin(pending, np.fromiter(order.bad, np.int64, len(order.bad)))
+        unsettled = set(pending[bad].tolist())
         refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-        work = Work(order, pending[~np.isin(pending, list(order.bad))])
+        work = Work(order, pending[~bad])
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
@@ -138,7 +137,7 @@ class Run:
     @property
     def cached(self) -> int:
         """Rows whose picture was kept from another job."""
-        return count_statuses(self._before)["cached"]
+        return count_statuses(self._results.last)["cached"]
 
     def over_budget(self) -> str | None:
         """Why nothing is to be rendered at all: too many rows have failed before."""
@@ -181,8 +180,7 @@ class Run:
             self._results.flush()
         except StorageError as error:
             stopped = stopped or str(error)
-        table = self._results.last
-        counts = count_statuses(table)
+        counts = count_statuses(self._results.last)
         left = self._order.rows - sum(counts.values())
         if left and not stopped and self._spec.limit is not None:
             stopped = f"--limit {self._spec.limit} is reached."
@@ -212,7 +210,8 @@ class Run:
         """Seconds that a plan takes at the speed of this job's earlier results, or at the one that the catalogue knows,
         and which of the two it was."""
         work = sum(unit.shape.tokens * unit.shape.passes * len(unit.rows) for unit in plan)
-        done = self._before.filter(pc.is_valid(self._before["seconds_denoise"]))
+        earlier = self._results.last
+        done = earlier.filter(pc.is_valid(earlier["seconds_denoise"]))
         if done.num_rows:
             seconds = sum(pc.sum(done[f"seconds_{stage}"]).as_py() or 0.0 for stage in STAGES[:-1])
             pixels = pc.sum(pc.multiply(done["width"], done["height"])).as_py()

@@ -12,6 +12,7 @@ from jobs.results import read_results
 from jobs.summary import count_statuses
 
 _RECENT_SEC = 300
+_COLUMNS = ("error_code", "error_message", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read_status(store: Store) -> Status:
         JobError: there is none.
     """
     job = find_job(store)
-    results = read_results(store)
+    results = read_results(store, _COLUMNS)
     counts = count_statuses(results)
     pending = int(job["rows"]) - sum(counts.values())
     speed = _recent_speed(results)
@@ -73,17 +74,12 @@ def read_status(store: Store) -> Status:
 def group_causes(results: pa.Table) -> tuple[Cause, ...]:
     """Failed and rejected rows by their code, the most frequent first."""
     wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))
-    codes = wrong["error_code"].to_pylist()
-    first = {code: codes.index(code) for code in dict.fromkeys(codes)}
-    causes = [
-        Cause(
-            code or "unknown",
-            codes.count(code),
-            wrong["error_message"][row].as_py() or "",
-            wrong["custom_id"][row].as_py(),
-        )
-        for code, row in first.items()
-    ]
+    codes = wrong["error_code"].fill_null("unknown")
+    causes = []
+    for pair in pc.value_counts(codes).to_pylist():
+        row = pc.index(codes, pair["values"]).as_py()
+        message, custom_id = (wrong[name][row].as_py() for name in ("error_message", "custom_id"))
+        causes.append(Cause(pair["values"], pair["counts"], message or "", custom_id))
     return tuple(sorted(causes, key=lambda cause: -cause.rows))
 
 
