@@ -163,6 +163,7 @@ class Results:
     def close(self) -> pa.Table:
         """All outcomes in manifest order, one row per request, as the one part; the others are removed after it."""
         self.flush()
+        pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
         paths = list(parts)
         table = _joined([part for part in parts.values() if part is not None], self.schema)

@@ -1,28 +1,30 @@
 """What a manifest costs before and after its pictures: rows per second and peak memory at 10k, 100k and 1M rows.
 
-    python -m tests.bench.manifest [ROWS ...] [--steps plan,resume,…] [--json FILE]
+    python -m tests.bench.manifest [ROWS ...] [--steps plan,resume,…] [--s3] [--json FILE]
 
 Each figure is a command of its own, as a user runs it, from the start of Python to its exit:
 
 plan         `pressrun render MANIFEST --out NEW --dry-run`: read, checked, named, references looked at, planned
 resume       `pressrun render` of the finished job again: everything is there, nothing to do
-interrupted  the same of a job whose driver was killed 1,000 rows before the end, with 2,000 parts of results at 1M rows:
-             up to the plan (`--dry-run`)
+interrupted  the same, up to the plan (`--dry-run`), of a job whose driver was killed 1,000 rows before the end and left
+             results in one part for 500 rows
 close        the same killed job when no row is left: results in manifest order, contact sheet, summary
 status       `pressrun status` of the finished job
 verify       `pressrun verify` of the finished job, at 10k and 100k only: its pictures have to be real
 
 The manifest has eleven columns, four sizes, half of the seeds left out, and in one row of ten one of 5,000 references.
 Writing it, and the jobs that look finished (`finished_job.py`), is not part of any figure. Peak memory is the whole
-process tree's.
+process tree's. With `--s3` the jobs lie in a local S3 server instead of a folder; `list` is one listing of `images/`.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,13 +34,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from infra.s3_server import S3Server
 from tests.bench.measured import Measured, run_measured
 
 SIZES = (10_000, 100_000, 1_000_000)
 SHAPES = np.array([(128, 128), (160, 96), (96, 160), (256, 256)])
 REFERENCES = 5_000
 MISSING = 1_000
-STEPS = ("plan", "resume", "interrupted", "close", "status", "verify")
+STEP_JOBS = {
+    **dict.fromkeys(("plan", "resume", "list", "status"), "closed"),
+    **{"interrupted": "killed", "close": "all there", "verify": "real"},
+}
+"""The job that each step is measured on."""
+STEPS = tuple(STEP_JOBS)
 VERIFIED = 100_000
 
 
@@ -60,14 +68,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a manifest costs, by its rows.")
     parser.add_argument("rows", nargs="*", type=int, default=SIZES)
     parser.add_argument("--steps", default=",".join(STEPS))
+    parser.add_argument("--s3", action="store_true", help="jobs in a local S3 server")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     print(f"{'rows':>9}  {'step':<12}{'seconds':>8}{'CPU s':>8}{'rows/s':>10}{'peak MiB':>10}{'load':>6}")
     figures = []
-    with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as folder, contextlib.ExitStack() as stack:
+        place = folder
+        if options.s3:
+            server = stack.enter_context(S3Server())
+            os.environ.update(server.environment)
+            place = server.create_bucket("bench")
         write_references(Path(folder) / "references")
         for rows in options.rows:
-            for figure in measure(Path(folder), rows, options.steps.split(",")):
+            for figure in measure(Path(folder), place, rows, options.steps.split(",")):
                 figures.append(asdict(figure))
                 print(
                     f"{rows:>9,}  {figure.step:<12}{figure.seconds:>8.2f}{figure.cpu_seconds:>8.2f}"
@@ -78,32 +92,66 @@ def main() -> None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(folder: Path, rows: int, steps: list[str]):  # type: ignore[no-untyped-def]
-    """Yield the figures of one size."""
-    manifest, out = folder / f"{rows}.parquet", folder / "out"
+def measure(folder: Path, place: str, rows: int, steps: list[str]) -> Iterator[Figure]:
+    """Yield the figures of one size; the jobs lie in `place`, a folder or a bucket."""
+    manifest = folder / f"{rows}.parquet"
     write_manifest(manifest, rows)
-    render = ("render", str(manifest), "--out", str(out))
     missing, parts = min(MISSING, rows // 10), max(2, rows // 500)
-    if "plan" in steps:
-        yield _figure("plan", rows, pressrun(*render, "--dry-run"), {"pending": rows})
-    if {"resume", "status"} & {*steps}:
-        build(manifest, out)
-        for step, command in (("resume", render), ("status", ("status", str(out)))):
-            if step in steps:
-                yield _figure(step, rows, pressrun(*command), {"succeeded": rows})
-        shutil.rmtree(out)
-    if "interrupted" in steps:
-        build(manifest, out, "--missing", str(missing), "--parts", str(parts))
-        yield _figure("interrupted", rows, pressrun(*render, "--dry-run"), {"pending": missing})
-        shutil.rmtree(out)
-    if "close" in steps:
-        build(manifest, out, "--parts", str(parts))
-        yield _figure("close", rows, pressrun(*render), {"succeeded": rows, "rendered": 0})
-        shutil.rmtree(out)
-    if "verify" in steps and rows <= VERIFIED:
-        build(manifest, out, "--whole")
-        yield _figure("verify", rows, pressrun("verify", str(out)), {"rows": rows, "pictures": rows})
-        shutil.rmtree(out)
+    jobs: dict[str, tuple[str, ...]] = {
+        "closed": (),
+        "killed": ("--missing", str(missing), "--parts", str(parts)),
+        "all there": ("--parts", str(parts)),
+        "real": ("--whole",),
+    }
+    for job, options in jobs.items():
+        wanted = [step for step in STEPS if STEP_JOBS[step] == job and step in steps]
+        if not wanted or (job == "real" and rows > VERIFIED):
+            continue
+        out = f"{place}/{rows}-{job.replace(' ', '-')}"
+        if wanted != ["plan"]:
+            build(manifest, out, *options)
+        for step in wanted:
+            yield figure(step, rows, missing, manifest, out)
+        if Path(out).exists():
+            shutil.rmtree(out)
+
+
+def figure(step: str, rows: int, missing: int, manifest: Path, out: str) -> Figure:
+    """One step of one size, checked against what it has to say."""
+    render = ("render", str(manifest), "--out", out)
+    match step:
+        case "plan":
+            measured, expected = pressrun(*render[:-1], out + "-new", "--dry-run"), {"pending": rows}
+        case "resume":
+            measured, expected = pressrun(*render), {"succeeded": rows, "rendered": 0}
+        case "interrupted":
+            measured, expected = pressrun(*render, "--dry-run"), {"pending": missing}
+        case "close":
+            measured, expected = pressrun(*render), {"succeeded": rows, "rendered": 0}
+        case "status":
+            measured, expected = pressrun("status", out), {"succeeded": rows}
+        case "list":
+            measured, expected = listing(out), {"paths": rows}
+        case _:
+            measured, expected = pressrun("verify", out), {"rows": rows, "pictures": rows}
+    said = json.loads(measured.out)
+    if any(said[name] != value for name, value in expected.items()):
+        raise SystemExit(f"{step} of {rows:,} rows said {measured.out}")
+    seconds, load = measured.seconds, os.getloadavg()[0]
+    return Figure(rows, step, seconds, measured.cpu_seconds, rows / seconds, measured.peak_mib, load)
+
+
+_LISTING = """
+import sys
+from cluster.store import open_store
+from jobs.pictures import Pictures
+print('{"paths": %d}' % len(Pictures(open_store(sys.argv[1])).paths))
+"""
+
+
+def listing(out: str) -> Measured:
+    """What asking the store for every picture's path takes by itself."""
+    return run_measured([sys.executable, "-c", _LISTING, out])
 
 
 def pressrun(*arguments: str) -> Measured:
@@ -114,20 +162,11 @@ def pressrun(*arguments: str) -> Measured:
     return measured
 
 
-def build(manifest: Path, out: Path, *options: str) -> None:
+def build(manifest: Path, out: str, *options: str) -> None:
     """A job that looks finished, written by a process of its own."""
-    built = run_measured([sys.executable, "-m", "tests.bench.finished_job", str(manifest), str(out), *options])
+    built = run_measured([sys.executable, "-m", "tests.bench.finished_job", str(manifest), out, *options])
     if built.code:
         raise SystemExit(f"the job could not be written: {built.err}")
-
-
-def _figure(step: str, rows: int, measured: Measured, expected: dict[str, int]) -> Figure:
-    said = json.loads(measured.out)
-    if any(said[name] != value for name, value in expected.items()):
-        raise SystemExit(f"{step} of {rows:,} rows said {measured.out}")
-    load = os.getloadavg()[0]
-    seconds = measured.seconds
-    return Figure(rows, step, seconds, measured.cpu_seconds, rows / seconds, measured.peak_mib, load)
 
 
 def write_references(folder: Path) -> None:

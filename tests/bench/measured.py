@@ -29,11 +29,12 @@ class Measured:
 
 def run_measured(command: Sequence[str], **environment: str) -> Measured:
     """Run a command to its end. Memory is sampled fifty times a second; one process's own peak is exact."""
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -112,7 +112,12 @@ def report(turns: list[Turn], rows: int, more: int) -> list[dict[str, float | st
     for name in dict.fromkeys(turn.contender for turn in turns):
         short, long = ([t for t in turns if t.contender == name and t.rows == n] for n in (rows, rows + more))
         wall, first, cpu, peak = (median(getattr(t, f) for t in short) for f in ("wall", "first", "cpu", "peak_mib"))
-        line: dict[str, float | str] = {"contender": name, "wall": wall, "first": first, "images_per_second": rows / wall}
+        line: dict[str, float | str] = {
+            "contender": name,
+            "wall": wall,
+            "first": first,
+            "images_per_second": rows / wall,
+        }
         if long:
             line["steady"] = more / max(1e-9, median(t.wall for t in long) - wall)
             line["cpu_per_image"] = (median(t.cpu for t in long) - cpu) / more
@@ -170,7 +175,9 @@ def main() -> None:
                     print(turns[-1], flush=True)
     lines = report(turns, options.rows, options.more)
     load = os.getloadavg()[0]
-    print(f"{options.rows} rows, batch {batch}, medians of {options.repeats}, load {load:.1f} on {os.cpu_count()} cores")
+    print(
+        f"{options.rows} rows, batch {batch}, medians of {options.repeats}, load {load:.1f} on {os.cpu_count()} cores"
+    )
     print(table(lines))
     if options.json:
         what = {"rows": options.rows, "more": options.more, "batch": batch, "tried": tried, "load": load}

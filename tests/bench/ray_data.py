@@ -29,7 +29,10 @@ class Renderer:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
         rows = [
-            {name: value.item() if isinstance(value, np.generic) else value for name, value in zip(batch, row, strict=True)}
+            {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in zip(batch, row, strict=True)
+            }
             for row in zip(*batch.values(), strict=True)
         ]
         for group in self._script.by_size(rows):

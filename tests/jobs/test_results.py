@@ -1,5 +1,6 @@
 """Results: which outcome of a row counts, and what a closed job holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +61,18 @@ def test_the_outcome_that_counts(first: str, then: str, counts: str, tmp_path: P
         run.add([outcome(0, status)])
         run.flush()
     assert statuses(tmp_path) == [("a", counts)]
+
+
+def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([replace(outcome(0), image="images/a.png"), replace(outcome(1), image="images/b.png")])
+    run.close()
+    again = results(tmp_path)
+    again.disown(pa.array(["images/b.png"]))
+    assert again.settled.tolist() == [False, True, False]
+    again.add([outcome(0, "failed", "worker_crash")])
+    again.close()
+    assert statuses(tmp_path) == [("a", "failed"), ("b", "succeeded")]
 
 
 def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:
