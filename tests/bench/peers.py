@@ -118,7 +118,7 @@ def report(turns: list[Turn], rows: int, more: int) -> list[dict[str, float | st
             "first": first,
             "images_per_second": rows / wall,
         }
-        if long:
+        if more:
             line["steady"] = more / max(1e-9, median(t.wall for t in long) - wall)
             line["cpu_per_image"] = (median(t.cpu for t in long) - cpu) / more
         lines.append(line | {"cpu": cpu, "peak_mib": peak})
