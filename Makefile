@@ -15,6 +15,12 @@ test: .venv/installed lint
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow --timeout 3600
 
+bench: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m tests.bench.startup
+	$(BIN)/python -m tests.bench.peers --repeats 3
+	$(BIN)/python -m tests.bench.manifest
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

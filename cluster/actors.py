@@ -6,6 +6,7 @@ late holds up nobody and transfers overlap compute. What is wrong with a request
 exception that leaves a call is a bug of ours.
 """
 
+import gc
 import os
 import threading
 import time
@@ -157,7 +158,8 @@ def load_renderer(spec: ModelSpec) -> "Renderer":
     Raises:
         JobError: this node has no such model, or another one under the same name.
     """
-    from pipeline.renderer import Renderer
+    with _without_collector():
+        from pipeline.renderer import Renderer
 
     model = checked_model(spec)
     return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
@@ -176,6 +178,18 @@ def checked_model(spec: ModelSpec) -> Model:
             "put the same files on every node."
         )
     return model
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Imports of PyTorch and diffusers make millions of objects and no garbage: without the collector looking through
+    them again and again they take a sixth less (measured: 5.0 CPU seconds instead of 5.9)."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def device_name(device: str) -> str:

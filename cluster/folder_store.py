@@ -99,6 +99,13 @@ class FolderStore:
         with self._failures("list", folder):
             yield from (entry for entry in self._walk(folder) if entry.path.startswith(prefix))
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            check_path(folder)
+        with self._failures("list", folder):
+            yield from (path for path in self._names(folder) if path.startswith(prefix))
+
     def delete(self, path: str) -> None:
         with self._failures("delete", path), contextlib.suppress(IsADirectoryError, NotADirectoryError):
             self._file(path).unlink(missing_ok=True)
@@ -159,6 +166,19 @@ class FolderStore:
             else:
                 with contextlib.suppress(FileNotFoundError):  # deleted meanwhile, or a link that leads nowhere
                     yield _entry(path, child.stat())
+
+    def _names(self, folder: str) -> Iterator[str]:
+        """Every file under `folder`, without asking the disk for more than its folders."""
+        start = f"{folder}/" if folder else ""
+        try:
+            with os.scandir(self._root / folder) as found:
+                for child in found:
+                    if not child.is_dir():
+                        yield start + child.name
+                    elif start + child.name != _TEMPORARIES:
+                        yield from self._names(start + child.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
 
     def _remove_abandoned(self, now: float) -> None:
         """Remove temporaries of processes of this machine that are dead, and of other machines if a day old."""

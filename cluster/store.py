@@ -85,6 +85,9 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Every object whose path starts with `prefix`, in the order of the paths' UTF-8 bytes; no temporaries."""
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """The paths that `list` would give, in no order and asking for nothing else: a million of them in seconds."""
+
     def delete(self, path: str) -> None:
         """Remove an object; it is fine if there is none."""
 

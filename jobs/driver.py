@@ -122,7 +122,6 @@ class Run:
         self._spec, self._order, self._store = spec, order, store
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
-        self._before = self._results.last
         self._rendered = 0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -132,15 +131,15 @@ class Run:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
-        self._before = self._results.last
-        pending = np.flatnonzero(~pictures.finished(order, self._before))
+        pending = np.flatnonzero(~self._results.settled)
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
-        work = Work(order, pending[~np.isin(pending, order.bad["row"].to_numpy())], scratch)
+        bad = np.isin(pending, order.bad["row"].to_numpy())
+        work = Work(order, pending[~bad], scratch)
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
-            unsettled = set(pending.tolist())
+            unsettled = set(pending[bad].tolist())
             refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
             failures = [*refused, *work.failures]
             self._budget.exceeded(failures)
@@ -152,7 +151,7 @@ class Run:
     @property
     def cached(self) -> int:
         """Rows whose picture was kept from another job."""
-        return count_statuses(self._before)["cached"]
+        return count_statuses(self._results.last)["cached"]
 
     def over_budget(self) -> str | None:
         """Why nothing is to be rendered at all: too many rows have failed before."""
@@ -195,8 +194,7 @@ class Run:
             self._results.flush()
         except StorageError as error:
             stopped = stopped or str(error)
-        table = self._results.last
-        counts = count_statuses(table)
+        counts = count_statuses(self._results.last)
         left = self._order.rows - sum(counts.values())
         if left and not stopped and self._spec.limit is not None:
             stopped = f"--limit {self._spec.limit} is reached."
@@ -211,7 +209,7 @@ class Run:
             images_per_second=round(self._rendered / seconds, 3),
             busy=self._busy,
             layout=self._layout,
-            causes=group_causes(table),
+            causes=group_causes(self._results.last),
             stopped=stopped,
         )
         if left and not stopped:
@@ -227,7 +225,8 @@ class Run:
         """Seconds that a plan takes at the speed of this job's earlier results, or at the one that the catalogue knows,
         and which of the two it was."""
         work = sum(unit.shape.tokens * unit.shape.passes * len(unit.rows) for unit in plan)
-        done = self._before.filter(pc.is_valid(self._before["seconds_denoise"]))
+        earlier = self._results.last
+        done = earlier.filter(pc.is_valid(earlier["seconds_denoise"]))
         if done.num_rows:
             seconds = sum(pc.sum(done[f"seconds_{stage}"]).as_py() or 0.0 for stage in STAGES[:-1])
             pixels = pc.sum(pc.multiply(done["width"], done["height"])).as_py()

@@ -29,7 +29,7 @@ def failed_rows(store: Store) -> pa.Table:
         JobError: there is no job.
     """
     find_job(store)
-    results = read_results(store)
+    results = read_results(store, ())
     wrong = results.filter(pc.is_in(results["status"], pa.array(["failed", "rejected"])))["custom_id"]
     manifest = read_manifest_copy(store)
     return restored(manifest.filter(pc.is_in(manifest["custom_id"], wrong.combine_chunks())))

@@ -137,11 +137,11 @@ def open_job(store: Store, job: Job, frozen: bytes) -> bool:
     """
     resumed = refuse_another(store, job)
     if not resumed:
-        if store.head(MANIFEST) is not None and not _is_frozen(store, job):
+        if store.head(MANIFEST) is not None and not _is_frozen(store, job, frozen):
             raise JobError(f"{store.uri} has a {MANIFEST} that is not this job's; choose another --out.")
         if not store.create(JOB, job.to_json(), "application/json"):
             resumed = refuse_another(store, job)  # a second driver was faster
-    if not _is_frozen(store, job):
+    if not _is_frozen(store, job, frozen):
         store.put(MANIFEST, frozen, PARQUET)
     return resumed
 
@@ -162,9 +162,11 @@ def refuse_another(store: Store, job: Job) -> bool:
     return True
 
 
-def _is_frozen(store: Store, job: Job) -> bool:
+def _is_frozen(store: Store, job: Job, frozen: bytes) -> bool:
+    """Whether the store has the manifest; where its bytes are others, another pyarrow may have written the same."""
     try:
-        return frozen_digest(store.get(MANIFEST)) == job.manifest_digest
+        there = store.get(MANIFEST)
+        return there == frozen or frozen_digest(there) == job.manifest_digest
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
         return False
 

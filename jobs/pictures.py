@@ -3,41 +3,32 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.finishing import name_taken
-from cluster.store import Entry, Store, stored_record
+from cluster.store import Store, stored_record
 from cluster.unit import Item, Outcome
 from jobs.order import FOLDER, Order, Work
-from jobs.results import DONE
 from pipeline.picture import read_picture_header
 
 _THREADS = 16
+_PIECE = 65_536
 
 
 class Pictures:
-    """What `images/` holds, by path."""
+    """What `images/` holds: `paths`, in no order."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.entries = {entry.path: entry for entry in store.list(FOLDER)}
-        self.paths = pa.array(list(self.entries), pa.string())
-
-    def finished(self, order: Order, results: pa.Table) -> np.ndarray:
-        """Which rows are done: a result says so and its picture is there. Rejected rows are left alone as well."""
-        ids = order.manifest.table["custom_id"].combine_chunks()
-        there = pc.is_in(results["image"], self.paths)
-        done = pc.and_(pc.is_in(results["status"], pa.array(DONE)), there)
-        settled = pc.or_kleene(done, pc.equal(results["status"], "rejected"))
-        return pc.is_in(ids, results["custom_id"].filter(settled).combine_chunks()).to_numpy(zero_copy_only=False)
+        self.paths = paths_in(store, FOLDER)
 
     def unaccounted(self, order: Order, rows: np.ndarray) -> np.ndarray:
         """Those of `rows` whose picture stands there although no result says so."""
-        paths = order.paths.take(pa.array(rows, pa.int64()))
-        there = pc.is_in(paths, self.paths)
+        there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), self.paths)
         return rows[there.to_numpy(zero_copy_only=False)]
 
     def recover(self, order: Order, work: Work, rows: np.ndarray) -> Iterator[Outcome]:
@@ -46,11 +37,10 @@ class Pictures:
             yield from threads.map(lambda row: self._outcome(order, work.item(row)), rows.tolist())
 
     def _outcome(self, order: Order, item: Item) -> Outcome:
-        entry: Entry = self.entries[item.path]
         record = stored_record(self._store, item.path, order.job.format)
         if record is None or (record.custom_id, record.render_key) != (item.request.custom_id, item.render_key):
             return name_taken(item)
-        data = self._store.get(item.path)
+        data, entry = self._store.get(item.path), self._store.head(item.path)
         header = read_picture_header(data)
         return Outcome(
             item.row,
@@ -63,5 +53,13 @@ class Pictures:
             bytes=len(data),
             render_key=item.render_key,
             device=record.device,
-            finished_at=entry.modified,
+            finished_at=entry.modified if entry else None,
         )
+
+
+def paths_in(store: Store, folder: str) -> pa.Array:
+    """The paths of everything in a folder of the store, as a column."""
+    found, pieces = store.paths(folder), []
+    while piece := list(islice(found, _PIECE)):
+        pieces.append(pa.array(piece, pa.string()))
+    return pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())

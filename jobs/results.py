@@ -1,13 +1,18 @@
 """Results: one row per request, appended while the job runs, in manifest order once it is closed.
 
+A million rows are columns, and of those that earlier runs left a run keeps only the few that it looks at. Closing
+reads all parts again, whole, and puts them in order column by column.
+
 Parts are named `part-<sequence>-<run>-<number>.parquet`; the sequence is one more than any that was there when the
 run began, so that "the last outcome counts" needs no clock. A closed job has the one part `part-000000.parquet`.
 """
 
+import io
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.store import Store
+from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.job import PARQUET, Job
 from pipeline.errors import JobError
@@ -53,6 +59,14 @@ SCHEMA = pa.schema(
 )
 """Ours; the customer's columns follow."""
 
+LOOKED_AT = (
+    *("custom_id", "status", "image", "width", "height", "error_code", "error_message"),
+    *(f"seconds_{stage}" for stage in STAGES[:-1]),
+)
+"""The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
+
+_THREADS = 8
+
 _PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 
 
@@ -64,20 +78,37 @@ class Results:
 
     def __init__(self, store: Store, job: Job, table: pa.Table, customer: list[str]) -> None:
         self._store, self._job, self._table, self._customer = store, job, table, customer
+        self._ids = table["custom_id"].combine_chunks()
         self._run = secrets.token_hex(4)
         self._number = 0
         self._waiting: list[Outcome] = []
         self._flushed = time.monotonic()
-        parts = read_parts(store)
-        self._known = set(parts)
+        parts = read_parts(store, LOOKED_AT)
+        self._found = frozenset(parts)
         self._sequence = max((int(path.split("-")[1][:6]) for path in parts), default=-1) + 1
         self._closed = list(parts) == [CLOSED]
-        self._tables = [part for part in parts.values() if part is not None]
+        self._disowned = np.zeros(table.num_rows, bool)
+        self._last = pa.schema([SCHEMA.field(name) for name in LOOKED_AT]).empty_table()
+        self._rows = np.zeros(0, np.int64)
+        self._added = [part for part in parts.values() if part is not None]
 
     @property
     def last(self) -> pa.Table:
-        """The outcome that counts of every request that has one."""
-        return last_outcomes(self._tables, self.schema)
+        """The outcome that counts of every request that has one, in manifest order: its columns `LOOKED_AT`."""
+        if self._added:
+            table = _joined([self._last, *self._added], self._last.schema)
+            places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
+            self._rows = np.flatnonzero(places >= 0)
+            self._last, self._added = _taken(table, places[self._rows]), []
+        return self._last
+
+    @property
+    def settled(self) -> np.ndarray:
+        """Which rows of the manifest are done, or rejected (judged by policy or quality) and left alone."""
+        last = self.last
+        settled = np.zeros(len(self._ids), bool)
+        settled[self._rows[is_done(last) | _mask(pc.equal(last["status"], "rejected"))]] = True
+        return settled
 
     @property
     def schema(self) -> pa.Schema:
@@ -91,25 +122,25 @@ class Results:
 
     def disown(self, pictures: pa.Array) -> None:
         """Forget successes whose picture is not among those that are there: a result is worth what its picture is."""
-        for number, part in enumerate(self._tables):
-            ours = pc.starts_with(part["image"], "images/").fill_null(False)
-            gone = pc.and_(
-                pc.and_(pc.is_in(part["status"], pa.array(DONE)), ours), pc.invert(pc.is_in(part["image"], pictures))
-            )
-            if pc.any(gone).as_py():
-                self._tables[number] = part.filter(pc.invert(gone))
-                self._closed = False
+        last = self.last
+        ours = pc.starts_with(last["image"], "images/").fill_null(False)
+        gone = is_done(last) & _mask(ours) & ~_mask(pc.is_in(last["image"], pictures))
+        if gone.any():
+            self._disowned[self._rows[gone]] = True
+            self._last, self._rows = last.filter(pa.array(~gone)).combine_chunks(), self._rows[~gone]
+            self._closed = False
 
     def add_new(self, outcomes: Iterable[Outcome]) -> None:
         """Append those that say something else than the last outcome of their row: a refused row is refused again at
         every run, which is no news."""
-        last = self.last
-        said = set(
-            zip(*(last[name].to_pylist() for name in ("custom_id", "status", "error_message")), strict=True)
-            if last.num_rows
-            else ()
-        )
-        self.add(o for o in outcomes if (o.custom_id, o.status, o.error_message) not in said or o.status in DONE)
+        last = self.last.select(["status", "error_message"])
+        place = np.full(len(self._ids), -1)
+        place[self._rows] = np.arange(last.num_rows)
+
+        def said(row: int) -> tuple[str, str] | None:
+            return tuple(column[place[row]].as_py() for column in last.columns) if place[row] >= 0 else None
+
+        self.add(o for o in outcomes if o.status in DONE or said(o.row) != (o.status, o.error_message))
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Append; flushed when five seconds have passed."""
@@ -125,25 +156,36 @@ class Results:
         table = self._as_table(self._waiting)
         path = f"{FOLDER}part-{max(1, self._sequence):06d}-{self._run}-{self._number:06d}.parquet"
         self._store.put(path, _parquet(table), PARQUET)
-        self._known.add(path)
-        self._tables.append(table)
+        self._added.append(table.select(LOOKED_AT))
         self._number += 1
         self._waiting = []
 
     def close(self) -> pa.Table:
         """All outcomes in manifest order, one row per request, as the one part; the others are removed after it."""
         self.flush()
+        pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
-        self._tables += [part for path, part in parts.items() if part is not None and path not in self._known]
-        table = self.last
-        order = pc.index_in(table["custom_id"], self._table["custom_id"].combine_chunks())
-        table = table.take(pc.sort_indices(order))
+        paths = list(parts)
+        table = _joined([part for part in parts.values() if part is not None], self.schema)
+        lengths = [0 if part is None else part.num_rows for part in parts.values()]
+        del parts
+        early = np.repeat([path in self._found for path in paths], lengths)
+        rows, done = self._rows_of(table), is_done(table)
+        rows[early & done & self._disowned[rows]] = -1
+        places = places_that_count(rows, done, len(self._ids))
+        taken, columns = pa.array(places[places >= 0]), table.columns
+        del table
+        for number in range(len(columns)):
+            columns[number] = columns[number].take(taken)  # one by one: a million rows are not held twice
+        table = pa.table(columns, schema=self.schema)
         self._store.put(CLOSED, _parquet(table), PARQUET)
-        for path in parts:
-            if path != CLOSED:
-                self._store.delete(path)
-        self._tables = [table]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
         return table
+
+    def _rows_of(self, table: pa.Table) -> np.ndarray:
+        """The manifest's row of each outcome, -1 for one that the manifest does not know."""
+        return pc.index_in(table["custom_id"], self._ids).fill_null(-1).to_numpy().astype(np.int64)
 
     def _as_table(self, outcomes: list[Outcome]) -> pa.Table:
         rows = pa.array([outcome.row for outcome in outcomes], pa.int64())
@@ -179,51 +221,78 @@ class Results:
         return pa.table(columns, schema=self.schema)
 
 
-def last_outcomes(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    """One row per custom_id: a picture that is there counts more than any failure, else the later outcome."""
-    if not tables:
-        return schema.empty_table()
-    table = pa.concat_tables([part.select(schema.names).cast(schema) for part in tables]).combine_chunks()
-    codes = table["custom_id"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    done = pc.is_in(table["status"], pa.array(DONE)).to_numpy(zero_copy_only=False)
-    order = np.lexsort((np.arange(len(codes)), done, codes))  # the last of each code's run counts
-    last = order[np.flatnonzero(np.diff(codes[order], append=-1))]
-    return table.take(pa.array(np.sort(last)))
+def places_that_count(requests: np.ndarray, done: np.ndarray, count: int) -> np.ndarray:
+    """For each of `count` requests the place of the outcome that counts, -1 if there is none: a picture that is there
+    counts more than any failure, else the later outcome.
+
+    `requests` says for every outcome, in the order in which they came, which request it is of (-1: of none), `done`
+    whether its picture is there.
+    """
+    known = np.flatnonzero(requests >= 0)
+    weights = np.full(count, -1)
+    np.maximum.at(weights, requests[known], known + len(requests) * done[known])
+    return np.where(weights >= len(requests), weights - len(requests), weights)
 
 
-def read_parts(store: Store) -> dict[str, pa.Table | None]:
-    """Every part by its path, those that count more later; None for one that is damaged.
+def is_done(results: pa.Table) -> np.ndarray:
+    """Which outcomes are those of a picture that is there."""
+    return _mask(pc.is_in(results["status"], pa.array(DONE)))
+
+
+def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, pa.Table | None]:
+    """Every part by its path, those that count more later; None for one that is damaged. `columns`: only these.
 
     A driver that closes the job removes parts while we read; then what there is now is read instead.
     """
-    while True:
-        parts: dict[str, pa.Table | None] = {}
-        try:
-            for path in sorted(entry.path for entry in store.list(FOLDER) if _PART.match(entry.path)):
-                try:
-                    parts[path] = pq.read_table(pa.BufferReader(store.get(path)))
-                except pa.ArrowInvalid:
-                    parts[path] = None
-            return parts
-        except FileNotFoundError:
-            continue
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while True:
+            paths = sorted(path for path in store.paths(FOLDER) if _PART.match(path))
+            try:
+                return dict(zip(paths, threads.map(lambda path: _part(store.get(path), columns), paths), strict=True))
+            except FileNotFoundError:
+                continue
 
 
-def read_results(store: Store) -> pa.Table:
-    """The outcomes that count of whatever job is in the store, for commands that only look.
+def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns and list(columns))
+    except pa.ArrowInvalid:
+        return None
+
+
+def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
+    """The outcomes that count of whatever job is in the store, for commands that only look: some of our columns.
 
     Raises:
         JobError: a part is damaged.
     """
-    parts = read_parts(store)
+    parts = read_parts(store, sorted({"custom_id", "status", *columns}))
     damaged = [path for path, part in parts.items() if part is None]
     if damaged:
         raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
-    tables = [part for part in parts.values() if part is not None]
-    return last_outcomes(tables, tables[0].schema if tables else SCHEMA)
+    schema = pa.schema([field for field in SCHEMA if field.name in ("custom_id", "status", *columns)])
+    table = _joined([part for part in parts.values() if part is not None], schema)
+    requests = table["custom_id"].combine_chunks().dictionary_encode()
+    rows = requests.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return _taken(table, np.sort(places_that_count(rows, is_done(table), len(requests.dictionary))))
+
+
+def _joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *(part.select(schema.names).cast(schema) for part in parts)])
+
+
+def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:
+    """The rows at `places`; the table itself if that is all of them in their order, as in a closed job."""
+    if len(places) == table.num_rows and bool((np.diff(places, prepend=-1) == 1).all()):
+        return table.combine_chunks()
+    return table.take(pa.array(places))
+
+
+def _mask(column: pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False)
 
 
 def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()

@@ -13,6 +13,7 @@ from jobs.results import read_results
 from jobs.summary import count_statuses
 
 _RECENT_SEC = 300
+_COLUMNS = ("error_code", "error_message", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def read_status(store: Store) -> Status:
         JobError: there is none.
     """
     job = find_job(store)
-    results = read_results(store)
+    results = read_results(store, _COLUMNS)
     counts = count_statuses(results)
     pending = int(job["rows"]) - sum(counts.values())
     speed = _recent_speed(results)

@@ -2,22 +2,29 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.store import Store
 from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
 from jobs.order import FOLDER
-from jobs.results import DONE, STATUSES, read_parts
+from jobs.pictures import paths_in
+from jobs.results import SCHEMA, is_done, places_that_count, read_parts
+from jobs.summary import count_statuses
 from pipeline.errors import JobError
 from pipeline.metadata import read_record
 
 _THREADS = 16
+_BATCH_ROWS = 4_096
+"""Pictures that are asked for at once: of the others nothing but columns is held."""
+
+_COLUMNS = pa.schema([SCHEMA.field(name) for name in ("custom_id", "status", "image", "sha256", "bytes", "render_key")])
 
 
 @dataclass(frozen=True)
@@ -59,51 +66,59 @@ def verify(store: Store) -> Audit:
         return Audit(store.uri, int(job["rows"]), 0, (missing,))
     if table_digest(manifest) != job["manifest_digest"]:
         found.append(Discrepancy("manifest", "manifest.parquet", "The frozen manifest is not the one of job.json."))
-    parts = read_parts(store)
+    parts = read_parts(store, _COLUMNS.names)
     found += [Discrepancy("results", path, f"{path} is damaged.") for path, part in parts.items() if part is None]
-    rows = [row for part in parts.values() if part is not None for row in part.to_pylist()]
-    found += _rows(manifest, rows)
-    last = {row["custom_id"]: row for row in rows}
-    listed = {entry.path for entry in store.list(FOLDER)}
+    results = pa.concat_tables([_COLUMNS.empty_table(), *(_known(part) for part in parts.values() if part is not None)])
+    del parts
+    ids = manifest["custom_id"].combine_chunks()
+    rows = pc.index_in(results["custom_id"], ids).fill_null(-1).to_numpy().astype(np.int64)
+    found += _rows(ids, rows, results["custom_id"])
+    places = places_that_count(rows, is_done(results), len(ids))
+    last = results.take(pa.array(np.sort(places[places >= 0])))
+    del results
+    listed = paths_in(store, FOLDER)
     found += _pictures(store, last, listed)
     found += _summary(store, last, manifest.num_rows)
     return Audit(store.uri, manifest.num_rows, len(listed), tuple(found))
 
 
-def _rows(manifest: pa.Table, rows: list[dict[str, Any]]) -> Iterator[Discrepancy]:
-    """Exactly one result for each request, and none besides."""
-    wanted = manifest["custom_id"].to_pylist()
-    counts = Counter(row["custom_id"] for row in rows)
-    for custom_id in wanted:
-        if counts[custom_id] == 0:
+def _known(part: pa.Table) -> pa.Table:
+    return part.select(_COLUMNS.names).cast(_COLUMNS)
+
+
+def _rows(ids: pa.Array, rows: np.ndarray, named: pa.ChunkedArray) -> Iterator[Discrepancy]:
+    """Exactly one result for each request, and none besides; `rows` says which request each result is of (-1: none)."""
+    counts = np.bincount(rows[rows >= 0], minlength=len(ids))
+    for row in np.flatnonzero(counts != 1).tolist():
+        custom_id = ids[row].as_py()
+        if counts[row] == 0:
             yield Discrepancy("missing_result", custom_id, f"Row {custom_id} has no result.")
-        elif counts[custom_id] > 1:
-            yield Discrepancy("double_result", custom_id, f"Row {custom_id} has {counts[custom_id]} results.")
-    for custom_id in counts.keys() - set(wanted):
+        else:
+            yield Discrepancy("double_result", custom_id, f"Row {custom_id} has {counts[row]} results.")
+    for custom_id in pc.unique(named.filter(pa.array(rows < 0))).to_pylist():
         yield Discrepancy("unknown_result", custom_id, f"A result names {custom_id}, which is no row of the manifest.")
 
 
-def _pictures(store: Store, last: dict[str, dict[str, Any]], listed: set[str]) -> Iterator[Discrepancy]:
+def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discrepancy]:
     """Every promised picture is there with the right bytes and record, and nothing else stands beside them."""
-    promised = [row for row in last.values() if row["status"] in DONE and (row["image"] or "").startswith(FOLDER)]
-    ours = {row["image"]: row for row in promised}
-    for row in promised:
-        if ours[row["image"]] is not row:
-            yield Discrepancy("shared_picture", row["custom_id"], f"Row {row['custom_id']} shares {row['image']}.")
+    done = last.filter(pa.array(is_done(last)))
+    ours = done.filter(pc.starts_with(done["image"], FOLDER).fill_null(False)).sort_by("image")
+    images = ours["image"].combine_chunks()
+    again = pa.concat_arrays([pa.array([False][: len(images)]), pc.equal(images[1:], images[:-1])])
+    for row in ours.filter(again).select(["custom_id", "image"]).to_pylist():
+        yield Discrepancy("shared_picture", row["custom_id"], f"Row {row['custom_id']} shares {row['image']}.")
+    ours = ours.filter(pc.invert(again))
     with ThreadPoolExecutor(_THREADS) as threads:
-        for wrong in threads.map(lambda pair: _picture(store, *pair), sorted(ours.items())):
-            if wrong:
-                yield wrong
-    for path in sorted(listed - ours.keys()):
+        for batch in ours.to_batches(max_chunksize=_BATCH_ROWS):
+            yield from filter(None, threads.map(lambda row: _picture(store, row), batch.to_pylist()))
+    for path in sorted(listed.filter(pc.invert(pc.is_in(listed, images))).to_pylist()):
         yield Discrepancy("extra_picture", path, f"{path} belongs to no row that succeeded.")
-    for row in last.values():
-        if row["status"] in DONE and not row["image"]:
-            yield Discrepancy(
-                "missing_picture", row["custom_id"], f"Row {row['custom_id']} succeeded without a picture."
-            )
+    for custom_id in done.filter(pc.equal(done["image"].fill_null(""), ""))["custom_id"].to_pylist():
+        yield Discrepancy("missing_picture", custom_id, f"Row {custom_id} succeeded without a picture.")
 
 
-def _picture(store: Store, path: str, row: dict[str, Any]) -> Discrepancy | None:
+def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
+    path = row["image"]
     try:
         data = store.get(path)
     except (FileNotFoundError, ValueError):
@@ -116,7 +131,7 @@ def _picture(store: Store, path: str, row: dict[str, Any]) -> Discrepancy | None
     return None
 
 
-def _summary(store: Store, last: dict[str, dict[str, Any]], rows: int) -> Iterator[Discrepancy]:
+def _summary(store: Store, last: pa.Table, rows: int) -> Iterator[Discrepancy]:
     """summary.json agrees with the results; a job without one is not done."""
     try:
         summary = json.loads(store.get(SUMMARY))
@@ -128,6 +143,6 @@ def _summary(store: Store, last: dict[str, dict[str, Any]], rows: int) -> Iterat
     except ValueError:
         yield Discrepancy("summary", SUMMARY, "summary.json is damaged.")
         return
-    counts = Counter(row["status"] for row in last.values())
-    if any(summary.get(status) != counts[status] for status in STATUSES) or summary.get("rows") != rows:
+    counts = count_statuses(last)
+    if any(summary.get(status) != count for status, count in counts.items()) or summary.get("rows") != rows:
         yield Discrepancy("summary", SUMMARY, "summary.json does not add up to the results.")

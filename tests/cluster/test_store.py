@@ -95,6 +95,13 @@ def test_listing_is_recursive_sorted_and_without_temporaries(store: Store) -> No
     assert {entry.path: entry.size for entry in store.list("ä")} == {"ä": 2}
 
 
+@pytest.mark.parametrize("prefix", ["", "a/", "results/part-", "nothing/"])
+def test_paths_are_those_of_the_listing(store: Store, prefix: str) -> None:
+    for path in ("a-b", "a/b", "a/c/d", "results/part-1", "results/x", "ä"):
+        store.put(path, b"1")
+    assert sorted(store.paths(prefix)) == sorted(entry.path for entry in store.list(prefix))
+
+
 def test_no_path_leads_out_of_the_store(store: Store) -> None:
     acts = (store.get, store.head, store.delete, lambda path: store.put(path, b""), lambda p: store.create(p, b""))
     for path in ("../x", "/etc/x", "a//b", "a/../../x", "", ".", "a/", "a\0b"):

@@ -1,8 +1,10 @@
 """Results: which outcome of a row counts, and what a closed job holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.store import open_store
@@ -23,7 +25,7 @@ def outcome(row: int, status: str = "succeeded", code: str | None = None) -> Out
 
 
 def statuses(folder: Path) -> list[tuple[str, str]]:
-    table = read_results(open_store(str(folder)))
+    table = read_results(open_store(str(folder)), ())
     return list(zip(table["custom_id"].to_pylist(), table["status"].to_pylist(), strict=True))
 
 
@@ -41,7 +43,7 @@ def test_results_carry_the_customers_columns(tmp_path: Path) -> None:
     run = results(tmp_path)
     run.add([outcome(1)])
     run.close()
-    [row] = read_results(open_store(str(tmp_path))).to_pylist()
+    [row] = pq.read_table(tmp_path / "results/part-000000.parquet").to_pylist()
     assert (row["sku"], row["seed"], row["model"]) == ("y", 2, "mini")
 
 
@@ -59,6 +61,18 @@ def test_the_outcome_that_counts(first: str, then: str, counts: str, tmp_path: P
         run.add([outcome(0, status)])
         run.flush()
     assert statuses(tmp_path) == [("a", counts)]
+
+
+def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([replace(outcome(0), image="images/a.png"), replace(outcome(1), image="images/b.png")])
+    run.close()
+    again = results(tmp_path)
+    again.disown(pa.array(["images/b.png"]))
+    assert again.settled.tolist() == [False, True, False]
+    again.add([outcome(0, "failed", "worker_crash")])
+    again.close()
+    assert statuses(tmp_path) == [("a", "failed"), ("b", "succeeded")]
 
 
 def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:
