@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 MARK = "PRESSRUN_RUN"
 """Environment variable that every process started by a run inherits; its value names the run."""
 
+_ROUNDS = 60
+_QUIET_ROUNDS = 4
+
 
 class Reaper:
     """Started with the scratch folder; `close()` ends the run's leftovers and returns once they are gone."""
@@ -60,19 +63,23 @@ def marked(run: str) -> list[psutil.Process]:
 
 
 def main(run: str, scratch: str) -> None:
-    """Wait for the driver's end, then kill and remove. Several rounds: a dying raylet may just have forked a worker."""
+    """Wait for the driver's end, then kill and remove, until nothing has come back for a moment.
+
+    A dying raylet may just have forked a worker, whose environment cannot be read before it is that worker's, and who
+    makes the folder again when it starts; and whoever was killed while it wrote a file may have made it after its
+    folder was emptied.
+    """
     sys.stdin.buffer.read()
-    for _ in range(20):
+    quiet = 0
+    for _ in range(_ROUNDS):
         left = marked(run)
-        if not left:
-            break
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=1)
-        time.sleep(0.05)
-    for _ in range(20):  # whoever was killed while it wrote a file may have made it after its folder was emptied
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not Path(scratch).exists():
+        if not left:
+            shutil.rmtree(scratch, ignore_errors=True)
+        quiet = 0 if left or Path(scratch).exists() else quiet + 1
+        if quiet == _QUIET_ROUNDS:
             break
-        time.sleep(0.1)
+        time.sleep(0.05)
