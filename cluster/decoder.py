@@ -34,6 +34,8 @@ MEMORY_BYTES = 2 << 30
 
 CODES = ("reference_unreadable", "reference_too_large", "reference_unsuitable")
 _LONGEST_REFUSAL = 4096
+_GRACE_SEC = 2.0
+"""A decoder ends by itself this much after we should have ended it, if we are no more."""
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", MARK)
 """All that a decoder gets of our environment, which may hold credentials."""
 
@@ -92,7 +94,7 @@ class Decoder:
         program = f"import sys; sys.path[:] = {paths!r}; from pipeline.decoding import main; "
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", f"{program}main({self._memory_bytes}, {self._seconds})"],
+            [sys.executable, "-I", "-S", "-c", f"{program}main({self._memory_bytes}, {self._seconds + _GRACE_SEC})"],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -31,7 +31,7 @@ PLUGINS = (ImageCms, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImageP
 
 def main(memory_bytes: int, seconds: float) -> None:
     """Answer until stdin ends. `memory_bytes` limits the address space; a picture that takes longer than `seconds` ends
-    the process even if nobody is left who would."""
+    the process even if nobody is left who would do it."""
     questions, answers = FileIO(0, "rb"), FileIO(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # a library that prints must not spoil an answer
     _confine(memory_bytes)

@@ -67,12 +67,12 @@ def decode_reference(data: bytes, model: Model) -> Image.Image:
     Raises RequestError: `reference_unreadable`, `reference_too_large`, `reference_unsuitable`.
     """
     with _opened(data) as image:
+        tiles = getattr(image, "tile", None)  # gone once anything has decoded them
+        coding = str(tiles[0][3]) if tiles and image.format == "PNG" else ""
         # 1. Nothing is decoded before the header's size is known to be bearable.
         size = _upright_size(image, data)
         _check_size(*size)
         # 2. Upright RGB.
-        tiles = getattr(image, "tile", None)
-        coding = str(tiles[0][3]) if tiles and image.format == "PNG" else ""
         image.load()
         upright = _rgb(image, coding)
         turn = UPRIGHT.get(_orientation(image, data))

@@ -119,7 +119,7 @@ def test_a_decoder_ends_with_whoever_started_it_even_by_kill(doing: str) -> None
 import sys, threading, time
 from cluster.decoder import Decoder
 from tests.cluster.test_decoder import BOMB, CAP, GOOD
-decoder = Decoder(seconds=5.0)
+decoder = Decoder(seconds=2.0)
 decoder.decode(GOOD, CAP)
 if sys.argv[1] == "a picture":
     threading.Thread(target=decoder.decode, args=(BOMB, CAP), daemon=True).start()

@@ -153,6 +153,15 @@ def test_the_grey_that_a_png_calls_transparent_is_white(depth, row, key, grey):
     assert picture.getpixel((31, 30)) == (255, 255, 255)
 
 
+def test_the_grey_that_is_transparent_is_found_under_an_orientation_too():
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = png(64, 64, 2, 0, b"\x66" * 1024, chunk(b"tRNS", words(2)))
+    data = data[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + data[-12:]
+    picture = decode_reference(data, MODEL)
+    assert (picture.getpixel((30, 30)), picture.getpixel((31, 30))) == ((255, 255, 255), (85, 85, 85))
+
+
 def test_a_transparent_colour_is_white():
     data = png(64, 64, 8, 2, bytes([9, 8, 7, 1, 2, 3]) * 2048, chunk(b"tRNS", words(1, 2, 3)))
     picture = decode_reference(data, MODEL)
