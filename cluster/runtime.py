@@ -21,7 +21,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cluster.reaper import MARK
 from cluster.scratch import Scratch
 from pipeline.errors import JobError
 
@@ -76,9 +75,8 @@ def _knock(address: str) -> None:
 
 @contextlib.contextmanager
 def _local(scratch: Scratch) -> Iterator[None]:
-    folder = scratch.folder
+    folder = scratch.folder  # from now on what is started carries the run's mark
     environment = {
-        MARK: scratch.run,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -21,7 +21,6 @@ ROWS = 32
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     rows = [{**mixed_rows()[0], "custom_id": f"row-{number}", "prompt": f"mug {number}"} for number in range(ROWS)]
-    rows[0]["references"] = ["mug.png"]  # its pixels lie in the scratch folder, too
     return write_manifest(tmp_path / "in", rows)
 
 

@@ -186,6 +186,7 @@ def test_nothing_is_left_of_a_survey_that_is_interrupted(
     wait_until(lambda: list(scratch.glob("pressrun-*/references/*")))
     children = psutil.Process(driver.pid).children(recursive=True)
     assert len(children) >= 2, "the reaper and a decoder"
+    assert any(child.environ().get("PRESSRUN_RUN") for child in children), "nobody would end a decoder that is busy"
     driver.send_signal(end)
     _, err = driver.communicate(timeout=60)
     assert driver.returncode == code and "Traceback" not in err, err
