@@ -107,7 +107,7 @@ BAD: dict[str, Bad] = {
     "reference-broken": reference("broken.jpg", "reference_unreadable"),
     "reference-empty": reference("empty.png", "reference_unreadable"),
     "reference-missing": reference("nowhere.png", "reference_missing", "nowhere.png"),
-    "reference-folder": reference("folder.png", "reference_missing", "folder.png"),
+    "reference-folder": reference("folder.png", "reference_refused", "no file but a folder"),
     "reference-file": reference("file:///etc/passwd", "bad_reference", "must be a path"),
     "reference-clouds": reference("https://169.254.169.254/latest/meta-data", "reference_refused", "private"),
     "reference-mapped": reference("https://[::ffff:169.254.169.254]/x.png", "reference_refused", "private"),
@@ -184,12 +184,13 @@ def scratch() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def processes() -> set[int]:
-    """Processes below this one, and those that carry a run's mark."""
+def processes(temporary: Path) -> set[int]:
+    """Processes below this one, and whatever has this temporary folder; a decoder does not, but is orphaned if left."""
     found = {child.pid for child in psutil.Process().children(recursive=True)}
     for process in psutil.process_iter():
         try:
-            if "PRESSRUN_RUN" in process.environ():
+            environment = process.environ()
+            if environment.get("TMPDIR") == str(temporary) or ("PRESSRUN_RUN" in environment and process.ppid() == 1):
                 found.add(process.pid)
         except psutil.Error:
             continue
@@ -216,10 +217,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[Ran]:
     for name, data in PICTURES.items():
         (folder / "in" / name).write_bytes(data)
     (folder / "in/folder.png").mkdir()
-    before = processes()
+    before = processes(temporary)
     command = ("render", manifest, "--out", folder / "out", "--name", "{custom_id}-{sku}", "--json")
     ended = Pressrun(folder)(*command, "--allow-host", shop, TMPDIR=str(temporary))
-    left = [str(path) for path in temporary.rglob("*")] + [str(pid) for pid in processes() - before]
+    left = [str(path) for path in temporary.rglob("*")] + [str(pid) for pid in processes(temporary) - before]
     shutil.rmtree(temporary)
     ran = Ran(ended, folder / "out", left)
     if (folder / "out/results").is_dir():
@@ -338,9 +339,9 @@ def command(
     monkeypatch.setattr(tempfile, "tempdir", None)
 
     def run(*arguments: object) -> tuple[int, str]:
-        before = processes()
+        before = processes(scratch)
         code = main([str(argument) for argument in arguments])
-        assert not list(scratch.iterdir()) and not processes() - before
+        assert not list(scratch.iterdir()) and not processes(scratch) - before
         return code, capsys.readouterr().err
 
     return run
