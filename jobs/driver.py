@@ -8,6 +8,7 @@ Whatever ends a run, the same call again goes on where it stopped: a picture tha
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     stopped = None
     with Scratch() as scratch:
         try:
-            work, plan = run.find_work(scratch)
+            work, plan = run.find_work(scratch, progress.looking)
             for line in described(order.problems(work.failures), order.rows):
                 progress.warn(line)
             # 4. The rest is rendered.
@@ -127,7 +128,9 @@ class Run:
         self._busy: dict[str, float] = {}
         self._trace: dict[str, Any] | None = None
 
-    def find_work(self, scratch: Scratch | None, write: bool = True) -> tuple[Work, Plan]:
+    def find_work(
+        self, scratch: Scratch | None, watch: Callable[[int, int], None] | None = None, write: bool = True
+    ) -> tuple[Work, Plan]:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
@@ -135,7 +138,7 @@ class Run:
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
         bad = np.isin(pending, order.bad["row"].to_numpy())
-        work = Work(order, pending[~bad], scratch)
+        work = Work(order, pending[~bad], scratch, watch)
         found = pictures.unaccounted(order, work.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:

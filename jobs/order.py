@@ -163,15 +163,22 @@ def _odd_options(spec: JobSpec) -> Iterator[str]:
 class Work:
     """The rows that still need something: their references looked at, each as an `Item`, all of them as units.
 
-    `scratch` is where the references' pixels are kept for the actors; without one nothing is kept.
+    `scratch` is where the references' pixels are kept for the actors; without one nothing is kept. `watch` is told how
+    many of how many references were looked at.
     """
 
-    def __init__(self, order: Order, pending: np.ndarray, scratch: Scratch | None = None) -> None:
+    def __init__(
+        self,
+        order: Order,
+        pending: np.ndarray,
+        scratch: Scratch | None = None,
+        watch: Callable[[int, int], None] | None = None,
+    ) -> None:
         self._order = order
         self.failures: list[Outcome] = []
         named = _Named(order, pending)
         cache = ReferenceCache(scratch.references) if scratch and named.uris else None
-        self._references = survey(named.uris, order.model, order.web, cache)
+        self._references = survey(named.uris, order.model, order.web, cache, watch)
         self._tokens = np.zeros(order.rows, np.int64)
         self.rows = self._without_unusable(pending, named)
 

@@ -22,6 +22,9 @@ class Progress(Protocol):
     def fetching(self, model: str, done: int, total: int) -> None:
         """A model is on its way to this machine: `done` of `total` bytes are there."""
 
+    def looking(self, done: int, total: int) -> None:
+        """References are being fetched and decoded: `done` of `total` distinct ones."""
+
     def warn(self, sentence: str) -> None:
         """Something that is wrong with the manifest's rows: said before anything is rendered."""
 
@@ -41,6 +44,8 @@ class Silent:
     def note(self, sentence: str) -> None: ...
 
     def fetching(self, model: str, done: int, total: int) -> None: ...
+
+    def looking(self, done: int, total: int) -> None: ...
 
     def warn(self, sentence: str) -> None: ...
 
@@ -73,12 +78,18 @@ class Bar:
         tqdm.write(sentence, file=self._stream)
 
     def fetching(self, model: str, done: int, total: int) -> None:
+        self._advance(f"Fetching {model}", "B", done, total)
+
+    def looking(self, done: int, total: int) -> None:
+        self._advance("Looking at references", " pictures", done, total)
+
+    def _advance(self, what: str, unit: str, done: int, total: int) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 total=total,
-                desc=f"Fetching {model}",
-                unit="B",
-                unit_scale=True,
+                desc=what,
+                unit=unit,
+                unit_scale=unit == "B",
                 file=self._stream,
                 dynamic_ncols=True,
                 mininterval=0.2,
@@ -132,10 +143,19 @@ class Lines:
         print(sentence, file=self._stream, flush=True)
 
     def fetching(self, model: str, done: int, total: int) -> None:
-        if done < total and time.monotonic() - self._said < _LINE_SEC:
-            return
-        self._said = time.monotonic()
-        self.note(f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
+        if done >= total or self._is_time():
+            self.note(f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
+
+    def looking(self, done: int, total: int) -> None:
+        if done < total and self._is_time():
+            self.note(f"Looking at references: {done:,} of {total:,}")
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        if now - self._said < _LINE_SEC:
+            return False
+        self._said = now
+        return True
 
     warn = note
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cluster.decoder import Decoders
 from cluster.reference_bytes import ReferenceReader, place_of
@@ -28,22 +28,28 @@ _AT_ONE_PLACE = 4
 """Fetches from one server, bucket or folder at the same time: one that drips leaves threads for the others."""
 
 _MAX_DECODERS = 4
+_WATCH_SEC = 0.5
 
 Surveyed = Reference | RequestError
 
 
 def survey(
-    uris: Iterable[str], model: Model, rules: WebRules, cache: ReferenceCache | None = None
+    uris: Iterable[str],
+    model: Model,
+    rules: WebRules,
+    cache: ReferenceCache | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> dict[str, Surveyed]:
     """What each distinct reference is, or why it cannot be used; `rules` are those of what lies on the web.
 
-    `cache` keeps the pixels of those that can be used.
+    `cache` keeps the pixels of those that can be used; `watch` is told now and then how many of how many are done.
 
     Raises:
         StorageError: a store does not answer, which is no row's fault.
     """
     lanes = _Lanes(sorted(set(uris)))
-    if not lanes.waiting:
+    total = lanes.waiting
+    if not total:
         return {}
     with Decoders(min(_MAX_DECODERS, len(os.sched_getaffinity(0)), lanes.waiting)) as decoders:
         look = _Look(model, rules, decoders, cache)
@@ -66,7 +72,10 @@ def survey(
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(_WATCH_SEC)
+                    if watch is not None:
+                        watch(len(found), total)
         finally:
             lanes.stop()
     if errors:

@@ -18,6 +18,16 @@ def test_a_log_gets_lines_with_counts_speed_and_failures(monkeypatch: pytest.Mon
     assert stream.getvalue().startswith("6/10 images, 1 failed, 0.17 images/s, 24 s left")
 
 
+def test_a_log_hears_of_references_that_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((100, 103, 106))
+    monkeypatch.setattr("jobs.progress.time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for done in (200, 900, 1500, 2000):
+        lines.looking(done, 2000)
+    assert stream.getvalue() == "Looking at references: 200 of 2,000\nLooking at references: 1,500 of 2,000\n"
+
+
 def test_where_no_terminal_is_there_is_no_bar() -> None:
     assert isinstance(progress_for(io.StringIO()), Lines)
 
