@@ -254,9 +254,9 @@ def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, 
 
 
 def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
-    try:
-        return pq.read_table(pa.BufferReader(data), columns=columns and list(columns))
-    except pa.ArrowInvalid:
+    try:  # not `pq.read_table`, which has columns of its own called `__filename` …
+        return pq.ParquetFile(pa.BufferReader(data)).read(columns and list(columns))
+    except (pa.ArrowException, OSError):
         return None
 
 
