@@ -62,9 +62,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
             for line in described(order.problems(work.failures), order.rows):
                 progress.warn(line)
             # 4. The rest is rendered.
-            stopped = run.over_budget()
-            if len(plan) and not stopped:
-                stopped = run.render(work, plan, progress, scratch)
+            if len(plan):
+                stopped = run.over_budget() or run.render(work, plan, progress, scratch)
         except StorageError as error:
             stopped = str(error)
     # 5. Results in manifest order, contact sheet, summary; of a run that stopped, the results so far.
@@ -73,9 +72,9 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
-    which units and shapes, for how long; the bad ones in groups. `fetch` is the repository that the model would be
-    fetched from first, if it is not on this machine."""
+    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
+    to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
+    that the model would be fetched from first, if it is not on this machine."""
 
     rows: int
     done: int
@@ -108,20 +107,20 @@ def forecast(spec: JobSpec) -> Forecast:
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
     bad = order.bad.num_rows + len(work.failures)
-    done = order.rows - pending - bad
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
     expected = (*run.estimate(plan), order.problems(work.failures), *fetch)
-    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *expected)
+    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
 
 
 class Run:
-    """One go at a job."""
+    """One go at a job; `done` counts the rows that needed nothing when their work was found."""
 
     def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
         self._spec, self._order, self._store = spec, order, store
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
+        self.done = 0
         self._rendered = 0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -132,11 +131,13 @@ class Run:
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
         pending = np.flatnonzero(~self._results.settled)
+        self.done = order.rows - len(pending)
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
         bad = np.isin(pending, order.bad["row"].to_numpy())
         work = Work(order, pending[~bad], scratch)
         found = pictures.unaccounted(order, work.rows)
+        self.done += len(found)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
             unsettled = set(pending[bad].tolist())
@@ -216,7 +217,7 @@ class Run:
             raise RuntimeError(f"{left} rows have no outcome although the run went to its end")
         try:
             if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
-                close_job(self._store, self._order, self._results, summary, self._trace)
+                return close_job(self._store, self._order, self._results, summary, self._trace)
         except StorageError as error:
             return replace(summary, stopped=str(error))
         return summary

@@ -58,6 +58,19 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_does_not_call_rows_behind_the_limit_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path / "in", [*mixed_rows(), {"custom_id": "empty", "prompt": ""}])
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--limit", "3", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["rows"], plan["done"], plan["bad"], plan["pending"]) == (15, 0, 1, 3)
+
+
+def test_a_job_with_nothing_to_render_is_closed_however_few_may_fail(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", [{"custom_id": "empty", "prompt": ""}])
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--max-failures", "0"]) == 1
+    assert json.loads((tmp_path / "out/summary.json").read_text())["failed"] == 1
+
+
 def test_a_dry_run_of_a_half_finished_job_estimates_its_time(
     job: Path, job_manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,19 @@ def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
     assert statuses(tmp_path) == [("a", "failed"), ("b", "succeeded")]
 
 
+def test_a_picture_made_again_by_another_driver_is_not_disowned_a_second_time(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([replace(outcome(0), image="images/a.png")])
+    run.close()
+    one, other = results(tmp_path), results(tmp_path)
+    for driver in (one, other):
+        driver.disown(pa.array([], pa.string()))
+        driver.add([replace(outcome(0), image="images/a.png")])
+        driver.flush()
+    for driver in (one, other):
+        assert driver.close()["status"].to_pylist() == ["succeeded"]
+
+
 def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:
     refused = outcome(0, "failed", "bad_size")
     run = results(tmp_path)
