@@ -24,7 +24,8 @@ def close_job(store: Store, order: Order, results: Results, summary: Summary, tr
         StorageError: the store failed although it was asked again.
     """
     table = results.close()
-    summary = replace(summary, **count_statuses(table), causes=group_causes(table))
+    counts: dict[str, Any] = count_statuses(table)
+    summary = replace(summary, **counts, causes=group_causes(table))
     if trace:
         store.put(TIMELINE, json.dumps(trace).encode(), "application/json")
     store.put(SHEET, contact_sheet(store, order, table, summary), "text/html; charset=utf-8")

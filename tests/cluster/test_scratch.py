@@ -41,6 +41,18 @@ def test_the_folder_is_ours_alone_and_goes_with_everything_in_it(place: Path) ->
     place.rmdir()
 
 
+def test_it_goes_whatever_lies_in_the_working_folder(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("logging", "contextlib", "psutil"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    with Scratch() as scratch:
+        assert scratch.folder.is_dir()
+    assert list(place.iterdir()) == []
+    place.rmdir()
+
+
 def test_it_goes_when_its_process_is_killed(place: Path) -> None:
     program = """
 import time
