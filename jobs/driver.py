@@ -9,6 +9,7 @@ Whatever ends a run, the same call again goes on where it stopped: a picture tha
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
+from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
@@ -140,14 +142,15 @@ class Run:
         self.done += len(found)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
-            unsettled = set(pending[bad].tolist())
-            refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-            failures = [*refused, *work.failures]
-            self._budget.exceeded(failures)
-            self._results.add_new([*failures, *pictures.recover(order, work, found)])
+            failures = chain(order.refusals(pending), work.failures)
+            self._results.add_new(chain(map(self._counted, failures), pictures.recover(order, work, found)))
             if len(plan) or self._results.changed:
                 self._store.delete(SUMMARY)  # it is the last word, and more is to come
         return work, plan
+
+    def _counted(self, failure: Outcome) -> Outcome:
+        self._budget.exceeded((failure,))
+        return failure
 
     @property
     def cached(self) -> int:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +67,7 @@ LOOKED_AT = (
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
 
 _THREADS = 8
-
+_PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
 _PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 
 
@@ -144,8 +145,12 @@ class Results:
         self.add(o for o in outcomes if o.status in DONE or said(o.row) != (o.status, o.error_message))
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Append; flushed when five seconds have passed."""
-        self._waiting.extend(outcomes)
+        """Append; flushed when five seconds have passed, or many wait."""
+        rest = iter(outcomes)
+        while some := list(islice(rest, _PART_ROWS - len(self._waiting))):
+            self._waiting.extend(some)
+            if len(self._waiting) == _PART_ROWS:
+                self.flush()
         if self._waiting and time.monotonic() - self._flushed >= FLUSH_SEC:
             self.flush()
 

@@ -119,6 +119,14 @@ def test_a_picture_made_again_by_another_driver_is_not_disowned_a_second_time(tm
         assert driver.close()["status"].to_pylist() == ["succeeded"]
 
 
+def test_of_many_outcomes_only_some_wait_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.results._PART_ROWS", 2)
+    run = results(tmp_path)
+    run.add(outcome(row) for row in range(3))
+    assert [part.num_rows for part in read_parts(open_store(str(tmp_path))).values() if part] == [2]
+    assert run.close().num_rows == 3
+
+
 def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:
     refused = outcome(0, "failed", "bad_size")
     run = results(tmp_path)
