@@ -11,6 +11,7 @@ import pytest
 
 from cluster.reaper import MARK
 from cluster.scratch import Scratch
+from pipeline.errors import JobError
 
 
 @pytest.fixture
@@ -25,6 +26,12 @@ def test_nothing_is_made_before_somebody_asks(place: Path) -> None:
         assert not scratch.used
         assert list(place.iterdir()) == []
     place.rmdir()
+
+
+def test_without_a_place_for_it_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    with Scratch() as scratch, pytest.raises(JobError, match="set TMPDIR"):
+        assert scratch.folder
 
 
 def test_the_folder_is_ours_alone_and_goes_with_everything_in_it(place: Path) -> None:

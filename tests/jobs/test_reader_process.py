@@ -97,6 +97,13 @@ def test_a_crash_leaves_no_core_and_no_temporary_file(
     assert list(temporary.iterdir()) == []
 
 
+def test_without_a_place_for_temporary_files_there_is_a_sentence(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    assert "set TMPDIR" in refused(manifest)
+
+
 def test_a_bug_of_ours_stays_one(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instead(monkeypatch, "1 / 0")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
