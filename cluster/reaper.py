@@ -30,7 +30,7 @@ class Reaper:
 
     def __init__(self, run: str, scratch: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _bootstrap(), run, str(scratch)],
+            [sys.executable, "-P", "-c", _bootstrap(), run, str(scratch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -20,7 +20,7 @@ from typing import Any
 from cluster.store import Refusal, open_object
 from cluster.url import Url, is_web, shown
 from cluster.web_rules import WebRules
-from pipeline.errors import RequestError, StorageError
+from pipeline.errors import JobError, RequestError, StorageError
 
 LOST_AFTER = 5
 """References of one place that fail in a row before the others are not tried any more."""
@@ -125,6 +125,8 @@ def _read_object(uri: str, max_bytes: int) -> bytes:
         raise _failure("missing", uri, "does not exist; check the address in the manifest") from None
     except Refusal:
         raise _failure("denied", uri, "may not be read with the credentials at hand") from None
+    except JobError as error:  # the AWS environment cannot be used
+        raise StorageError(str(error)) from None
     except RequestError as error:
         if error.code.startswith("reference_"):
             raise

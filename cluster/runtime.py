@@ -35,8 +35,14 @@ def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
     """Ray is initialised inside the context and shut down after it; a local one takes its `scratch` down with it.
 
     Raises:
-        JobError: the cluster named by `RAY_ADDRESS` does not answer, or Ray cannot be started here.
+        JobError: the cluster named by `RAY_ADDRESS` does not answer, Ray cannot be started here, or this process (a
+            notebook, say, or another of its threads) uses Ray already.
     """
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        raise JobError(
+            "Ray is in use in this process already, and a run starts or joins its own: call ray.shutdown() first, wait "
+            "for the other run, or render in a process of its own."
+        )
     address = os.environ.get("RAY_ADDRESS")
     with stdout_to_stderr():
         with _joined(address) if address else _local(scratch or Scratch()):
@@ -170,7 +176,7 @@ def first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
     """Whatever Ray and its children print goes to stderr, so that `--json` owns stdout."""
-    sys.stdout.flush()
+    print(end="", flush=True)  # `sys.stdout` is None where a program started without one
     try:
         saved = os.dup(1)
     except OSError:  # no stdout at all
@@ -180,9 +186,31 @@ def stdout_to_stderr() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
+        print(end="", flush=True)
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def open_streams() -> None:
+    """Where stdin, stdout or stderr is closed, what is opened next would get its number and be taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM is Ctrl-C, whatever goes on; while Ray runs, `Interrupt` takes both."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Interrupt:

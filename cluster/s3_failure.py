@@ -63,11 +63,6 @@ _PASSING = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout",
 _CONFLICTS = {"ConditionalRequestConflict", "OperationAborted"}
 
 
-def is_bucket_name(name: str) -> bool:
-    """Whether S3 or a server like it can have a bucket of that name."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", name) is not None
-
-
 def explain(error: Exception, verb: str, bucket: str, key: str, endpoint: str) -> PressrunError | FileNotFoundError:
     """The error that a caller of the store shall see, or one of the classes above, which the store acts upon.
 

@@ -26,8 +26,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
-from cluster.s3_failure import FOREIGN, Conflict, PastEnd, Precondition, Trouble, Unsupported, explain, is_bucket_name
-from cluster.store import Entry, check_path
+from cluster.s3_failure import FOREIGN, Conflict, PastEnd, Precondition, Trouble, Unsupported, explain
+from cluster.store import Entry, check_path, is_bucket_name
 from pipeline.errors import JobError, RequestError, StorageError
 
 PATIENCE_SEC = 60.0

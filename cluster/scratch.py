@@ -8,9 +8,14 @@ import os
 import secrets
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from cluster.reaper import MARK, Reaper
+from pipeline.errors import JobError
+
+T = TypeVar("T")
 
 
 class Scratch:
@@ -26,12 +31,13 @@ class Scratch:
 
     @property
     def folder(self) -> Path:
-        """The folder, made now if it is not there yet; only this user may look into it."""
+        """The folder, made now if it is not there yet; only this user may look into it.
+
+        Raises JobError if it cannot be made.
+        """
         with self._lock:
             if self._folder is None:
-                # Sockets allow no path longer than 107 bytes, and Ray needs 86 of them.
-                place = None if len(tempfile.gettempdir()) < 20 else "/tmp"
-                self._folder = Path(tempfile.mkdtemp(prefix="pressrun-", dir=place))
+                self._folder = Path(temporary(_make_folder))
                 self._reaper = Reaper(self.run, self._folder)
                 self._before = os.environ.get(MARK)
                 os.environ[MARK] = self.run  # after the reaper, which must not find itself
@@ -63,3 +69,23 @@ class Scratch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def temporary(make: Callable[[], T]) -> T:
+    """What `make` makes in the folder for temporary files.
+
+    Raises:
+        JobError: there is none that can be written.
+    """
+    try:
+        return make()
+    except OSError as error:
+        raise JobError(
+            f"Nothing can be written into the folder for temporary files ({error.strerror}); set TMPDIR to one with "
+            "room in it."
+        ) from None
+
+
+def _make_folder() -> str:
+    # Sockets allow no path longer than 107 bytes, and Ray needs 86 of them.
+    return tempfile.mkdtemp(prefix="pressrun-", dir=None if len(tempfile.gettempdir()) < 20 else "/tmp")

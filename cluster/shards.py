@@ -27,6 +27,7 @@ from cluster.store import adopt_environment
 from cluster.unit import Report, ShardCall, Unit
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.errors import JobError
+from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
     from pipeline.sampling import Sampling
@@ -57,7 +58,7 @@ class ShardActor:
             self._device = device_name(spec.device)
             self._load(shards)
         except JobError as error:  # a value, not an exception: see `ready`
-            self._problem = str(error)
+            self._problem = without_folders(str(error))
 
     def _load(self, shards: int) -> None:
         import torch

@@ -158,6 +158,11 @@ def check_path(path: str) -> str:
     return path
 
 
+def is_bucket_name(name: str) -> bool:
+    """Whether S3 or a server like it can have a bucket of that name."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", name) is not None
+
+
 def local_path(uri: str) -> str:
     """The absolute path that a local path or a `file:///` URI means. Raises JobError for `file://host/…`."""
     if uri[:7].lower() == "file://":
@@ -174,13 +179,15 @@ def resolve_uri(reference: str, base: str | None) -> str:
 
     Without a base it is what a user typed, relative to the working folder. `s3://`, `https://` and `http://` stand for
     themselves; who may fetch them is not decided here. Raises RequestError `bad_reference` for another scheme, for a
-    reference that leaves the bucket, and for an absolute path in a manifest out of a bucket (whoever wrote it has
-    no business with this machine's files).
+    reference that leaves the bucket or names no object, and for an absolute path in a manifest out of a bucket (whoever
+    wrote it has no business with this machine's files).
     """
     if base is None and reference.lower().startswith("file://"):
         return local_path(reference)
     scheme = _SCHEME.match(reference)
     if scheme and scheme[1].lower() in ("s3", "https", "http"):
+        if scheme[1].lower() == "s3":
+            _object_key(reference)
         return reference
     if scheme or not reference or "\0" in reference:
         raise RequestError("bad_reference", f"“{shown(reference)}” must be a path, s3://bucket/key or https://….")
@@ -193,6 +200,14 @@ def resolve_uri(reference: str, base: str | None) -> str:
             "bad_reference", f"The reference “{shown(reference)}” leads out of {base}: keep it in the bucket."
         )
     return f"s3://{bucket}/{key}"
+
+
+def refused_uri(reference: str, base: str) -> str:
+    """A reference that `resolve_uri` refuses, as it is kept: out of a bucket it remains one of that bucket, which no
+    place can resolve, so that it does not name this machine's files when it is read again from its disk."""
+    if not reference.strip() or _SCHEME.match(reference.strip()) or not base.lower().startswith("s3://"):
+        return reference
+    return f"{base}/{reference}"
 
 
 def read_uri(uri: str, base: str | None = None) -> bytes:
@@ -224,8 +239,16 @@ def open_object(uri: str) -> tuple[Store, str]:
     if not uri.lower().startswith("s3://"):
         folder, _, name = uri.rpartition("/")
         return open_store(folder or "/"), name
+    bucket, key = _object_key(uri)
+    return open_store(f"s3://{bucket}"), key
+
+
+def _object_key(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`. Raises RequestError `bad_reference` where no object can be meant."""
     bucket, _, key = uri[len("s3://") :].partition("/")
     try:
-        return open_store(f"s3://{bucket}"), check_path(key)
-    except (JobError, ValueError):
-        raise RequestError("bad_reference", f"“{shown(uri)}” names no object: write s3://bucket/key.") from None
+        if is_bucket_name(bucket):
+            return bucket, check_path(key)
+    except ValueError:
+        pass
+    raise RequestError("bad_reference", f"“{shown(uri)}” names no object: write s3://bucket/key.")

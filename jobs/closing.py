@@ -1,29 +1,36 @@
 """Closing a job: results in manifest order, the contact sheet, and last of all the summary."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from cluster.store import Store
+from jobs.causes import group_causes
 from jobs.job import SHEET, SUMMARY, TIMELINE
 from jobs.order import Order
 from jobs.results import Results
 from jobs.sheet import write_sheet
-from jobs.summary import Summary
+from jobs.summary import Summary, count_statuses
 
 
-def close_job(store: Store, order: Order, results: Results, summary: Summary, trace: dict[str, Any] | None) -> None:
-    """Write everything that a finished job has beside its pictures.
+def close_job(store: Store, order: Order, results: Results, summary: Summary, trace: dict[str, Any] | None) -> Summary:
+    """Write everything that a finished job has beside its pictures; returns the summary as it was written.
+
+    Its counts are those of the closed results, in which another driver's outcomes may count more than this run's.
 
     Raises:
         StorageError: the store failed although it was asked again.
     """
     table = results.close()
+    counts: dict[str, Any] = count_statuses(table)
+    summary = replace(summary, **counts, causes=group_causes(table))
     if trace:
         store.put(TIMELINE, json.dumps(trace).encode(), "application/json")
     store.put(SHEET, contact_sheet(store, order, table, summary), "text/html; charset=utf-8")
     store.put(SUMMARY, summary.to_json(), "application/json")
+    return summary
 
 
 def contact_sheet(store: Store, order: Order, table: pa.Table, summary: Summary) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cluster.layout import NAMES as LAYOUTS
+from cluster.runtime import open_streams, terminable
 from cluster.store import Refusal, open_store
 from jobs.bad_rows import described
 from jobs.causes import Cause
@@ -48,9 +49,14 @@ exit codes: 0 all rows succeeded, 1 some failed, 2 refused, 3 stopped (the same 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    open_streams()
     options = parser().parse_args(arguments)
+    code = 3 if options.run is _render else 0  # where the reader of our output ends it
     try:
-        return options.run(options)
+        with terminable():
+            code = options.run(options)
+        print(end="", flush=True)
+        return code
     except JobError as error:
         _refused(error.problems, options.json)
         return 2
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        return code
     except KeyboardInterrupt:
         print("Interrupted; the same command goes on.", file=sys.stderr)
         return 3

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
 from cluster.timeline import STAGES
+from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
@@ -63,9 +65,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
             for line in described(order.problems(work.failures), order.rows):
                 progress.warn(line)
             # 4. The rest is rendered.
-            stopped = run.over_budget()
-            if len(plan) and not stopped:
-                stopped = run.render(work, plan, progress, scratch)
+            if len(plan):
+                stopped = run.over_budget() or run.render(work, plan, progress, scratch)
         except StorageError as error:
             stopped = str(error)
     # 5. Results in manifest order, contact sheet, summary; of a run that stopped, the results so far.
@@ -74,9 +75,9 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come, in
-    which units and shapes, for how long; the bad ones in groups. `fetch` is the repository that the model would be
-    fetched from first, if it is not on this machine."""
+    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
+    to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
+    that the model would be fetched from first, if it is not on this machine."""
 
     rows: int
     done: int
@@ -109,20 +110,20 @@ def forecast(spec: JobSpec) -> Forecast:
         shapes[name] = shapes.get(name, 0) + len(unit.rows)
     pending = sum(shapes.values())
     bad = order.bad.num_rows + len(work.failures)
-    done = order.rows - pending - bad
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
     expected = (*run.estimate(plan), order.problems(work.failures), *fetch)
-    return Forecast(order.rows, done, run.cached, bad, pending, len(plan), shapes, *expected)
+    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
 
 
 class Run:
-    """One go at a job."""
+    """One go at a job; `done` counts the rows that needed nothing when their work was found."""
 
     def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
         self._spec, self._order, self._store = spec, order, store
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
+        self.done = 0
         self._rendered = 0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -135,21 +136,24 @@ class Run:
         order, pictures = self._order, Pictures(self._store)
         self._results.disown(pictures.paths)
         pending = np.flatnonzero(~self._results.settled)
+        self.done = order.rows - len(pending)
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
         bad = np.isin(pending, order.bad["row"].to_numpy())
         work = Work(order, pending[~bad], scratch, watch)
         found = pictures.unaccounted(order, work.rows)
+        self.done += len(found)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
-            unsettled = set(pending[bad].tolist())
-            refused = [outcome for outcome in order.refusals() if outcome.row in unsettled]
-            failures = [*refused, *work.failures]
-            self._budget.exceeded(failures)
-            self._results.add_new([*failures, *pictures.recover(order, work, found)])
+            failures = chain(order.refusals(pending), work.failures)
+            self._results.add_new(chain(map(self._counted, failures), pictures.recover(order, work, found)))
             if len(plan) or self._results.changed:
                 self._store.delete(SUMMARY)  # it is the last word, and more is to come
         return work, plan
+
+    def _counted(self, failure: Outcome) -> Outcome:
+        self._budget.exceeded((failure,))
+        return failure
 
     @property
     def cached(self) -> int:
@@ -219,7 +223,7 @@ class Run:
             raise RuntimeError(f"{left} rows have no outcome although the run went to its end")
         try:
             if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
-                close_job(self._store, self._order, self._results, summary, self._trace)
+                return close_job(self._store, self._order, self._results, summary, self._trace)
         except StorageError as error:
             return replace(summary, stopped=str(error))
         return summary

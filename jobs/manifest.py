@@ -4,14 +4,13 @@ What is wrong with the table refuses the job, all reasons together; what is wron
 """
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import resolve_uri
 from jobs.as_written import COLUMN as AS_WRITTEN
 from jobs.as_written import LostCells, restored
 from jobs.bad_rows import BadRows
@@ -92,19 +91,16 @@ def read_manifest(uri: str, limit: int | None = None, max_bytes: int = DECODED_B
     return read_apart(uri, limit, max_bytes)
 
 
-def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str], str] | None = None) -> Manifest:
+def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     """Check `table`, fill in the defaults of `model` and give every column its type.
 
-    `source` is the manifest's URI; `resolve` makes a reference absolute and by default resolves it against
-    the place where `source` stands.
+    `source` is the manifest's URI; relative references are resolved against the place where it stands.
     Raises JobError with every reason for which the job as a whole cannot run.
     """
     table = restored(table)
     problems = _column_problems(table)
     if problems:
         raise JobError(*problems)
-    place = manifest_place(source)
-    resolve = resolve or (lambda reference: resolve_uri(reference, place))
     bad, lost = BadRows(), LostCells()
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
@@ -113,7 +109,7 @@ def normalise(table: pa.Table, model: Model, source: str, resolve: Callable[[str
     problems = _key_problems(custom_ids)
     if problems:
         raise JobError(*problems)
-    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, resolve)
+    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, manifest_place(source))
     arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
     schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])
     return Manifest(pa.table(arrays, schema=schema).combine_chunks(), bad.table(), source, lost.column(table.num_rows))

@@ -54,10 +54,11 @@ class Order:
     def rows(self) -> int:
         return self.manifest.table.num_rows
 
-    def refusals(self) -> Iterator[Outcome]:
-        """An outcome for each bad row."""
+    def refusals(self, rows: np.ndarray | None = None) -> Iterator[Outcome]:
+        """An outcome for each bad row among `rows` (all, if None); a few thousand objects at a time."""
         ids = self.manifest.table["custom_id"].combine_chunks()
-        for batch in self.bad.to_batches(max_chunksize=CHUNK_ROWS):
+        bad = self.bad if rows is None else self.bad.filter(pc.is_in(self.bad["row"], pa.array(rows, pa.int64())))
+        for batch in bad.to_batches(max_chunksize=CHUNK_ROWS):
             columns = (column.to_pylist() for column in (ids.take(batch["row"]), *batch.columns))
             for custom_id, row, code, message in zip(*columns, strict=True):
                 yield Outcome(row, custom_id, "failed", error_code=code, error_message=message)

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from cluster.scratch import temporary
 from jobs.wording import shortened
 from pipeline.errors import JobError, StorageError
 
@@ -44,7 +45,7 @@ def read_apart(
     Raises JobError and StorageError as `read_table` does, and JobError when the process dies or comes to no end.
     """
     request = {"uri": uri, "limit": limit, "max_bytes": max_bytes, "cpu_sec": cpu_sec}
-    with tempfile.TemporaryFile() as file:
+    with temporary(tempfile.TemporaryFile) as file:
         outcome, status = _asked({**request, "file": file.fileno()}, file, wall_sec)
         if outcome is None:
             raise JobError(_epitaph(_last_part(uri), status, wall_sec))

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.store import refused_uri, resolve_uri
 from jobs.as_written import LostCells
 from jobs.bad_rows import BadRows
 from jobs.cells import CONTROLS, Numbers, decimal_numbers, is_text, lists_of_text, shown, whole_numbers
@@ -83,13 +84,11 @@ def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows, lost: LostCell
     return pa.array(texts, chunk.type)
 
 
-def checked_columns(
-    columns: Columns, model: Model, bad: BadRows, lost: LostCells, resolve: Callable[[str], str]
-) -> dict[str, pa.Array]:
+def checked_columns(columns: Columns, model: Model, bad: BadRows, lost: LostCells, place: str) -> dict[str, pa.Array]:
     """Our columns, typed, with the defaults of `model` where a cell is empty; what is wrong goes to `bad`.
 
-    `columns` holds at least custom_id and prompt. A bad cell is null where its column's type cannot hold it, and what
-    it held goes to `lost`.
+    `columns` holds at least custom_id and prompt; relative references are meant from `place`. A bad cell is null where
+    its column's type cannot hold it, and what it held goes to `lost`.
     """
     rows = len(columns["custom_id"])
     custom_ids = columns["custom_id"].combine_chunks()
@@ -101,7 +100,7 @@ def checked_columns(
         "steps": _steps(columns, model, rows, bad, lost),
         "guidance": _guidance(columns, model, rows, bad, lost),
         "seed": _seeds(columns, custom_ids, bad, lost),
-        "references": _references(columns, model, rows, bad, lost, resolve),
+        "references": _references(columns, model, rows, bad, lost, place),
     }
 
 
@@ -180,9 +179,7 @@ def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells
     return _typed(replace(numbers, values=seeds), pa.int64(), columns, "seed", right, lost)
 
 
-def _references(
-    columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, resolve: Callable[[str], str]
-) -> pa.Array:
+def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, place: str) -> pa.Array:
     if "references" not in columns or pa.types.is_null(columns["references"].type):
         return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
     lists, wrong = lists_of_text(columns["references"])
@@ -202,10 +199,10 @@ def _references(
     reasons: list[str] = []
     for reference in distinct.dictionary.to_pylist():
         try:
-            resolved.append(_resolved(reference, resolve))
+            resolved.append(_resolved(reference, place))
             reasons.append("")
         except PressrunError as error:
-            resolved.append(reference or "")
+            resolved.append(refused_uri(reference or "", place))
             reasons.append(shortened(str(error), 300))
     codes = distinct.indices.to_numpy()
     places = np.flatnonzero(np.array([reason != "" for reason in reasons], bool)[codes])
@@ -213,7 +210,7 @@ def _references(
     return pa.ListArray.from_arrays(lists.offsets, pa.array(resolved, pa.string()).take(distinct.indices))
 
 
-def _resolved(reference: str | None, resolve: Callable[[str], str]) -> str:
+def _resolved(reference: str | None, place: str) -> str:
     if not reference or not reference.strip():
         raise JobError("A reference is empty; name a picture or leave it out.")
     seen = shortened(reference.split("?")[0], 40)  # what follows may be a signature, which is a secret
@@ -222,7 +219,7 @@ def _resolved(reference: str | None, resolve: Callable[[str], str]) -> str:
     if not reference.isprintable():
         raise JobError(f"The reference “{seen}” holds control characters; remove them.")
     try:
-        return resolve(reference.strip())
+        return resolve_uri(reference.strip(), place)
     except ValueError:
         raise JobError(f"The reference “{seen}” is no address of a picture.") from None
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +67,7 @@ LOOKED_AT = (
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
 
 _THREADS = 8
-
+_PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
 _PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 
 
@@ -84,7 +85,7 @@ class Results:
         self._waiting: list[Outcome] = []
         self._flushed = time.monotonic()
         parts = read_parts(store, LOOKED_AT)
-        self._found = frozenset(parts)
+        self._early: dict[str, str] = {}
         self._sequence = max((int(path.split("-")[1][:6]) for path in parts), default=-1) + 1
         self._closed = list(parts) == [CLOSED]
         self._disowned = np.zeros(table.num_rows, bool)
@@ -127,6 +128,7 @@ class Results:
         gone = is_done(last) & _mask(ours) & ~_mask(pc.is_in(last["image"], pictures))
         if gone.any():
             self._disowned[self._rows[gone]] = True
+            self._early = self._etags()
             self._last, self._rows = last.filter(pa.array(~gone)).combine_chunks(), self._rows[~gone]
             self._closed = False
 
@@ -143,8 +145,12 @@ class Results:
         self.add(o for o in outcomes if o.status in DONE or said(o.row) != (o.status, o.error_message))
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Append; flushed when five seconds have passed."""
-        self._waiting.extend(outcomes)
+        """Append; flushed when five seconds have passed, or many wait."""
+        rest = iter(outcomes)
+        while some := list(islice(rest, _PART_ROWS - len(self._waiting))):
+            self._waiting.extend(some)
+            if len(self._waiting) == _PART_ROWS:
+                self.flush()
         if self._waiting and time.monotonic() - self._flushed >= FLUSH_SEC:
             self.flush()
 
@@ -169,7 +175,8 @@ class Results:
         table = _joined([part for part in parts.values() if part is not None], self.schema)
         lengths = [0 if part is None else part.num_rows for part in parts.values()]
         del parts
-        early = np.repeat([path in self._found for path in paths], lengths)
+        now = self._etags() if self._early else {}
+        early = np.repeat([self._early.get(path, "") == now.get(path) for path in paths], lengths)
         rows, done = self._rows_of(table), is_done(table)
         rows[early & done & self._disowned[rows]] = -1
         places = places_that_count(rows, done, len(self._ids))
@@ -183,6 +190,10 @@ class Results:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
         return table
 
+    def _etags(self) -> dict[str, str]:
+        """What tells a part from another of the same name: a driver that closes the job replaces `CLOSED`."""
+        return {entry.path: entry.etag for entry in self._store.list(FOLDER)}
+
     def _rows_of(self, table: pa.Table) -> np.ndarray:
         """The manifest's row of each outcome, -1 for one that the manifest does not know."""
         return pc.index_in(table["custom_id"], self._ids).fill_null(-1).to_numpy().astype(np.int64)
@@ -195,18 +206,8 @@ class Results:
         columns: dict[str, object] = {
             name: [getattr(outcome, name) for outcome in outcomes]
             for name in (
-                "custom_id",
-                "status",
-                "image",
-                "width",
-                "height",
-                "sha256",
-                "bytes",
-                "render_key",
-                "device",
-                "attempts",
-                "error_code",
-                "error_message",
+                *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "device"),
+                *("attempts", "error_code", "error_message"),
             )
         }
         columns["format"] = [self._job.format if good else None for good in done]
@@ -214,7 +215,7 @@ class Results:
         columns["model"] = [self._job.model] * count
         columns["model_digest"] = [self._job.model_digest] * count
         columns["finished_at"] = [outcome.finished_at or now for outcome in outcomes]
-        for stage in ("encode", "denoise", "decode", "finish"):
+        for stage in STAGES:
             columns[f"seconds_{stage}"] = [outcome.seconds.get(stage) for outcome in outcomes]
         for name in self._customer:
             columns[name] = self._table[name].take(rows)
@@ -254,9 +255,9 @@ def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, 
 
 
 def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
-    try:
-        return pq.read_table(pa.BufferReader(data), columns=columns and list(columns))
-    except pa.ArrowInvalid:
+    try:  # not `pq.read_table`, which has columns of its own called `__filename` …
+        return pq.ParquetFile(pa.BufferReader(data)).read(columns and list(columns))
+    except (pa.ArrowException, OSError):
         return None
 
 

@@ -104,7 +104,7 @@ def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discre
     done = last.filter(pa.array(is_done(last)))
     ours = done.filter(pc.starts_with(done["image"], FOLDER).fill_null(False)).sort_by("image")
     images = ours["image"].combine_chunks()
-    again = pa.concat_arrays([pa.array([False][: len(images)]), pc.equal(images[1:], images[:-1])])
+    again = pa.concat_arrays([pa.array([False][: len(images)], pa.bool_()), pc.equal(images[1:], images[:-1])])
     for row in ours.filter(again).select(["custom_id", "image"]).to_pylist():
         yield Discrepancy("shared_picture", row["custom_id"], f"Row {row['custom_id']} shares {row['image']}.")
     ours = ours.filter(pc.invert(again))

@@ -144,6 +144,12 @@ def test_credentials_that_are_wrong_are_no_rows_fault(s3_bucket: str, monkeypatc
         ReferenceReader(RULES).read(f"{s3_bucket}/mug.png")
 
 
+def test_an_aws_environment_that_cannot_be_used_is_no_rows_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-this-one")
+    with pytest.raises(StorageError, match="AWS_PROFILE"):
+        ReferenceReader(WebRules()).read("s3://bucket/mug.png")
+
+
 def test_no_query_is_in_what_a_store_says(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageError) as failure:

@@ -2,13 +2,24 @@
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from cluster.reaper import MARK, marked
 from cluster.runtime import ray_runtime
+from cluster.scratch import Scratch
+from pipeline.errors import JobError
+
+
+def test_a_ray_that_this_process_uses_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))  # no `shutdown` to call
+    with Scratch() as scratch, pytest.raises(JobError, match=r"ray\.shutdown\(\)"), ray_runtime(scratch):
+        pass
+    assert not scratch.used
 
 
 def test_a_local_ray_listens_on_loopback_only_and_leaves_nothing(

@@ -11,6 +11,7 @@ import pytest
 
 from cluster.reaper import MARK
 from cluster.scratch import Scratch
+from pipeline.errors import JobError
 
 
 @pytest.fixture
@@ -27,6 +28,12 @@ def test_nothing_is_made_before_somebody_asks(place: Path) -> None:
     place.rmdir()
 
 
+def test_without_a_place_for_it_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/none")
+    with Scratch() as scratch, pytest.raises(JobError, match="set TMPDIR"):
+        assert scratch.folder
+
+
 def test_the_folder_is_ours_alone_and_goes_with_everything_in_it(place: Path) -> None:
     with Scratch() as scratch:
         (scratch.references / "deep").mkdir(parents=True)
@@ -38,6 +45,18 @@ def test_the_folder_is_ours_alone_and_goes_with_everything_in_it(place: Path) ->
         assert marked.wait(10) == -9
         marked.communicate()
         assert list(place.iterdir()) == []
+    place.rmdir()
+
+
+def test_it_goes_whatever_lies_in_the_working_folder(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("logging", "contextlib", "psutil"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    with Scratch() as scratch:
+        assert scratch.folder.is_dir()
+    assert list(place.iterdir()) == []
     place.rmdir()
 
 

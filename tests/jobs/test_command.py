@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.command import main
-from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.conftest import ROOT, Pressrun, mixed_rows, write_manifest
 
 
 def test_a_finished_job_renders_nothing_and_says_so(
@@ -56,6 +58,35 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     plan = json.loads(capsys.readouterr().out)
     assert (plan["rows"], plan["done"], plan["cached"], plan["pending"]) == (14, 0, 0, 14)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_does_not_call_rows_behind_the_limit_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path / "in", [*mixed_rows(), {"custom_id": "empty", "prompt": ""}])
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--limit", "3", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["rows"], plan["done"], plan["bad"], plan["pending"]) == (15, 0, 1, 3)
+
+
+def test_a_job_with_nothing_to_render_is_closed_however_few_may_fail(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", [{"custom_id": "empty", "prompt": ""}])
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--max-failures", "0"]) == 1
+    assert json.loads((tmp_path / "out/summary.json").read_text())["failed"] == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_standard_stream_is_nobodys_file(closed: str, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", [{"custom_id": "empty", "prompt": ""}])
+    command = f"{sys.executable} -m jobs.command render {manifest} --out {tmp_path}/out {closed}"
+    assert subprocess.run(command, shell=True, cwd=ROOT, capture_output=True).returncode == 1
+
+
+def test_a_render_whose_reader_has_gone_does_not_say_that_it_succeeded(
+    job: Path, job_manifest: Path, tmp_path: Path
+) -> None:
+    (job / "summary.json").unlink()
+    command = f"{sys.executable} -u -m jobs.command render {job_manifest} --out {job} | true; exit $PIPESTATUS"
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (3, "")
 
 
 def test_a_dry_run_of_a_half_finished_job_estimates_its_time(

@@ -109,3 +109,19 @@ def test_a_spreadsheet_that_would_run_a_prompt_is_not_written(
     failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out")
     assert main(["failures", str(tmp_path / "out"), "--out", str(tmp_path / "again.csv")]) == 2
     assert "write .parquet or .jsonl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_failures_go_to_a_bucket_and_are_rendered_from_there(ending: str, tmp_path: Path, s3_bucket: str) -> None:
+    first = reasons(failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out"))
+    assert main(["failures", str(tmp_path / "out"), "--out", f"{s3_bucket}/again.{ending}"]) == 0
+    assert reasons(take_order(JobSpec(f"{s3_bucket}/again.{ending}", str(tmp_path / "out-2")))) == first
+
+
+@pytest.mark.parametrize("where", ["s3://", "s3://bucket", "/proc/nowhere/a.parquet", "file://host/a.parquet"])
+def test_failures_that_cannot_be_written_are_a_sentence(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out")
+    assert main(["failures", str(tmp_path / "out"), "--out", where]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

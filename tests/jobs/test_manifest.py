@@ -103,11 +103,18 @@ def test_references_resolve_against_the_manifests_place():
 
 
 def test_references_of_a_bucket_stay_in_the_bucket():
-    table = rows(references=[["a.png"], ["/etc/passwd"], ["../../x.png"]])
+    table = rows(
+        references=[["a.png"], ["/etc/passwd"], ["../../x.png"], [" ../../x://y"], [".."], ["file:///etc/passwd"]]
+    )
     manifest = normalise(table, MODEL, "s3://shop/spring/catalog.parquet")
     assert manifest.table["references"][0].as_py() == ["s3://shop/spring/a.png"]
-    assert manifest.bad.to_pydict()["row"] == [1, 2]
+    assert manifest.bad.to_pydict()["row"] == [1, 2, 3, 4, 5]
     assert set(manifest.bad["error_code"].to_pylist()) == {"bad_reference"}
+    again = normalise(manifest.frozen, MODEL, "/home/somebody/again.parquet")
+    assert set(again.bad["error_code"].to_pylist()) == {"bad_reference"} and again.bad["row"].equals(
+        manifest.bad["row"]
+    )
+    assert again.table["references"].equals(manifest.table["references"])
 
 
 # Rows that fail alone

@@ -1,5 +1,7 @@
 """A stranger's bytes are decoded in a process of their own: whatever they do to it, the driver lives on."""
 
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from jobs import reader_process
 from jobs.reader_process import read_apart
 from jobs.table_reader import DECODED_BYTES, read_table
 from pipeline.errors import JobError
+from tests.conftest import Pressrun
 
 TABLE = pa.table({"custom_id": ["a", "b"], "prompt": ["a red mug", "b"], "references": [["x"], None]})
 
@@ -94,6 +97,13 @@ def test_a_crash_leaves_no_core_and_no_temporary_file(
     assert list(temporary.iterdir()) == []
 
 
+def test_without_a_place_for_temporary_files_there_is_a_sentence(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    assert "set TMPDIR" in refused(manifest)
+
+
 def test_a_bug_of_ours_stays_one(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instead(monkeypatch, "1 / 0")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
@@ -131,3 +141,20 @@ def test_the_process_ends_with_a_driver_that_is_killed(manifest: Path) -> None:
         driver.wait()
     gone, alive = psutil.wait_procs(readers, timeout=60)
     assert gone and not alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_interrupted_while_the_manifest_is_read_stops_cleanly(
+    number: signal.Signals, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_S3": endpoint}
+        driver = pressrun.start("render", "s3://bucket/m.parquet", "--out", tmp_path / "out", **keys)
+        with silent.accept()[0]:
+            [reader] = psutil.Process(driver.pid).children()
+            driver.send_signal(number)
+            _, err = driver.communicate(timeout=60)
+    assert (driver.returncode, err) == (3, "Interrupted; the same command goes on.\n")
+    assert not reader.is_running()
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """Results: which outcome of a row counts, and what a closed job holds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from cluster.store import open_store
 from cluster.unit import Outcome
 from jobs.job import Job
-from jobs.results import Results, read_results
+from jobs.results import Results, read_parts, read_results
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
 MANIFEST = pa.table({"custom_id": ["a", "b", "c"], "seed": [1, 2, 3], "sku": ["x", "y", "z"]})
@@ -63,6 +64,36 @@ def test_the_outcome_that_counts(first: str, then: str, counts: str, tmp_path: P
     assert statuses(tmp_path) == [("a", counts)]
 
 
+def test_customers_columns_may_have_any_name(tmp_path: Path) -> None:
+    names = ["__filename", "__fragment_index", "__last_in_fragment", "", "image.url", "custom_id "]
+    table = MANIFEST.drop_columns("sku")
+    for name in names:
+        table = table.append_column(name, pa.array(["x", None, ""]))
+    for number in range(2):
+        run = Results(open_store(str(tmp_path)), JOB, table, names)
+        run.add([outcome(0, "failed"), outcome(2)])
+        assert run.close().select(names).to_pylist() == [dict.fromkeys(names, "x"), dict.fromkeys(names, "")], number
+    assert statuses(tmp_path) == [("a", "failed"), ("c", "succeeded")]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(lambda data: data[:-9], id="cut off"),
+        pytest.param(lambda data: b"", id="empty"),
+        pytest.param(lambda data: data[:-60] + b"\xff" * 50 + data[-10:], id="its table of contents"),
+        pytest.param(lambda data: data[:4] + b"\xff" * 100 + data[104:], id="its values"),
+    ],
+)
+def test_a_damaged_part_is_none_whatever_is_damaged(spoilt: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([outcome(0)])
+    run.flush()
+    [part] = (tmp_path / "results").iterdir()
+    part.write_bytes(spoilt(part.read_bytes()))
+    assert list(read_parts(open_store(str(tmp_path))).values()) == [None]
+
+
 def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
     run = results(tmp_path)
     run.add([replace(outcome(0), image="images/a.png"), replace(outcome(1), image="images/b.png")])
@@ -73,6 +104,27 @@ def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
     again.add([outcome(0, "failed", "worker_crash")])
     again.close()
     assert statuses(tmp_path) == [("a", "failed"), ("b", "succeeded")]
+
+
+def test_a_picture_made_again_by_another_driver_is_not_disowned_a_second_time(tmp_path: Path) -> None:
+    run = results(tmp_path)
+    run.add([replace(outcome(0), image="images/a.png")])
+    run.close()
+    one, other = results(tmp_path), results(tmp_path)
+    for driver in (one, other):
+        driver.disown(pa.array([], pa.string()))
+        driver.add([replace(outcome(0), image="images/a.png")])
+        driver.flush()
+    for driver in (one, other):
+        assert driver.close()["status"].to_pylist() == ["succeeded"]
+
+
+def test_of_many_outcomes_only_some_wait_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.results._PART_ROWS", 2)
+    run = results(tmp_path)
+    run.add(outcome(row) for row in range(3))
+    assert [part.num_rows for part in read_parts(open_store(str(tmp_path))).values() if part] == [2]
+    assert run.close().num_rows == 3
 
 
 def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_whole_job_asks_for_each_picture_once_and_leaves_nothing(
     shutil.rmtree(scratch)
 
 
-@pytest.mark.parametrize(("end", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 3)])
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 3), (signal.SIGTERM, 3)])
 def test_nothing_is_left_of_a_survey_that_is_interrupted(
     end: signal.Signals, code: int, server: Server, pressrun: Pressrun, tmp_path: Path
 ) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from cluster.store import open_store
+from jobs import JobSpec, render
 from jobs.verify import verify
+from tests.conftest import write_manifest
 
 
 def kinds(job: Path) -> list[str]:
@@ -14,6 +16,12 @@ def kinds(job: Path) -> list[str]:
 
 def test_a_finished_job_is_as_it_should_be(job: Path) -> None:
     assert kinds(job) == []
+
+
+def test_a_job_of_which_nothing_could_be_rendered_is_as_it_should_be(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", [{"custom_id": "a", "prompt": ""}])
+    assert render(JobSpec(str(manifest), str(tmp_path / "out"))).exit_code == 1
+    assert kinds(tmp_path / "out") == []
 
 
 def test_a_flipped_byte_is_found(job: Path) -> None:
