@@ -2,10 +2,8 @@
 
 A model is a folder in Hugging Face layout (`model_index.json`, safetensors only). The catalogue says the rest: the
 recipe that the folder does not hold (text length, layers, caps) and the defaults of rows that name none.
-`python -m pipeline.catalogue --record FOLDER` writes the folder's `digests.json`, against which its files are checked.
 """
 
-import argparse
 import difflib
 import hashlib
 import json
@@ -16,18 +14,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.digests import INDEX, OVERRIDES_FILE, check_digests, file_digests
 from pipeline.errors import JobError
 from pipeline.shelf import MODELS_VARIABLE, folder_of
-from pipeline.weights import PARTS, check_weights
+from pipeline.weights import check_weights
 
 FAMILIES = {"Flux2Pipeline": "flux2", "Flux2KleinPipeline": "flux2-klein"}
 """Family by the `_class_name` in `model_index.json`."""
 
-INDEX = "model_index.json"
-DIGESTS_FILE = "digests.json"
-OVERRIDES_FILE = "pressrun.toml"
-MATTERING = (".json", ".safetensors", ".jinja", ".txt", ".model")
-"""Endings of the files in the parts' folders that decide pixels: configuration, weights, tokenizer."""
 
 RECIPE = ("family", "reference_pixels", "text_length", "text_layers", "distilled")
 """Fields that decide pixels although no file of the model's folder holds them."""
@@ -128,7 +122,7 @@ def find_model(name_or_folder: str) -> Model:
         raise JobError(f"The model {model.name}{_source(model)} is not on this machine: {where_to_put(model)}")
     model = _with_overrides(_with_index(model))
     check_weights(model.path)
-    _check_digests(model.path)
+    check_digests(model.path)
     return model
 
 
@@ -146,14 +140,8 @@ def model_digest(model: Model) -> str:
     A file is hashed once and remembered with its size and time stamp; nothing is read again until it changes.
     """
     recipe = {name: getattr(model, name) for name in RECIPE}
-    what = {"files": _file_digests(model.path), "recipe": recipe}
+    what = {"files": file_digests(model.path), "recipe": recipe}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
-def record_digests(folder: Path) -> None:
-    """Write `digests.json` into a model's folder: name and SHA-256 of every weight file, checked by `find_model`."""
-    digests = {name: digest for name, digest in _file_digests(folder).items() if name.endswith(".safetensors")}
-    (folder / DIGESTS_FILE).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
 
 
 def _unknown(name: str, known: Mapping[str, Model]) -> str:
@@ -241,78 +229,3 @@ def _typed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     if problems:
         raise JobError(*problems)
     return values
-
-
-def _check_digests(folder: Path) -> None:
-    path = folder / DIGESTS_FILE
-    if not path.is_file():
-        return
-    try:
-        recorded = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} cannot be read: {error}; get the model again.") from error
-    found = _file_digests(folder)
-    damaged = [name for name, digest in recorded.items() if found.get(name) != digest]
-    if damaged:
-        raise JobError(f"{folder} is damaged: {', '.join(damaged)} is not what {DIGESTS_FILE} records; get it again.")
-
-
-def _file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a model that matters, by its path in the folder, in order."""
-    paths = [path for path in (folder / INDEX, folder / OVERRIDES_FILE) if path.is_file()]
-    paths += sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.suffix in MATTERING)
-    remembered = _remembered()
-    digests, changed = {}, False
-    for path in paths:
-        name, real, status = path.relative_to(folder).as_posix(), path.resolve(), path.stat()
-        if real.parent.name == "blobs" and len(real.name) == 64:  # the hub's cache names large files by their SHA-256
-            digests[name] = real.name
-            continue
-        entry = remembered.get(str(real))
-        if not entry or entry[:2] != [status.st_size, status.st_mtime_ns]:
-            with path.open("rb") as file:
-                entry = [status.st_size, status.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
-            remembered[str(real)], changed = entry, True
-        digests[name] = entry[2]
-    if changed:
-        _remember(remembered)
-    return digests
-
-
-def remember_digests(folder: Path, digests: Mapping[str, str]) -> None:
-    """Keep the SHA-256 of files, by their paths in `folder`, that somebody has just hashed."""
-    remembered = _remembered()
-    for name, digest in digests.items():
-        status = (folder / name).stat()
-        remembered[str((folder / name).resolve())] = [status.st_size, status.st_mtime_ns, digest]
-    _remember(remembered)
-
-
-def _memory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "pressrun" / DIGESTS_FILE
-
-
-def _remembered() -> dict[str, list]:
-    try:
-        return json.loads(_memory().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
-        return {}
-
-
-def _remember(entries: Mapping[str, list]) -> None:
-    """Keep the digests for the next start; where nothing can be written, the next start hashes again."""
-    try:
-        path = _memory()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"{path.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(entries), encoding="utf-8")
-        scratch.replace(path)
-    except (OSError, RuntimeError):
-        pass
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Record the digests of a model's weights in its folder.")
-    parser.add_argument("--record", type=Path, metavar="FOLDER", required=True)
-    record_digests(parser.parse_args().record)

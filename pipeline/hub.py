@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.catalogue import DIGESTS_FILE, INDEX, Model, find_model, remember_digests, where_to_put
+from pipeline.catalogue import Model, find_model, where_to_put
+from pipeline.digests import DIGESTS_FILE, INDEX, remember_digests
 from pipeline.errors import JobError
 from pipeline.shelf import hub_cache, hub_snapshot, models_folder
 from pipeline.weights import PARTS, WEIGHTED, WEIGHTS

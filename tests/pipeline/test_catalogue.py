@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import catalogue as catalogue_module
-from pipeline.catalogue import Model, catalogue, find_model, model_digest, record_digests
+from pipeline.catalogue import Model, catalogue, find_model, model_digest
+from pipeline.digests import record_digests
 from pipeline.errors import JobError
 
 ROOT = Path(catalogue_module.__file__).parents[1]
