@@ -181,7 +181,8 @@ class Run:
             stack.callback(crew.close)
             dispatcher = Dispatcher(crew)
             stack.callback(self._note_use, dispatcher, layout)
-            progress.begin(self._order.rows, self._order.rows - pending)
+            total = min(self._order.rows, self._spec.limit or self._order.rows)
+            progress.begin(total, total - pending)
             stack.callback(progress.end)
             try:
                 for outcomes in dispatcher.run(work.units(plan), interrupt.stop):

@@ -138,13 +138,16 @@ class Lines:
         self._stream = stream
         self._total = self._initial = self._done = self._failed = 0
         self._started = self._said = 0.0
+        self._line = ""
 
     def note(self, sentence: str) -> None:
         print(sentence, file=self._stream, flush=True)
 
     def fetching(self, model: str, done: int, total: int) -> None:
-        if done >= total or self._is_time():
-            self.note(f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB")
+        line = f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB"
+        if (done >= total or self._is_time()) and line != self._line:
+            self._line = line
+            self.note(line)
 
     def looking(self, done: int, total: int) -> None:
         if done < total and self._is_time():

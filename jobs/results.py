@@ -25,7 +25,7 @@ from cluster.store import Store
 from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.job import PARQUET, Job
-from pipeline.errors import JobError
+from pipeline.errors import JobError, StorageError
 
 FOLDER = "results/"
 CLOSED = f"{FOLDER}part-000000.parquet"
@@ -244,14 +244,18 @@ def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, 
     """Every part by its path, those that count more later; None for one that is damaged. `columns`: only these.
 
     A driver that closes the job removes parts while we read; then what there is now is read instead.
+    Raises StorageError where a part is listed and listed again but cannot be had.
     """
+    before: list[str] = []
     with ThreadPoolExecutor(_THREADS) as threads:
         while True:
             paths = sorted(path for path in store.paths(FOLDER) if _PART.match(path))
             try:
                 return dict(zip(paths, threads.map(lambda path: _part(store.get(path), columns), paths), strict=True))
             except FileNotFoundError:
-                continue
+                if paths == before:
+                    raise StorageError(f"{store.uri}/{FOLDER} lists a part that is not there; remove it.") from None
+                before = paths
 
 
 def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:

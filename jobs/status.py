@@ -63,7 +63,8 @@ def read_status(store: Store) -> Status:
 
 
 def _recent_speed(results: pa.Table) -> float:
-    """Pictures per second over the last five minutes in which any were finished."""
+    """Pictures per second over the last five minutes in which any were finished; 0.0 where less than a second is
+    known."""
     times = results.filter(pc.equal(results["status"], "succeeded"))["finished_at"].drop_null()
     if len(times) < 2:
         return 0.0
@@ -71,4 +72,4 @@ def _recent_speed(results: pa.Table) -> float:
     last = pc.max(seconds).as_py()
     recent = seconds.filter(pc.greater_equal(seconds, last - _RECENT_SEC))
     span = last - pc.min(recent).as_py()
-    return (len(recent) - 1) / span if span > 0 else 0.0
+    return (len(recent) - 1) / span if span >= 1 else 0.0

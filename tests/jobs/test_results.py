@@ -12,6 +12,7 @@ from cluster.store import open_store
 from cluster.unit import Outcome
 from jobs.job import Job
 from jobs.results import Results, read_parts, read_results
+from pipeline.errors import StorageError
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
 MANIFEST = pa.table({"custom_id": ["a", "b", "c"], "seed": [1, 2, 3], "sku": ["x", "y", "z"]})
@@ -28,6 +29,13 @@ def outcome(row: int, status: str = "succeeded", code: str | None = None) -> Out
 def statuses(folder: Path) -> list[tuple[str, str]]:
     table = read_results(open_store(str(folder)), ())
     return list(zip(table["custom_id"].to_pylist(), table["status"].to_pylist(), strict=True))
+
+
+def test_a_part_that_is_listed_but_not_there_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/part-000000.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match="lists a part that is not there"):
+        read_parts(open_store(str(tmp_path)))
 
 
 def test_a_closed_job_has_one_row_per_request_in_manifest_order(tmp_path: Path) -> None:
