@@ -31,7 +31,7 @@ def test_a_row_alone_has_the_pixels_that_it_has_in_a_unit(
     "options",
     [
         pytest.param(("--layout", "staged", "--replicas", 2), id="two staged replicas"),
-        pytest.param(("--layout", "whole", "--replicas", 1), id="one whole replica"),
+        pytest.param(("--layout", "whole", "--replicas", 1), id="one whole replica", marks=pytest.mark.slow),
         pytest.param(("--shards", 3), id="one replica of three shards"),
     ],
 )

@@ -68,7 +68,14 @@ def mark_of(driver_pid: int) -> str:
     return ""
 
 
-@pytest.mark.parametrize("moment", [1, 9, ROWS], ids=["first picture", "in the middle", "last picture"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(1, id="first picture", marks=pytest.mark.slow),
+        pytest.param(9, id="in the middle"),
+        pytest.param(ROWS, id="last picture", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
     moment: int, manifest: Path, pressrun: Pressrun, scratch: Path, tmp_path: Path
 ) -> None:
