@@ -5,6 +5,7 @@ references, hence different rotary positions, where diffusers' `forward` knows o
 model too large for one GPU is cut between blocks: each shard holds a range of them and reads nothing else.
 """
 
+import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -46,17 +47,33 @@ Rotary = tuple[RowTables, RowTables]
 
 
 class RowsApart(TorchFunctionMode):
-    """Inside it, linear layers multiply a batch (B, S, D) row by row: each product is that of a single run.
+    """Inside it, linear layers give each row of a batch (B, S, D) the bits that it has alone.
 
     For the matrix libraries of a CPU a batch is one matrix of B * S lines, and the number of lines decides where they
-    cut the sum over D: measured with torch 2.13 from D = 768 on, in bfloat16 line by line differently. Attention,
-    norms and everything else keep rows apart by themselves.
+    cut the sum over D: measured with torch 2.13 from D = 768 on, in bfloat16 line by line differently. Where a batch's
+    product was found to be that of its rows it is taken, elsewhere rows are multiplied one by one. Attention, norms
+    and everything else keep rows apart by themselves.
     """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if func is torch.nn.functional.linear and args[0].ndim == 3 and len(args[0]) > 1:
-            return torch.cat([func(row, *args[1:], **(kwargs or {})) for row in args[0].split(1)])
+            batch, weight = args[:2]
+            if not _rows_keep(*batch.shape, len(weight), batch.dtype, torch.get_num_threads()):
+                return torch.cat([func(row, *args[1:], **(kwargs or {})) for row in batch.split(1)])
         return func(*args, **(kwargs or {}))
+
+
+@functools.cache
+def _rows_keep(rows: int, lines: int, width: int, outputs: int, dtype: torch.dtype, threads: int) -> bool:
+    """Whether a linear layer gives a batch (rows, lines, width) the bits of its rows, on this machine.
+
+    How a sum is cut depends on sizes alone, never on values: so one product of random numbers tells.
+    """
+    generator = torch.Generator().manual_seed(0)
+    batch = torch.randn((rows, lines, width), generator=generator).to(dtype)
+    weight = torch.randn((outputs, width), generator=generator).to(dtype)
+    linear = torch.nn.functional.linear
+    return torch.equal(linear(batch, weight), torch.cat([linear(row, weight) for row in batch.split(1)]))
 
 
 Stream = tuple[torch.Tensor, ...]

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from pipeline.catalogue import Model, find_model
 from pipeline.errors import JobError
-from pipeline.transformer import Positions, Stream, Terms, Transformer, cut
+from pipeline.transformer import Positions, RowsApart, Stream, Terms, Transformer, cut
 
 NONE, SOME = ((), ()), (((4, 4),), ((2, 8),))
 """Each row's references: as many tokens, in another layout."""
@@ -65,6 +65,16 @@ def test_a_shard_reads_its_own_blocks_and_the_modulations_only() -> None:
     assert names[0] | names[1] | names[2] == set(whole.network.state_dict())
     blocks = [{name for name in some if "transformer_blocks" in name} for some in names]
     assert not blocks[0] & blocks[1] and not blocks[1] & blocks[2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("width", [192, 576, 768, 1024, 3072])
+@pytest.mark.parametrize("lines", [7, 64, 112])
+def test_a_row_has_the_bits_that_it_has_alone_whatever_the_sizes(dtype: torch.dtype, width: int, lines: int) -> None:
+    batch, weight = torch.randn(5, lines, width).to(dtype), torch.randn(256, width).to(dtype)
+    alone = torch.cat([torch.nn.functional.linear(row, weight) for row in batch.split(1)])
+    with RowsApart():
+        assert torch.equal(torch.nn.functional.linear(batch, weight), alone)
 
 
 @pytest.mark.parametrize(
