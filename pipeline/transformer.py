@@ -67,11 +67,17 @@ class RowsApart(TorchFunctionMode):
 def _rows_keep(rows: int, lines: int, width: int, outputs: int, dtype: torch.dtype, threads: int) -> bool:
     """Whether a linear layer gives a batch (rows, lines, width) the bits of its rows, on this machine.
 
-    How a sum is cut depends on sizes alone, never on values: so one product of random numbers tells.
+    In what order a sum is taken depends on sizes alone, never on values. So it is tried once with numbers whose sums
+    are nothing but their order: every product stands in them twice, with either sign, at places drawn at random. What
+    is left of such a sum is its rounding errors, all of which another order changes.
     """
     generator = torch.Generator().manual_seed(0)
-    batch = torch.randn((rows, lines, width), generator=generator).to(dtype)
-    weight = torch.randn((outputs, width), generator=generator).to(dtype)
+    half = width // 2
+    places = torch.randperm(half, generator=generator)
+    values = torch.randn((rows, lines, half), generator=generator).to(dtype)
+    factors = torch.randn((outputs, half), generator=generator).to(dtype)
+    batch = torch.cat([values, -values[..., places], torch.zeros(rows, lines, width % 2, dtype=dtype)], dim=-1)
+    weight = torch.cat([factors, factors[:, places], torch.zeros(outputs, width % 2, dtype=dtype)], dim=-1)
     linear = torch.nn.functional.linear
     return torch.equal(linear(batch, weight), torch.cat([linear(row, weight) for row in batch.split(1)]))
 

@@ -68,13 +68,17 @@ def test_a_shard_reads_its_own_blocks_and_the_modulations_only() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
-@pytest.mark.parametrize("width", [192, 576, 768, 1024, 3072])
-@pytest.mark.parametrize("lines", [7, 64, 112])
+@pytest.mark.parametrize("width", [128, 192, 384, 576, 768, 1024, 3072])
+@pytest.mark.parametrize("lines", [1, 7, 48, 64, 112])
 def test_a_row_has_the_bits_that_it_has_alone_whatever_the_sizes(dtype: torch.dtype, width: int, lines: int) -> None:
-    batch, weight = torch.randn(5, lines, width).to(dtype), torch.randn(256, width).to(dtype)
-    alone = torch.cat([torch.nn.functional.linear(row, weight) for row in batch.split(1)])
-    with RowsApart():
-        assert torch.equal(torch.nn.functional.linear(batch, weight), alone)
+    for rows in (2, 5, 8):
+        for seed in range(4):
+            generator = torch.Generator().manual_seed(seed)
+            batch = torch.randn(rows, lines, width, generator=generator).to(dtype)
+            weight = torch.randn(192, width, generator=generator).to(dtype)
+            alone = torch.cat([torch.nn.functional.linear(row, weight) for row in batch.split(1)])
+            with RowsApart():
+                assert torch.equal(torch.nn.functional.linear(batch, weight), alone), (rows, seed)
 
 
 @pytest.mark.parametrize(
