@@ -1,6 +1,7 @@
 """Train the autoencoder on the drawings, then fit the batch statistics by which its latents are normalised.
 
-Crops of the pictures suffice: everything in it is a convolution. Run the drawings first (`pipeline.mini.dataset`).
+Crops of the pictures suffice: everything in it is a convolution. Half the batches are crops of small pictures, half
+are fewer and larger crops of large ones. Run the drawings first (`pipeline.mini.dataset`).
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pipeline.mini.group_norm import quicken
 from pipeline.mini.optimiser import Optimiser, split
 from pipeline.mini.run import Run
 
-CROP = 96  # pixels; the shortest side of any training picture
+CROP = 96  # pixels; the shortest side of any training picture, half that of the larger ones
 KL_WEIGHT = 2e-4  # of the mean divergence per latent value: noise of about 40 dB, enough to keep latents compact
 
 
@@ -29,13 +30,16 @@ def to_pixels(pictures: np.ndarray) -> torch.Tensor:
 
 
 def crops(drawings: list[Drawings], batch: int, rng: np.random.Generator) -> torch.Tensor:
-    """A batch of random crops from random drawings of every shape: (batch, 3, CROP, CROP) in -1..1."""
-    sizes = np.array([len(d.scenes) for d in drawings])
-    out = np.empty((batch, CROP, CROP, 3), np.uint8)
-    for i in range(batch):
-        source = drawings[int(rng.choice(len(drawings), p=sizes / sizes.sum()))]
-        y, x = (int(rng.integers(side - CROP + 1)) for side in (source.height, source.width))
-        out[i] = source.pixels[int(rng.integers(len(source.scenes)))][y : y + CROP, x : x + CROP]
+    """Random crops from random drawings, in -1..1: (batch, 3, CROP, CROP), or a quarter as many of twice the side."""
+    side = CROP if rng.random() < 0.5 else 2 * CROP
+    count = batch if side == CROP else max(batch // 4, 1)
+    fitting = [d for d in drawings if (min(d.width, d.height) >= 2 * CROP) is (side > CROP)]
+    sizes = np.array([len(d.scenes) for d in fitting])
+    out = np.empty((count, side, side, 3), np.uint8)
+    for i in range(count):
+        source = fitting[int(rng.choice(len(fitting), p=sizes / sizes.sum()))]
+        y, x = (int(rng.integers(length - side + 1)) for length in (source.height, source.width))
+        out[i] = source.pixels[int(rng.integers(len(source.scenes)))][y : y + side, x : x + side]
     return to_pixels(out)
 
 
@@ -87,6 +91,14 @@ def fit_statistics(model: AutoencoderKLFlux2, drawings: list[Drawings], pictures
     model.bn.running_var.copy_(values.var(1))
 
 
+def load_autoencoder(folder: Path) -> AutoencoderKLFlux2:
+    """The averaged weights of an autoencoder run. Raises FileNotFoundError where there was none."""
+    model = build_autoencoder()
+    state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state["average"])
+    return model.eval().to(memory_format=torch.channels_last)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the shipped model's autoencoder.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; its checkpoint is resumed from")
@@ -94,20 +106,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument(
+        "--start", type=Path, help="folder of a model whose autoencoder to start from, instead of noise"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
 
     torch.manual_seed(0)
     drawings = load_drawings(options.data)
     shown = drawings[0].pixels[:64]
-    model = build_autoencoder().to(options.device, memory_format=torch.channels_last)
+    model = build_autoencoder()
+    if options.start:
+        model.load_state_dict(AutoencoderKLFlux2.from_pretrained(options.start / "vae").state_dict())
+    model.to(options.device, memory_format=torch.channels_last)
     quicken(model)
     optimiser = Optimiser(*split(model, ("conv_in", "conv_out", "quant_conv")), lr=options.lr)
     run = Run(options.out, "autoencoder", model, optimiser, options.minutes, decay=0.995)
     rng = np.random.default_rng(run.steps)
     while run.progress < 1:
         x = crops(drawings, options.batch, rng).to(options.device)
-        run.step(loss_of(model, x), options.batch)
+        run.step(loss_of(model, x), len(x))
         if run.steps % 250 == 0:
             print(f"reconstruction {psnr(run.average, shown):.2f} dB", flush=True)
     fit_statistics(run.average, drawings)
