@@ -40,7 +40,7 @@ KINDS: dict[str, float] = {
 }
 NOTHING = "a picture"  # what the words are that ask for nothing in particular
 NOTHING_SHARE = 0.1  # of the pictures without references are asked for like that
-SMALL_FIRST = 0.5  # of a run, before most pictures are of middle size
+SMALL_FIRST = 0.4  # of a run, before most pictures are of middle size
 UNSAID = -100  # the label of an attribute that the words do not name: torch's cross entropy passes over it
 
 

@@ -95,7 +95,8 @@ class Brush:
         margin = round(1.8 * radius) + 2  # the blur's reach: beyond it a part casts no light on itself
         left, top = (max(v // OVERSAMPLING - margin, 0) for v in found[:2])
         right, bottom = (min(-(-v // OVERSAMPLING) + margin, self.size) for v in found[2:])
-        picture = large.crop(tuple(v * OVERSAMPLING for v in (left, top, right, bottom))).reduce(OVERSAMPLING)
+        k = OVERSAMPLING
+        picture = large.crop((left * k, top * k, right * k, bottom * k)).reduce(k)
         mask = np.asarray(picture, np.float32)[..., None] / 255
         inner = [v / OVERSAMPLING for v in found]
         light = self._relief(picture, radius) + self._form((left, top, right, bottom), inner, curve)

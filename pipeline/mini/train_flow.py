@@ -28,6 +28,7 @@ from pipeline.mini.architecture import (
     build_text_encoder,
     build_transformer,
 )
+from pipeline.mini.attention import quicken_attention
 from pipeline.mini.batches import NOTHING, UNSAID, Batch, Planner, Plans, assemble, tokenise
 from pipeline.mini.dataset import load_drawings
 from pipeline.mini.export import export, load
@@ -135,12 +136,11 @@ def _in_bfloat16(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Call `model` with all weights cast to bfloat16, as they are shipped; gradients reach the float32 originals.
 
-    Autocast would keep the norms in float32 and so miss their fused form. Attention over some hundred tokens is
-    quicker as plain matrix products than in the flash form, whose backward pass alone was two fifths of a CPU's step.
+    Autocast would keep the norms in float32 and so miss their fused form.
     """
     weights = {name: p.bfloat16() for name, p in model.named_parameters()}
-    kernel = SDPBackend.MATH if noisy.device.type == "cpu" else SDPBackend.FLASH_ATTENTION
-    with sdpa_kernel(kernel):
+    fast = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]  # the text encoder's mask needs the second
+    with sdpa_kernel([SDPBackend.MATH] if noisy.device.type == "cpu" else fast):
         return functional_call(model, weights, (batch, noisy.bfloat16(), times))
 
 
@@ -221,6 +221,8 @@ def main() -> None:
 def train(run: Run, model: FlowModel, tokenizer: Qwen2Tokenizer, options: argparse.Namespace) -> None:
     """Train until the run's time is over."""
     shelves = load_latents(options.latents, load_drawings(options.data), options.device)
+    if options.device == "cpu":
+        quicken_attention()
     if options.compile:
         torch._dynamo.config.cache_size_limit = 64
         blocks = [*model.transformer.transformer_blocks, *model.transformer.single_transformer_blocks]

@@ -68,7 +68,7 @@ def main() -> None:
 
     torch.manual_seed(0)
     pictures, labels = prepare(load_drawings(options.data))
-    judge = Judge().train().to(memory_format=torch.channels_last)
+    judge = Judge().train()
     batch, started = 128, time.monotonic()
     steps = options.epochs * (len(pictures) // batch)
     optimiser = torch.optim.AdamW(judge.parameters(), 3e-3, weight_decay=0.02)
