@@ -26,7 +26,7 @@ from pipeline.mini.scenes import Scene, draw, dressed
 from pipeline.mini.sheet import save_small, sheet
 from pipeline.mini.train_autoencoder import psnr
 from pipeline.mini.train_judge import accuracy, held_out_scenes
-from pipeline.mini.vocabulary import ANY, ATTRIBUTES, COLOURS, SCENES
+from pipeline.mini.vocabulary import ANY, ATTRIBUTES, COLOURS, PRODUCTS, SCENES
 
 MAIN = ("product", "colour", "scene")
 SQUARE = MIDDLE[0]
@@ -37,15 +37,15 @@ TOKENS_AT_ONCE = 4096  # pictures are rendered in batches of so many tokens
 class Shares:
     """Share of pictures, 0..1, in which the judge names what was asked for; `all` is product, colour and scene.
 
-    `season` and `time` count only the pictures for which one was asked; NaN where none was.
+    `season` and `time` count only the pictures for which one was asked, and are None where none was.
     """
 
     product: float
     colour: float
     scene: float
     all: float
-    season: float
-    time: float
+    season: float | None
+    time: float | None
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def render_referenced(
         if kind == "recoloured":
             shown = replace(shown, colour=rng.choice([name for name in COLOURS if name != scene.colour]))
         elif kind == "place":
-            other = rng.choice([s for s in scenes if s.product != scene.product])
-            shown = replace(scene, product=other.product, colour=other.colour, seed=scene.seed + 1)
+            other = rng.choice([name for name in PRODUCTS if name != scene.product])
+            shown = replace(scene, product=other, colour=rng.choice(list(COLOURS)), seed=scene.seed + 1)
             said = replace(scene, season=ANY, time=ANY)  # the picture says when as well as where
         prompt = caption(said, random.Random(number), kind=kind)
         reference = draw(shown, *SMALL[0])
@@ -118,7 +118,7 @@ def shares(scenes: Sequence[Scene], pictures: Sequence[Image.Image]) -> Shares:
     pairs = list(zip(scenes, verdicts(load_judge(), pictures), strict=True))
     right = {what: np.array([getattr(s, what) == getattr(v, what) for s, v in pairs]) for what in ATTRIBUTES}
     asked = {what: np.array([getattr(s, what) != ANY for s in scenes]) for what in ("season", "time")}
-    when = {what: float(right[what][rows].mean()) if rows.any() else float("nan") for what, rows in asked.items()}
+    when = {what: float(right[what][rows].mean()) if rows.any() else None for what, rows in asked.items()}
     together = float(np.all([right[what] for what in MAIN], axis=0).mean())
     return Shares(**{what: float(right[what].mean()) for what in MAIN}, all=together, **when)
 
@@ -182,14 +182,16 @@ def table(report: Report) -> str:
         f"{report.pictures} prompts on combinations never seen in training, {report.steps} steps".ljust(62)
         + "found  at least"
     ]
-    lines += [f"{name:<60}{value:>7.1%}{goal:>10.0%}" for name, value, goal in goals]
+    lines += [f"{name:<60}{value or 0:>7.1%}{goal:>10.0%}" for name, value, goal in goals]
     lines.append(f"{'autoencoder on held-out drawings':<60}{report.psnr:>4.1f} dB{28:>7} dB")
     lines.append(f"{f'one picture of 256 x 256, {report.threads} threads':<60}{report.seconds:>5.2f} s  at most 1 s")
     rows = {"256 x 256": found, "at 4 steps": report.four_steps} | report.languages | report.sizes
     rows |= {f"reference: {kind}": s for kind, s in report.references.items()}
     rows["the judge itself, on 300 drawings"] = report.judge
     lines += ["", f"{'':<34}" + "".join(f"{what:>9}" for what in (*MAIN, "all", "season", "time"))]
-    lines += [f"{name:<34}" + "".join(f"{value:>9.1%}" for value in asdict(s).values()) for name, s in rows.items()]
+    lines += [
+        f"{name:<34}" + "".join(f"{value or 0:>9.1%}" for value in asdict(s).values()) for name, s in rows.items()
+    ]
     return "\n".join(lines)
 
 
