@@ -118,9 +118,10 @@ def shares(scenes: Sequence[Scene], pictures: Sequence[Image.Image]) -> Shares:
     pairs = list(zip(scenes, verdicts(load_judge(), pictures), strict=True))
     right = {what: np.array([getattr(s, what) == getattr(v, what) for s, v in pairs]) for what in ATTRIBUTES}
     asked = {what: np.array([getattr(s, what) != ANY for s in scenes]) for what in ("season", "time")}
-    when = {what: float(right[what][rows].mean()) if rows.any() else None for what, rows in asked.items()}
+    season, time_of_day = (float(right[what][rows].mean()) if rows.any() else None for what, rows in asked.items())
     together = float(np.all([right[what] for what in MAIN], axis=0).mean())
-    return Shares(**{what: float(right[what].mean()) for what in MAIN}, all=together, **when)
+    product, colour, scene = (float(right[what].mean()) for what in MAIN)
+    return Shares(product, colour, scene, together, season, time_of_day)
 
 
 def seconds_alone(pipeline: Flux2KleinPipeline, steps: int, times: int = 5) -> float:
