@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument(
-        "--start", type=Path, help="folder of a model whose autoencoder to start from, instead of noise"
+        "--warm-start", type=Path, help="folder of a model whose autoencoder to start from, instead of noise"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
@@ -116,8 +116,8 @@ def main() -> None:
     drawings = load_drawings(options.data)
     shown = drawings[0].pixels[:64]
     model = build_autoencoder()
-    if options.start:
-        model.load_state_dict(AutoencoderKLFlux2.from_pretrained(options.start / "vae").state_dict())
+    if options.warm_start:
+        model.load_state_dict(AutoencoderKLFlux2.from_pretrained(options.warm_start / "vae").state_dict())
     model.to(options.device, memory_format=torch.channels_last)
     quicken(model)
     optimiser = Optimiser(*split(model, ("conv_in", "conv_out", "quant_conv")), lr=options.lr)

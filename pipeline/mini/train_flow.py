@@ -180,7 +180,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the drawings")
     parser.add_argument("--latents", type=Path, required=True, help="folder of the encoded drawings")
     parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the autoencoder's run")
-    parser.add_argument("--start", type=Path, help="folder of a model to start from where shapes match")
+    parser.add_argument("--warm-start", type=Path, help="folder of a model to start from where shapes match")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=6144, help="of a batch, text and references counted")
     parser.add_argument("--lr", type=float, default=3e-3)
@@ -203,8 +203,8 @@ def main() -> None:
         tokenizer = train_tokenizer(Path(scratch))
     torch.manual_seed(0)
     model = FlowModel(tokenizer)
-    if options.start and not (options.out / "flow.pt").exists():
-        start_from(model, tokenizer, options.start)
+    if options.warm_start and not (options.out / "flow.pt").exists():
+        start_from(model, tokenizer, options.warm_start)
     model.to(options.device)
     ends = ("embed", "modulation", "norm_out", "proj_out")
     optimiser = Optimiser(*split(model, ends), lr=options.lr, other_lr=options.lr / 3)
