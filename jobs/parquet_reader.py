@@ -22,6 +22,7 @@ from pipeline.errors import JobError
 MAX_ROWS = 50_000_000
 MAX_COLUMNS = 1_000
 MAX_ROW_GROUPS = 20_000
+MAX_ROW_GROUP_BYTES = 1 << 30
 MAX_FOOTER = 64 << 20
 BATCH_ROWS = 65_536
 BATCH_ROWS_PLAIN = 128
@@ -113,9 +114,14 @@ def _check_declared(metadata: pq.FileMetaData, name: str, max_bytes: int) -> Non
         )
     if metadata.num_row_groups > MAX_ROW_GROUPS:
         raise JobError(f"“{name}” has {metadata.num_row_groups:,} row groups; write at most {MAX_ROW_GROUPS:,}.")
-    declared = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    if declared > max_bytes:
+    declared = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+    if sum(declared) > max_bytes:
         raise _too_large(name, max_bytes)
+    if max(declared, default=0) > MAX_ROW_GROUP_BYTES:
+        raise JobError(
+            f"“{name}” has a row group of {max(declared) / 2**20:,.0f} MiB; "
+            f"write row groups of at most {MAX_ROW_GROUP_BYTES / 2**20:,.0f} MiB."
+        )
 
 
 def _too_large(name: str, max_bytes: int) -> JobError:

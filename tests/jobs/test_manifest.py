@@ -321,6 +321,15 @@ def test_a_folder_of_too_many_parts_is_refused(tmp_path, monkeypatch):
     assert "holds 3 Parquet files; write at most 2" in unreadable(tmp_path)
 
 
+def test_a_row_group_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.parquet_reader.MAX_ROW_GROUP_BYTES", 1 << 20)
+    path = tmp_path / "m.parquet"
+    path.write_bytes(written(rows(sku=[f"{i:0>9}" * 40 for i in range(9_000)]), use_dictionary=False))
+    assert "row group of 3 MiB; write row groups of at most 1 MiB" in unreadable(path)
+    path.write_bytes(written(rows(sku=[f"{i:0>9}" * 40 for i in range(9_000)]), row_group_size=1_000))
+    assert read_manifest(str(path)).num_rows == 9_000
+
+
 def test_a_file_of_too_many_row_groups_or_columns_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "m.parquet"
     path.write_bytes(written(rows(sku=["1"] * 5), row_group_size=1))
