@@ -46,6 +46,10 @@ Rotary = tuple[RowTables, RowTables]
 """Cosines and sines of the positions of a unit's whole sequence: text, picture, references."""
 
 
+WORTH_TRYING = 1 << 24
+"""Numbers in a batch up to which one product may beat its rows' own; trying larger ones would cost memory."""
+
+
 class RowsApart(TorchFunctionMode):
     """Inside it, linear layers give each row of a batch (B, S, D) the bits that it has alone.
 
@@ -58,7 +62,8 @@ class RowsApart(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if func is torch.nn.functional.linear and args[0].ndim == 3 and len(args[0]) > 1:
             batch, weight = args[:2]
-            if not _rows_keep(*batch.shape, len(weight), batch.dtype, torch.get_num_threads()):
+            tried = batch.numel() <= WORTH_TRYING
+            if not (tried and _rows_keep(*batch.shape, len(weight), batch.dtype, torch.get_num_threads())):
                 return torch.cat([func(row, *args[1:], **(kwargs or {})) for row in batch.split(1)])
         return func(*args, **(kwargs or {}))
 
