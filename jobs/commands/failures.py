@@ -1,0 +1,35 @@
+"""`pressrun failures`: the rows that failed, as a manifest that render takes."""
+
+import argparse
+from typing import Any
+
+from cluster.store import open_store
+from jobs.commands.parsing import add_command
+from jobs.commands.words import say
+from jobs.failures import failed_rows, rows_of, write_manifest
+from jobs.wording import shortened
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun failures`."""
+    command = add_command(commands, "failures", "the failed rows as a manifest that render takes", _failures)
+    command.add_argument("uri", metavar="URI", help="a job's --out")
+    command.add_argument(
+        "--out", metavar="FILE", help="write them to this Parquet or JSONL file instead of listing them"
+    )
+
+
+def _failures(options: argparse.Namespace) -> int:
+    table = failed_rows(open_store(options.uri))
+    if options.out:
+        write_manifest(table, options.out)
+        say(
+            {"rows": table.num_rows, "out": options.out} if options.json else f"{table.num_rows} rows: {options.out}",
+            options.json,
+        )
+    elif options.json:
+        say(list(rows_of(table)), True)
+    else:
+        for row in rows_of(table.select(["custom_id", "prompt"])):
+            print(f"{shortened(row['custom_id'])}\t{shortened(row['prompt'] or '')}")
+    return 0

@@ -1,0 +1,34 @@
+"""What every command's options have in common: `--json`, the examples under its help, and the function that runs it."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+EXAMPLES = """examples:
+  pressrun render catalog.parquet --out ./out/run-1
+  pressrun render catalog.parquet --out s3://shop/run-1 --format jpeg --name "{sku}/{season}-{width}x{height}"
+  pressrun render s3://shop/manifests/tonight/ --out s3://shop/tonight --limit 20
+  pressrun render catalog.parquet --out ./out/run-1 --dry-run
+  pressrun status s3://shop/run-1 --watch
+  pressrun failures ./out/run-1 --out again.parquet
+
+Endpoint and credentials of a bucket come from the standard AWS environment (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …).
+RAY_ADDRESS joins a running Ray cluster; without it Ray starts on this machine and is gone afterwards.
+exit codes: 0 all rows succeeded, 1 some failed, 2 refused, 3 stopped (the same command goes on)"""
+
+
+def add_command(
+    commands: Any, name: str, help: str, run: Callable[[argparse.Namespace], int], resumable: bool = False
+) -> argparse.ArgumentParser:
+    """One more command: `run` takes its options and returns the exit code. `resumable`: who interrupts it, or stops
+    reading what it says, can go on with the same command."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")
+    command.set_defaults(run=run, resumable=resumable)
+    return command

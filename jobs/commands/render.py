@@ -1,0 +1,106 @@
+"""`pressrun render`: a manifest becomes pictures, or `--dry-run` says what would be done."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from cluster.layout import NAMES as LAYOUTS
+from jobs.bad_rows import described
+from jobs.commands.parsing import add_command
+from jobs.commands.words import cause_words, say
+from jobs.driver import Forecast, forecast, render
+from jobs.job import JobSpec
+from jobs.order import PRECISIONS
+from jobs.progress import Terse, duration, progress_for
+from jobs.summary import Summary
+from pipeline.picture import FORMATS
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun render`."""
+    command = add_command(commands, "render", "render a manifest, or go on with it", _render, resumable=True)
+    command.add_argument(
+        "manifest", metavar="MANIFEST", help="a Parquet, JSONL or CSV file or a folder of parts, or s3://…"
+    )
+    command.add_argument("--out", required=True, metavar="URI", help="the job's folder: a path or s3://bucket/prefix")
+    command.add_argument(
+        "--model", default="mini", metavar="NAME|DIR", help="see `pressrun models` (default: %(default)s)"
+    )
+    command.add_argument(
+        "--accept-license", action="store_true", help="accept the licence of a model that is not for commercial use"
+    )
+    command.add_argument("--layout", default="auto", choices=LAYOUTS, help="how many actors hold what (default: auto)")
+    command.add_argument(
+        "--replicas", type=int, metavar="N", help="denoise replicas (default: as many as the devices carry)"
+    )
+    command.add_argument("--shards", type=int, metavar="K", help="actors that share one transformer (default: 1)")
+    command.add_argument("--precision", choices=PRECISIONS, help="of weights and arithmetic (default: the model's own)")
+    command.add_argument("--format", default="png", choices=FORMATS, help="of the pictures (default: %(default)s)")
+    command.add_argument(
+        "--name", default="{custom_id}", metavar="TEMPLATE", help="name over columns (default: %(default)s)"
+    )
+    command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
+    command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a private web server that references may come from",
+    )
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def _render(options: argparse.Namespace) -> int:
+    names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
+    more = {name: getattr(options, name) for name in ("max_failures", "accept_license")}
+    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
+    if options.dry_run:
+        plan = forecast(spec)
+        say(asdict(plan) if options.json else _forecast_words(plan), options.json)
+        return 0
+    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
+    if options.json:
+        say(asdict(summary), True)
+    else:
+        print("\n".join(_summary_words(summary)))
+    return summary.exit_code
+
+
+def _summary_words(summary: Summary) -> list[str]:
+    counts = [f"{summary.succeeded} succeeded"]
+    counts += [
+        f"{getattr(summary, name)} {name}"
+        for name in ("cached", "failed", "rejected", "pending")
+        if getattr(summary, name)
+    ]
+    lines = [f"{summary.rows} rows: {', '.join(counts)}."]
+    if summary.rendered:
+        lines.append(
+            f"Rendered {summary.rendered} pictures in {duration(summary.seconds)}"
+            f" ({summary.images_per_second:.2f} images/s)."
+        )
+    elif not summary.stopped:
+        lines.append("Nothing was left to render.")
+    lines += cause_words(summary.causes)
+    if summary.failed:
+        lines.append(f"The failed rows as a manifest: pressrun failures {summary.out} --out again.parquet")
+    if summary.stopped:
+        lines.append(f"Stopped: {summary.stopped} The same command goes on.")
+    else:
+        lines.append(f"Contact sheet: {summary.out}/index.html")
+    return lines
+
+
+def _forecast_words(plan: Forecast) -> str:
+    done = f"{plan.done} done already ({plan.cached} cached), {plan.bad} bad"
+    lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {plan.units} units."]
+    lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
+    if plan.fetch:
+        lines.append(f"The model would be fetched first: about {plan.fetch_bytes / 1e9:.1f} GB from {plan.fetch}.")
+    if plan.pending:
+        known = duration(plan.seconds) if plan.seconds is not None else "unknown"
+        lines.append(f"Estimated time: {known} ({plan.based_on}).")
+    lines += described(plan.problems, plan.rows)
+    return "\n".join(lines)

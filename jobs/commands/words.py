@@ -1,0 +1,27 @@
+"""How commands answer: in words, or as JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from jobs.causes import Cause
+from jobs.wording import first_of, shortened
+
+_MAX_SENTENCE = 600
+"""Characters of an error's sentence that a line repeats."""
+
+
+def say(what: Any, as_json: bool) -> None:
+    """Print a sentence, or with `as_json` whatever JSON can hold."""
+    if as_json:
+        text = json.dumps(what, indent=2, ensure_ascii=False, default=str)
+        what = text.encode(errors="replace").decode()  # a manifest's text may hold bytes that are no character
+    print(what, flush=True)
+
+
+def cause_words(causes: Sequence[Cause]) -> list[str]:
+    """A line for each cause: how many rows, what was wrong, the first of them."""
+    return [
+        f"  {cause.rows} x {cause.code}, e.g. {first_of(cause.custom_ids)}: {shortened(cause.example, _MAX_SENTENCE)}"
+        for cause in causes
+    ]
