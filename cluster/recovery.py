@@ -1,51 +1,77 @@
-"""What Ray's errors mean for us: mapped here and nowhere else."""
+"""What a lost worker costs: the calls that it held, which are made anew, and a strike for the oldest of them.
 
-from collections.abc import Iterator
+The oldest call is a suspect: it runs alone from then on. Three workers lost alone, and a unit is split; a request or
+an input that loses three workers alone has failed as `worker_crash`, and its former neighbours go on.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
-from ray import exceptions
-
+from cluster.flight import Call, Errand, Flight
+from cluster.flights import Flights
+from cluster.losses import bug
 from cluster.unit import Unit
-from pipeline.redaction import without_folders
 
-_WORKER = (
-    exceptions.RayActorError,
-    exceptions.WorkerCrashedError,
-    exceptions.NodeDiedError,
-    exceptions.OutOfMemoryError,
-)
-_INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
+STRIKES = 3
+LOSSES = 10
+"""Times that a unit's inputs may be lost with a node before the unit is given up."""
 
 
-def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
-    """`worker`: the actor or node that held the call is gone. `input`: something that the call was given is gone, and
-    its worker is well. Empty: the call itself raised, which is a bug of ours."""
-    if isinstance(error, exceptions.RayTaskError):
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, _WORKER + _INPUT):
-            return "input"
-        return "worker" if isinstance(cause, exceptions.RayError) else ""  # its node ran out of something
-    if isinstance(error, _INPUT):
-        return "input"
-    return "worker"
+def after_loss(flights: Flights, calls: Sequence[Call]) -> None:
+    """A worker was lost with these calls, the oldest first."""
+    for place, call in enumerate(calls):
+        call.cause.suspect = call.cause.suspect or place == 0
+        call.cause.strikes += len(calls) == 1
+        if isinstance(call.cause, Errand):
+            _encode_again(flights, call.cause)
+        elif call.cause.strikes >= STRIKES:
+            _split(flights, call.cause)
 
 
-def sentence(error: BaseException) -> str:
-    """An exception's type and first line, or the stack's last line where Ray puts only that: without the stack,
-    secrets, and the folders of the host that raised it."""
-    cause = getattr(error, "cause", None) or error
-    lines = str(cause).strip().splitlines() or ["no text"]
-    text = lines[-1] if "ray::" in lines[0] else lines[0]
-    return f"{type(cause).__name__}: {without_folders(text.strip()) or 'no text'}"[:200]
+def after_error(flights: Flights, cause: Flight | Errand, loss: str, error: Exception) -> None:
+    """A call raised and its worker is well: what it was given is gone (`loss` is "input"), or the fault is ours."""
+    if isinstance(cause, Errand):
+        flights.give_up(cause, "internal_error", bug(error))
+    elif loss == "input" and cause.losses < LOSSES:
+        _step_back(flights, cause)
+    else:
+        flights.fail_all(cause, "internal_error", bug(error))
 
 
-def bug(error: BaseException) -> str:
-    """What a row says that failed through our fault."""
-    return f"Internal error, please report it: {sentence(error)}"
+def _step_back(flights: Flights, flight: Flight) -> None:
+    """What a call was given went down with a node: make it again, from the last thing that is still there."""
+    flight.losses += 1
+    if flight.stage == "finish":
+        flight.stage = "decode"
+        return
+    if flight.stage == "denoise":
+        flights.inputs.forget(flight.keys)
+    flights.ask_for_inputs(flight)
 
 
-def split(unit: Unit) -> Iterator[Unit]:
-    """One unit per item: after three strikes, to tell the culprit from its neighbours."""
+def _encode_again(flights: Flights, errand: Errand) -> None:
+    """Suspects are encoded one by one; one that loses three workers alone is given up."""
+    if errand.strikes >= STRIKES and len(errand.keys) == 1:
+        text = f"Encoding it alone ended {STRIKES} workers; look at the prompt or the reference."
+        flights.give_up(errand, "worker_crash", text)
+    elif errand.suspect:
+        strikes = errand.strikes if len(errand.keys) == 1 else 0
+        flights.errands.extend(Errand([key], True, strikes) for key in errand.keys)
+    else:
+        flights.errands.append(errand)
+
+
+def _split(flights: Flights, flight: Flight) -> None:
+    """After three strikes: a unit's requests go on one by one, a request alone has failed."""
+    if len(flight.unit.items) == 1:
+        text = f"Rendering it alone ended {STRIKES} workers (memory?); try it smaller or with fewer references."
+        flights.fail_all(flight, "worker_crash", text)
+        return
+    for part in _one_by_one(flight.unit):
+        flights.launch(part)
+    flights.land(flight)
+
+
+def _one_by_one(unit: Unit) -> Iterator[Unit]:
     for item in unit.items:
         yield replace(unit, items=(item,), cost=unit.cost / len(unit.items))

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 from cluster.actors import checked_model, device_name
 from cluster.batch import unpack_batch
 from cluster.layout import CPU_THREADS
-from cluster.recovery import is_loss, sentence
+from cluster.losses import is_loss, sentence
 from cluster.spec import ModelSpec
 from cluster.store import adopt_environment
 from cluster.unit import Report, ShardCall, Unit

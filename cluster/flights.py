@@ -1,0 +1,160 @@
+"""Units on their way, and the inputs that they wait for: which stage comes next for each, and what became of it.
+
+Knows nothing of workers: the dispatcher binds what stands here to them and tells what came back.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from cluster.flight import Errand, Flight
+from cluster.inputs import Inputs, Key, keys_of
+from cluster.unit import Item, Outcome, Report, Unit
+
+
+class Flights:
+    """`errands` are inputs that nobody encodes yet, `outcomes` what nobody has been told yet."""
+
+    def __init__(self) -> None:
+        self.inputs = Inputs()
+        self.errands: deque[Errand] = deque()
+        self.outcomes: list[Outcome] = []
+        self._flights: dict[int, Flight] = {}
+        self._numbers = 0
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(self._flights.values())
+
+    def at(self, *stages: str) -> list[Flight]:
+        """The flights whose next call is one of these stages', or who have it under way."""
+        return [flight for flight in self if flight.stage in stages]
+
+    def launch(self, unit: Unit) -> None:
+        """Set a unit on its way."""
+        self._numbers += 1
+        flight = Flight(self._numbers, unit, set(keys_of(unit.items, unit.shape.classifier_free)))
+        self._flights[flight.number] = flight
+        self.ask_for_inputs(flight)
+
+    def ask_for_inputs(self, flight: Flight) -> None:
+        """Have encoded whatever it needs that is neither there nor asked for."""
+        prompts: list[Key] = []
+        for key in keys_of(flight.unit.items, flight.unit.shape.classifier_free):
+            entry = self.inputs.take(key, flight.number)
+            if entry.asked or entry.failure(key):
+                continue
+            entry.asked = True
+            if isinstance(key, str):
+                prompts.append(key)
+            else:
+                self.errands.append(Errand([key]))
+        if prompts:
+            self.errands.append(Errand(prompts))
+        flight.stage = "encode"
+        self._check_inputs(flight)
+
+    def has_inputs(self, flight: Flight) -> bool:
+        """Whether everything it needs is still there."""
+        return all(key in self.inputs and self.inputs[key].ready for key in flight.keys)
+
+    def _check_inputs(self, flight: Flight) -> None:
+        """Move a flight on to denoise once all its inputs are there; fail the items whose inputs cannot be had."""
+        guided = flight.unit.shape.classifier_free
+        wanted = keys_of(flight.unit.items, guided)
+        if not all(key in self.inputs for key in wanted):
+            self.ask_for_inputs(flight)  # some were lost with a node while others were awaited
+            return
+        missing = [key for key in wanted if not self.inputs[key].ready and not self.inputs[key].failure(key)]
+        if missing:
+            if not all(self.inputs[key].asked for key in missing):
+                self.ask_for_inputs(flight)  # from another place that has the same bytes
+            return
+        good = []
+        for item in flight.unit.items:
+            entries = [(self.inputs[key], key) for key in keys_of((item,), guided)]
+            failure = next((entry.failure(key) for entry, key in entries if not entry.ready), None)
+            if failure:
+                self.fail(flight, item, *failure)
+            else:
+                good.append(item)
+        if not good:
+            self.land(flight)
+            return
+        flight.unit = replace(flight.unit, items=tuple(good))
+        needed = set(keys_of(flight.unit.items, guided))
+        self.inputs.release(flight.keys - needed, flight.number)
+        flight.keys = needed
+        flight.stage = "denoise"
+
+    def encoded(self, errand: Errand, payload: list[Any], report: Report) -> None:
+        """An errand has come back: its inputs are there, or it is known why not."""
+        for place, key in enumerate(errand.keys):
+            if key not in self.inputs:
+                continue
+            entry = self.inputs[key]
+            failure = report.failures.get(place)
+            if failure:
+                entry.fail(key, failure)
+            else:
+                entry.ref = payload[place]
+                self.inputs.arrived(key, report.sizes[place])
+            for number in sorted(entry.users):
+                flight = self._flights[number]
+                share = report.seconds / len(errand.keys) / len(entry.users)
+                flight.seconds["encode"] = flight.seconds.get("encode", 0.0) + share
+                if flight.stage == "encode":
+                    self._check_inputs(flight)
+
+    def give_up(self, errand: Errand, code: str, message: str) -> None:
+        """An errand's inputs cannot be had at all."""
+        for key in errand.keys:
+            if key not in self.inputs:
+                continue
+            entry = self.inputs[key]
+            entry.failures[""] = (code, message)
+            for number in sorted(entry.users):
+                if self._flights[number].stage == "encode":
+                    self._check_inputs(self._flights[number])
+
+    def advance(self, flight: Flight, payload: list[Any], report: Report) -> None:
+        """A stage of a flight is done."""
+        flight.seconds[flight.stage] = report.seconds
+        if flight.stage == "finish":
+            self.outcomes += [_timed(outcome, flight) for outcome in report.outcomes]
+            self.land(flight)
+            return
+        flight.suspect, flight.strikes = False, 0  # it ran alone, and well
+        if flight.stage == "denoise":
+            flight.device = report.device
+            flight.latents = payload[0]  # kept until the outcome: a lost decoder repeats only its own work
+            self.inputs.release(flight.keys, flight.number)
+            flight.stage = "decode"
+        else:
+            flight.pixels = payload[0]
+            flight.stage = "finish"
+
+    def fail(self, flight: Flight, item: Item, code: str, message: str) -> None:
+        """One of its items has failed."""
+        outcome = Outcome(item.row, item.request.custom_id, "failed", render_key=item.render_key)
+        told = replace(outcome, attempts=max(1, flight.attempts), error_code=code, error_message=message)
+        self.outcomes.append(told)
+
+    def fail_all(self, flight: Flight, code: str, message: str) -> None:
+        """Every item that it still has has failed."""
+        for item in flight.unit.items:
+            self.fail(flight, item, code, message)
+        self.land(flight)
+
+    def land(self, flight: Flight) -> None:
+        """It is on its way no more."""
+        self.inputs.release(flight.keys, flight.number)
+        self._flights.pop(flight.number, None)
+
+
+def _timed(outcome: Outcome, flight: Flight) -> Outcome:
+    per_item = {stage: seconds / len(flight.unit.items) for stage, seconds in flight.seconds.items()}
+    return replace(outcome, attempts=max(1, flight.attempts), seconds=per_item | outcome.seconds)

@@ -1,0 +1,42 @@
+"""What Ray's errors mean for us: mapped here and nowhere else."""
+
+from typing import Literal
+
+from ray import exceptions
+
+from pipeline.redaction import without_folders
+
+_WORKER = (
+    exceptions.RayActorError,
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+    exceptions.OutOfMemoryError,
+)
+_INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
+
+
+def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
+    """`worker`: the actor or node that held the call is gone. `input`: something that the call was given is gone, and
+    its worker is well. Empty: the call itself raised, which is a bug of ours."""
+    if isinstance(error, exceptions.RayTaskError):
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, _WORKER + _INPUT):
+            return "input"
+        return "worker" if isinstance(cause, exceptions.RayError) else ""  # its node ran out of something
+    if isinstance(error, _INPUT):
+        return "input"
+    return "worker"
+
+
+def sentence(error: BaseException) -> str:
+    """An exception's type and first line, or the stack's last line where Ray puts only that: without the stack,
+    secrets, and the folders of the host that raised it."""
+    cause = getattr(error, "cause", None) or error
+    lines = str(cause).strip().splitlines() or ["no text"]
+    text = lines[-1] if "ray::" in lines[0] else lines[0]
+    return f"{type(cause).__name__}: {without_folders(text.strip()) or 'no text'}"[:200]
+
+
+def bug(error: BaseException) -> str:
+    """What a row says that failed through our fault."""
+    return f"Internal error, please report it: {sentence(error)}"
