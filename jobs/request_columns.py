@@ -252,7 +252,8 @@ def _typed(
     """
     unfit = numbers.wrong
     if pa.types.is_int32(kind):
-        unfit = unfit | (np.abs(numbers.values) > np.iinfo(np.int32).max)
+        limits = np.iinfo(np.int32)
+        unfit = unfit | (numbers.values < limits.min) | (numbers.values > limits.max)
     if name in columns:
         given = columns[name].type
         alike = (pa.types.is_integer(given) and not pa.types.is_floating(kind)) or given == kind

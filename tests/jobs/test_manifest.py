@@ -184,6 +184,15 @@ def test_a_64_bit_seed_in_an_unsigned_column_is_bad():
     assert manifest.table["seed"].to_pylist() == [None, 2**63 - 1]
 
 
+@pytest.mark.parametrize("column", ["width", "height", "steps"])
+@pytest.mark.parametrize("number", [-(2**63), -(2**31) - 1, 2**31, 2**63 - 1])
+def test_an_integer_that_no_column_of_ours_holds_fails_its_row(column, number):
+    manifest = checked(rows(**{column: pa.array([number, 16], pa.int64())}))
+    assert manifest.bad["row"].to_pylist() == [0]
+    assert f"{number}" in manifest.bad["error_message"][0].as_py()
+    assert manifest.table[column].to_pylist() == [None, 16]
+
+
 @pytest.mark.parametrize("column", ["prompt", "custom_id", "sku"])
 def test_invalid_utf8_fails_its_row(column):
     texts = pa.array([b"good", b"\xff\xfe bad", b"\xed\xa0\x80 half a pair"], pa.binary())
