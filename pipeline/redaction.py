@@ -28,15 +28,16 @@ def without_folders(text: str) -> str:
 def _public(rest: str) -> str:
     """What follows `scheme://`, without user, password, query and fragment; an authority that is not understood is left
     out, and everything after it."""
-    place, mark, secret = _partition(rest)
+    place, mark = _partition(rest)
     authority, slash, path = place.partition("/")
     authority = authority.rpartition("@")[2]
-    end = _CLOSING.search(secret)[0] if mark else ""  # type: ignore[index]
+    end: str = _CLOSING.search(rest)[0]  # type: ignore[index]
     if not _AUTHORITY.fullmatch(_CLOSING.sub("", authority)):
         return f"…{end}"
-    return f"{authority}{slash}{path}{f'{mark}…' if mark else ''}{end}"
+    return f"{authority}{slash}{path}{f'{mark}…{end}' if mark else ''}"
 
 
-def _partition(rest: str) -> tuple[str, str, str]:
+def _partition(rest: str) -> tuple[str, str]:
+    """What stands before the query or fragment, and the sign that begins it."""
     match = re.search(r"[?#]", rest)
-    return (rest[: match.start()], match[0], rest[match.end() :]) if match else (rest, "", "")
+    return (rest[: match.start()], match[0]) if match else (rest, "")

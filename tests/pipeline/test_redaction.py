@@ -19,6 +19,7 @@ from pipeline.redaction import redacted, without_folders
         ("https://user:SECRET@h:8080/a; no", "https://h:8080/a; no"),
         ("https://u:SEC@RET@h/a", "https://h/a"),
         ("https://u:SE/CRET@h/a?SECRET", "https://…"),
+        ("a cell of https://[h/SECRET).", "a cell of https://…)."),
         ("ray://:SECRET@[::1]:6379, no", "ray://[::1]:6379, no"),
         ("s3://bucket/key and https://h?SECRET both", "s3://bucket/key and https://h?… both"),
         ("https://cdn/logo@2x.png", "https://cdn/logo@2x.png"),
