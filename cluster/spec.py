@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cluster.store import Place
 from cluster.web_rules import WebRules
+from pipeline.finishing_spec import FinishingSpec
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Finishing:
     """What every picture of a job has in common once its pixels are there. `generator` is our name and version."""
 
     place: Place
-    format: str
+    spec: FinishingSpec
     model: str
     model_digest: str
     precision: str

@@ -21,12 +21,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Item:
-    """One request on its way to its picture: `path` is relative to the job's folder, `row` counts in the manifest."""
+    """One request on its way to its picture: `path` is relative to the job's folder, `row` counts in the manifest.
+
+    `render_key` stands for the pixels that are wanted, `finish_key` for what is made of them.
+    """
 
     row: int
     request: RenderRequest
     path: str
     render_key: str
+    finish_key: str
     references: tuple[Reference, ...] = ()
 
 
@@ -44,6 +48,19 @@ class Unit:
     batch: int = 1
 
 
+@dataclass(frozen=True)
+class Written:
+    """A rendition that stands in the store: `image` is its path, sides in pixels."""
+
+    name: str
+    image: str
+    width: int
+    height: int
+    format: str
+    bytes: int
+    sha256: str
+
+
 @dataclass
 class Outcome:
     """What became of one item. `error_code` is empty for a success. Small: the only thing that visits the driver."""
@@ -57,6 +74,8 @@ class Outcome:
     sha256: str | None = None
     bytes: int | None = None
     render_key: str | None = None
+    finish_key: str | None = None
+    renditions: tuple[Written, ...] = ()
     device: str | None = None
     attempts: int = 1
     seconds: dict[str, float] = field(default_factory=dict)

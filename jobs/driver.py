@@ -134,14 +134,15 @@ class Run:
     ) -> tuple[Work, Plan]:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
-        self._results.disown(pictures.paths)
+        whole = pictures.whole(order)
+        self._results.disown(whole)
         pending = np.flatnonzero(~self._results.settled)
         self.done = order.rows - len(pending)
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
         bad = np.isin(pending, order.bad["row"].to_numpy())
         work = Work(order, pending[~bad], scratch, watch)
-        found = pictures.unaccounted(order, work.rows)
+        found = pictures.unaccounted(order, work.rows, whole)
         self.done += len(found)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
@@ -261,7 +262,8 @@ class Run:
         kept = str(scratch.references) if scratch.used else ""
         model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
         generator = f"Pressrun {product_version()}"
-        return model, Finishing(place, job.format, job.model, job.model_digest, job.precision, generator)
+        finishing = self._order.finishing
+        return model, Finishing(place, finishing, job.model, job.model_digest, job.precision, generator)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cluster.store import Store
 from pipeline.errors import JobError
+from pipeline.finishing_spec import FinishingSpec
 
 JOB = "job.json"
 MANIFEST = "manifest.parquet"
@@ -18,6 +20,9 @@ SUMMARY = "summary.json"
 PARQUET = "application/vnd.apache.parquet"
 SHEET = "index.html"
 TIMELINE = "timeline.json"
+
+_DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")
+"""Fields of a job that make it this one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class JobSpec:
     of the job: they may differ when it is resumed. `precision` None is the model's own. `max_failures` is a number or a
     share such as "5%". `allow_hosts` are web servers (`host` or `host:port`) that references may come from although
     they have private addresses or speak plain http. `accept_license` accepts the licence of a model that is not for
-    commercial use; job.json records it, and who resumes the job is not asked again.
+    commercial use; job.json records it, and who resumes the job is not asked again. `finish` is the path or `s3://`
+    URI of a finishing spec (see `pipeline.finishing_spec`).
     """
 
     manifest: str
@@ -38,6 +44,7 @@ class JobSpec:
     precision: str | None = None
     format: str = "png"
     name: str = "{custom_id}"
+    finish: str | None = None
     layout: str = "auto"
     replicas: int | None = None
     shards: int | None = None
@@ -50,7 +57,8 @@ class JobSpec:
 @dataclass(frozen=True)
 class Job:
     """The job's identity, as job.json holds it: whatever decides what its pictures are, and under which licence they
-    were made. `model_digest` is "" as long as the model is not on this machine."""
+    were made. `model_digest` is "" as long as the model is not on this machine. `finishing` is the finishing spec in
+    words, `finishing_digest` the digest that decides."""
 
     manifest: str
     rows: int
@@ -60,20 +68,25 @@ class Job:
     precision: str
     format: str
     name: str
+    finishing: dict[str, Any] = field(default_factory=dict)
+    finishing_digest: str = ""
     licence: str = ""
     licence_accepted: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Digest of everything but the places where things lie, and the licence."""
-        other = ("manifest", "model", "licence", "licence_accepted")
-        decides = {key: value for key, value in asdict(self).items() if key not in other}
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        return _fingerprint(asdict(self))
 
     def to_json(self) -> bytes:
         """The bytes of job.json: the same for the same job."""
         what = {"pressrun": product_version(), "fingerprint": self.fingerprint, **asdict(self)}
         return (json.dumps(what, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _fingerprint(job: Mapping[str, Any]) -> str:
+    decides = {name: job[name] for name in _DECIDES}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def product_version() -> str:
@@ -181,9 +194,18 @@ def read_job(store: Store) -> dict[str, Any]:
     data = store.get(JOB)
     try:
         there = json.loads(data)
-        return {**there, "fingerprint": str(there["fingerprint"])}
+        return _with_finishing({**there, "fingerprint": str(there["fingerprint"])})
     except (ValueError, KeyError, TypeError):
         raise JobError(f"{store.uri}/{JOB} is not a job's description; choose another --out.") from None
+
+
+def _with_finishing(there: dict[str, Any]) -> dict[str, Any]:
+    """A job.json from before there were finishing specs: its format was all that it said of them."""
+    if "finishing_digest" in there:
+        return there
+    plain = FinishingSpec(format=there["format"])
+    there = {**there, "finishing": plain.described, "finishing_digest": plain.digest}
+    return {**there, "fingerprint": _fingerprint(there)}
 
 
 def recorded_licence(store: Store) -> str:
@@ -234,8 +256,18 @@ def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:
         for field, label in labels.items()
         if there.get(field) != asdict(job)[field]
     ]
+    finishing = _differing(there.get("finishing"), job.finishing)
+    if finishing:
+        lines.append(f"its finishing spec differs in {', '.join(finishing)}")
     why = "; ".join(lines) or "it was made by another version"
     raise JobError(f"{uri} holds another job already: {why}. Choose another --out, or ask for the same job again.")
+
+
+def _differing(there: Any, wanted: Mapping[str, Any]) -> list[str]:
+    """The parts of a finishing spec that are others than wanted; its format is told by itself."""
+    there = there if isinstance(there, dict) else {}
+    names = sorted({*there, *wanted} - {"format"})
+    return [name for name in names if there.get(name) != wanted.get(name)]
 
 
 def _shown(job: dict[str, Any], field: str, label: str) -> str:

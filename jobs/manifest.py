@@ -40,7 +40,8 @@ REQUEST_SCHEMA = pa.schema(
 """The columns of a normalised manifest that are ours; the customer's follow."""
 
 RESERVED = (
-    *("status", "image", "format", "sha256", "bytes", "render_key", "model", "model_digest", "device", "attempts"),
+    *("status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions", "model"),
+    *("model_digest", "device", "attempts"),
     *("seconds_encode", "seconds_denoise", "seconds_decode", "seconds_finish"),
     *("error_code", "error_message", "finished_at"),
 )

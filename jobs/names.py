@@ -72,8 +72,9 @@ class NameTemplate:
             named = ", ".join(f"“{shortened(field)}”" for field in unknown)
             raise JobError(f"The name template asks for {named}, but the manifest has {first_of(columns, 50)}.")
 
-    def names(self, table: pa.Table, extension: str) -> tuple[pa.Array, pa.Table]:
+    def names(self, table: pa.Table, extension: str, spare: int = 0) -> tuple[pa.Array, pa.Table]:
         """Every row's name with `extension` (null where it cannot be named), and the rows that have none, with why.
+        A name leaves `spare` bytes of what a file's may have.
 
         Raises JobError where two rows have one name, also after folding case and NFC.
         """
@@ -86,7 +87,7 @@ class NameTemplate:
             bad.add(column.is_null(), "bad_name", empty)
             pieces += [_encoded(column), _scalar(literal)]
         names = pc.binary_join_element_wise(*pieces, _scalar("." + extension.lstrip(".")), _scalar(""))
-        names = _whole_names(names, bad)
+        names = _whole_names(names, bad, spare)
         _refuse_collisions(names)
         return names, bad.table()
 
@@ -133,7 +134,7 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in found.encode())
 
 
-def _whole_names(names: pa.Array, bad: BadRows) -> pa.Array:
+def _whole_names(names: pa.Array, bad: BadRows, spare: int) -> pa.Array:
     """Names put together, with null for those that are no safe relative path; the reasons go to `bad`."""
 
     def shown(row: int) -> str:
@@ -146,10 +147,11 @@ def _whole_names(names: pa.Array, bad: BadRows) -> pa.Array:
         lambda row: f"The name {shown(row)} has an empty part, “.” or “..”; mend the columns it is made of.",
     )
     length = pc.binary_length(names).fill_null(0).to_numpy(zero_copy_only=False)
-    bad.add(length > MAX_NAME, "bad_name", lambda row: f"The name {shown(row)} is longer than {MAX_NAME:,} bytes.")
-    for row in np.flatnonzero((length > MAX_SEGMENT) & (length <= MAX_NAME)).tolist():
-        if max(len(part.encode()) for part in names[row].as_py().split("/")) > MAX_SEGMENT:
-            bad.add_row(row, "bad_name", f"A part of the name {shown(row)} is longer than {MAX_SEGMENT} bytes.")
+    most, longest = MAX_NAME - spare, MAX_SEGMENT - spare
+    bad.add(length > most, "bad_name", lambda row: f"The name {shown(row)} is longer than {most:,} bytes.")
+    for row in np.flatnonzero((length > longest) & (length <= most)).tolist():
+        if max(len(part.encode()) for part in names[row].as_py().split("/")) > longest:
+            bad.add_row(row, "bad_name", f"A part of the name {shown(row)} is longer than {longest} bytes.")
     keep = np.ones(len(names), dtype=bool)
     keep[bad.rows()] = False
     return pc.if_else(pa.array(keep), names, pa.scalar(None, names.type)).cast(pa.string())

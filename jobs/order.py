@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.finishing import rendition_suffix
 from cluster.layout import choose_layout
 from cluster.reference_cache import ReferenceCache
 from cluster.scratch import Scratch
-from cluster.store import Store, open_store
+from cluster.store import Store, open_store, read_uri
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
 from jobs.bad_rows import SCHEMA as BAD_ROWS
@@ -25,6 +26,7 @@ from jobs.plan import Plan, group_by_shape, plan_units, unit_size
 from jobs.survey import Surveyed, survey
 from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
+from pipeline.finishing_spec import FinishingSpec, finish_key, read_finishing_spec
 from pipeline.picture import FORMATS, extension
 from pipeline.request import render_key
 
@@ -36,13 +38,15 @@ PRECISIONS = ("fp32", "bf16")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be rendered: the job, its model, its manifest, and where every row's picture belongs (null: nowhere).
+    """What is to be rendered: the job, how it is finished, its model, its manifest, and where every row's picture
+    belongs (null: nowhere); the renditions' places follow from it.
 
     `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
     `web` are the rules for references on the web.
     """
 
     job: Job
+    finishing: FinishingSpec
     model: Model
     manifest: Manifest
     paths: pa.Array
@@ -94,12 +98,14 @@ def take_order(spec: JobSpec) -> Order:
     checked(lambda: _check_licence(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
+    finishing = checked(lambda: _finishing_spec(spec))
     names = frozen = None
     if manifest is not None:
         if template is not None:
-            names = checked(lambda: template.names(manifest.table, extension(spec.format)))
+            spare = max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
+            names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
         frozen = checked(lambda: freeze(manifest.frozen))
-    if problems or not (model and manifest and names and frozen and web):
+    if problems or not (model and manifest and names and frozen and web and finishing):
         raise JobError(*problems)
     named, unnamed = names
     job = Job(
@@ -111,12 +117,14 @@ def take_order(spec: JobSpec) -> Order:
         precision=spec.precision or model.precision,
         format=spec.format,
         name=spec.name,
+        finishing=finishing.described,
+        finishing_digest=finishing.digest,
         licence=model.licence,
         licence_accepted=model.non_commercial,
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(job, model, manifest, paths, bad, frozen, web)
+    return Order(job, finishing, model, manifest, paths, bad, frozen, web)
 
 
 def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:
@@ -132,6 +140,20 @@ def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], Non
     refuse_another(store, order.job)
     model = fetch_model(order.model, lambda done, total: watch(order.model.name, done, total))
     return replace(order, model=model, job=replace(order.job, model_digest=model_digest(model)))
+
+
+def _finishing_spec(spec: JobSpec) -> FinishingSpec:
+    """What `--finish` and `--format` ask for; a format that there is not is told elsewhere."""
+    format = spec.format if spec.format in FORMATS else "png"
+    if spec.finish is None:
+        return FinishingSpec(format)
+    try:
+        text = read_uri(spec.finish).decode()
+    except (OSError, RequestError) as error:
+        raise JobError(f"--finish {spec.finish} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise JobError(f"--finish {spec.finish} is not UTF-8, as TOML is.") from None
+    return read_finishing_spec(text, format, spec.finish)
 
 
 def _wanted_model(name_or_folder: str) -> Model:
@@ -189,7 +211,8 @@ class Work:
         references = tuple(self._usable(uri) for uri in request.references)
         digests = [reference.sha256 for reference in references]
         key = render_key(request, digests, self._order.job.model_digest, self._order.job.precision)
-        return Item(row, request, self._order.paths[row].as_py(), key, references)
+        finish = finish_key(self._order.job.finishing_digest, {})
+        return Item(row, request, self._order.paths[row].as_py(), key, finish, references)
 
     def plan(self, rows: np.ndarray) -> Plan:
         """`rows` in units, costliest first."""

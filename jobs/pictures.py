@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.finishing import name_taken
+from cluster.finishing import name_taken, rendition_path, rendition_suffix, written_as
 from cluster.store import Store, stored_record
 from cluster.unit import Item, Outcome
 from jobs.order import FOLDER, Order, Work
+from pipeline.metadata import Record, read_record
 from pipeline.picture import read_picture_header
 
 _THREADS = 16
@@ -26,9 +27,20 @@ class Pictures:
         self._store = store
         self.paths = paths_in(store, FOLDER)
 
-    def unaccounted(self, order: Order, rows: np.ndarray) -> np.ndarray:
-        """Those of `rows` whose picture stands there although no result says so."""
-        there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), self.paths)
+    def whole(self, order: Order) -> pa.Array:
+        """The paths of rendered pictures that stand there with all their renditions."""
+        renditions = order.finishing.renditions
+        if not renditions:
+            return self.paths
+        places = order.paths.filter(pc.is_in(order.paths, self.paths))
+        for rendition in renditions:
+            beside = pc.replace_substring_regex(places, r"\.[^.]*$", rendition_suffix(rendition))
+            places = places.filter(pc.is_in(beside, self.paths))
+        return places
+
+    def unaccounted(self, order: Order, rows: np.ndarray, whole: pa.Array) -> np.ndarray:
+        """Those of `rows` whose pictures stand there (`whole`) although no result says so."""
+        there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), whole)
         return rows[there.to_numpy(zero_copy_only=False)]
 
     def recover(self, order: Order, work: Work, rows: np.ndarray) -> Iterator[Outcome]:
@@ -37,9 +49,16 @@ class Pictures:
             yield from threads.map(lambda row: self._outcome(order, work.item(row)), rows.tolist())
 
     def _outcome(self, order: Order, item: Item) -> Outcome:
+        written = []
+        for rendition in order.finishing.renditions:
+            path = rendition_path(item.path, rendition)
+            data = self._store.get(path)
+            if not _is_of(read_record(data), item, rendition.name):
+                return name_taken(item, path)
+            written.append(written_as(rendition, path, data))
         record = stored_record(self._store, item.path, order.job.format)
-        if record is None or (record.custom_id, record.render_key) != (item.request.custom_id, item.render_key):
-            return name_taken(item)
+        if record is None or not _is_of(record, item):
+            return name_taken(item, item.path)
         data, entry = self._store.get(item.path), self._store.head(item.path)
         header = read_picture_header(data)
         return Outcome(
@@ -52,9 +71,16 @@ class Pictures:
             sha256=hashlib.sha256(data).hexdigest(),
             bytes=len(data),
             render_key=item.render_key,
+            finish_key=record.finish_key or None,
+            renditions=tuple(written),
             device=record.device,
             finished_at=entry.modified if entry else None,
         )
+
+
+def _is_of(record: Record | None, item: Item, rendition: str = "") -> bool:
+    key = (item.request.custom_id, item.render_key, item.finish_key, rendition)
+    return record is not None and record.is_of(*key)
 
 
 def paths_in(store: Store, folder: str) -> pa.Array:

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -33,6 +34,14 @@ FLUSH_SEC = 5.0
 DONE = ("succeeded", "cached")
 STATUSES = ("succeeded", "cached", "failed", "rejected")
 
+_RENDITION = [
+    *((name, pa.string()) for name in ("name", "image")),
+    *((name, pa.int32()) for name in ("width", "height")),
+    ("format", pa.string()),
+    ("bytes", pa.int64()),
+    ("sha256", pa.string()),
+]
+
 SCHEMA = pa.schema(
     [
         ("custom_id", pa.string()),
@@ -45,6 +54,8 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("bytes", pa.int64()),
         ("render_key", pa.string()),
+        ("finish_key", pa.string()),
+        ("renditions", pa.list_(pa.struct(_RENDITION))),
         ("model", pa.string()),
         ("model_digest", pa.string()),
         ("device", pa.string()),
@@ -91,13 +102,13 @@ class Results:
         self._disowned = np.zeros(table.num_rows, bool)
         self._last = pa.schema([SCHEMA.field(name) for name in LOOKED_AT]).empty_table()
         self._rows = np.zeros(0, np.int64)
-        self._added = [part for part in parts.values() if part is not None]
+        self._added = [shaped(part, self._last.schema) for part in parts.values() if part is not None]
 
     @property
     def last(self) -> pa.Table:
         """The outcome that counts of every request that has one, in manifest order: its columns `LOOKED_AT`."""
         if self._added:
-            table = _joined([self._last, *self._added], self._last.schema)
+            table = joined([self._last, *self._added], self._last.schema)
             places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
             self._rows = np.flatnonzero(places >= 0)
             self._last, self._added = _taken(table, places[self._rows]), []
@@ -172,7 +183,7 @@ class Results:
         pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
         paths = list(parts)
-        table = _joined([part for part in parts.values() if part is not None], self.schema)
+        table = joined([part for part in parts.values() if part is not None], self.schema)
         lengths = [0 if part is None else part.num_rows for part in parts.values()]
         del parts
         now = self._etags() if self._early else {}
@@ -206,11 +217,12 @@ class Results:
         columns: dict[str, object] = {
             name: [getattr(outcome, name) for outcome in outcomes]
             for name in (
-                *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "device"),
-                *("attempts", "error_code", "error_message"),
+                *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "finish_key"),
+                *("device", "attempts", "error_code", "error_message"),
             )
         }
         columns["format"] = [self._job.format if good else None for good in done]
+        columns["renditions"] = [list(map(asdict, outcome.renditions)) or None for outcome in outcomes]
         columns["seed"] = self._table["seed"].take(rows)
         columns["model"] = [self._job.model] * count
         columns["model_digest"] = [self._job.model_digest] * count
@@ -260,7 +272,9 @@ def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, 
 
 def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
     try:  # not `pq.read_table`, which has columns of its own called `__filename` …
-        return pq.ParquetFile(pa.BufferReader(data)).read(columns and list(columns))
+        file = pq.ParquetFile(pa.BufferReader(data))
+        there = set(file.schema_arrow.names)
+        return file.read([name for name in columns if name in there] if columns else None)
     except (pa.ArrowException, OSError):
         return None
 
@@ -276,14 +290,23 @@ def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
     if damaged:
         raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
     schema = pa.schema([field for field in SCHEMA if field.name in ("custom_id", "status", *columns)])
-    table = _joined([part for part in parts.values() if part is not None], schema)
+    table = joined([part for part in parts.values() if part is not None], schema)
     requests = table["custom_id"].combine_chunks().dictionary_encode()
     rows = requests.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return _taken(table, np.sort(places_that_count(rows, is_done(table), len(requests.dictionary))))
 
 
-def _joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables([schema.empty_table(), *(part.select(schema.names).cast(schema) for part in parts)])
+def joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """All parts as one table of `schema`."""
+    return pa.concat_tables([schema.empty_table(), *(shaped(part, schema) for part in parts)])
+
+
+def shaped(part: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A part with the columns of `schema`: those that it lacks, because an older version wrote it, are null."""
+    for field in schema:
+        if field.name not in part.schema.names:
+            part = part.append_column(field, pa.nulls(part.num_rows, field.type))
+    return part.select(schema.names).cast(schema)
 
 
 def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:

@@ -15,7 +15,7 @@ from cluster.store import Store
 from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
 from jobs.order import FOLDER
 from jobs.pictures import paths_in
-from jobs.results import SCHEMA, is_done, places_that_count, read_parts
+from jobs.results import SCHEMA, is_done, joined, places_that_count, read_parts
 from jobs.summary import count_statuses
 from pipeline.errors import JobError
 from pipeline.metadata import read_record
@@ -24,7 +24,12 @@ _THREADS = 16
 _BATCH_ROWS = 4_096
 """Pictures that are asked for at once: of the others nothing but columns is held."""
 
-_COLUMNS = pa.schema([SCHEMA.field(name) for name in ("custom_id", "status", "image", "sha256", "bytes", "render_key")])
+_COLUMNS = pa.schema(
+    [
+        SCHEMA.field(name)
+        for name in (*("custom_id", "status", "image", "sha256", "bytes", "render_key", "finish_key", "renditions"),)
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def verify(store: Store) -> Audit:
         found.append(Discrepancy("manifest", "manifest.parquet", "The frozen manifest is not the one of job.json."))
     parts = read_parts(store, _COLUMNS.names)
     found += [Discrepancy("results", path, f"{path} is damaged.") for path, part in parts.items() if part is None]
-    results = pa.concat_tables([_COLUMNS.empty_table(), *(_known(part) for part in parts.values() if part is not None)])
+    results = joined([part for part in parts.values() if part is not None], _COLUMNS)
     del parts
     ids = manifest["custom_id"].combine_chunks()
     rows = pc.index_in(results["custom_id"], ids).fill_null(-1).to_numpy().astype(np.int64)
@@ -80,10 +85,6 @@ def verify(store: Store) -> Audit:
     found += _pictures(store, last, listed)
     found += _summary(store, last, manifest.num_rows)
     return Audit(store.uri, manifest.num_rows, len(listed), tuple(found))
-
-
-def _known(part: pa.Table) -> pa.Table:
-    return part.select(_COLUMNS.names).cast(_COLUMNS)
 
 
 def _rows(ids: pa.Array, rows: np.ndarray, named: pa.ChunkedArray) -> Iterator[Discrepancy]:
@@ -110,11 +111,21 @@ def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discre
     ours = ours.filter(pc.invert(again))
     with ThreadPoolExecutor(_THREADS) as threads:
         for batch in ours.to_batches(max_chunksize=_BATCH_ROWS):
-            yield from filter(None, threads.map(lambda row: _picture(store, row), batch.to_pylist()))
-    for path in sorted(listed.filter(pc.invert(pc.is_in(listed, images))).to_pylist()):
+            pictures = [picture for row in batch.to_pylist() for picture in _pictures_of(row)]
+            yield from filter(None, threads.map(lambda picture: _picture(store, picture), pictures))
+    renditions = pc.struct_field(pc.list_flatten(ours["renditions"].combine_chunks()), "image")
+    promised = pa.concat_arrays([images, renditions])
+    for path in sorted(listed.filter(pc.invert(pc.is_in(listed, promised))).to_pylist()):
         yield Discrepancy("extra_picture", path, f"{path} belongs to no row that succeeded.")
     for custom_id in done.filter(pc.equal(done["image"].fill_null(""), ""))["custom_id"].to_pylist():
         yield Discrepancy("missing_picture", custom_id, f"Row {custom_id} succeeded without a picture.")
+
+
+def _pictures_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is promised of a row's picture, and of each of its renditions."""
+    yield {**row, "name": ""}
+    for rendition in row["renditions"] or ():
+        yield row | rendition
 
 
 def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
@@ -126,7 +137,8 @@ def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
     if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["bytes"]:
         return Discrepancy("wrong_bytes", path, f"{path} of row {row['custom_id']} has other bytes than were written.")
     record = read_record(data)
-    if record is None or (record.custom_id, record.render_key) != (row["custom_id"], row["render_key"]):
+    key = (row["custom_id"], row["render_key"], row["finish_key"] or "", row["name"])
+    if record is None or not record.is_of(*key):
         return Discrepancy("wrong_record", path, f"{path} does not say that it belongs to row {row['custom_id']}.")
     return None
 

@@ -52,7 +52,11 @@ def _generator() -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """What a picture says about itself. `render_key` and `model_digest` are hexadecimal SHA-256."""
+    """What a picture says about itself. `render_key`, `finish_key` and `model_digest` are hexadecimal SHA-256.
+
+    `rendition` names the one that this picture is, "" for the picture as it was rendered. Pictures that were written
+    before there were finish keys have none (""): they were finished plainly.
+    """
 
     custom_id: str
     seed: int
@@ -62,6 +66,13 @@ class Record:
     device: str
     precision: str
     generator: str = field(default_factory=_generator)
+    finish_key: str = ""
+    rendition: str = ""
+
+    def is_of(self, custom_id: str, render_key: str, finish_key: str, rendition: str = "") -> bool:
+        """Whether the picture is this very one."""
+        same = (self.custom_id, self.render_key, self.rendition) == (custom_id, render_key, rendition)
+        return same and self.finish_key in (finish_key, "")
 
 
 _PROPERTIES = {
@@ -73,14 +84,20 @@ _PROPERTIES = {
     "device": ("pressrun:device", f"{{{_OURS}}}device"),
     "precision": ("pressrun:precision", f"{{{_OURS}}}precision"),
     "generator": ("xmp:CreatorTool", f"{{{_XMP}}}CreatorTool"),
+    "finish_key": ("pressrun:finishKey", f"{{{_OURS}}}finishKey"),
+    "rendition": ("pressrun:rendition", f"{{{_OURS}}}rendition"),
 }
 """Where each field of a record stands in the XMP: as written, and as ElementTree names it."""
+_OPTIONAL = ("finish_key", "rendition")
+"""Fields that are left out where they are empty."""
 
 
 def write_xmp(record: Record, digital_source_type: str = GENERATED) -> bytes:
     """The XMP packet (UTF-8) of a record, marked with one of IPTC's digital source types."""
     lines = [f"<Iptc4xmpExt:DigitalSourceType>{_SOURCE_TYPES}{digital_source_type}</Iptc4xmpExt:DigitalSourceType>"]
     for name, (tag, _) in _PROPERTIES.items():
+        if name in _OPTIONAL and not getattr(record, name):
+            continue
         lines.append(f"<{tag}>{escape(_to_xml(str(getattr(record, name))))}</{tag}>")
     properties = "\n".join(lines)
     return _PACKET.format(rdf=_RDF, dc=_DC, xmp=_XMP, iptc=_IPTC, ours=_OURS, properties=properties).encode()
@@ -97,7 +114,9 @@ def read_record(data: bytes) -> Record | None:
             packet: Any = picture.info.get("xmp")
         description = ElementTree.fromstring(packet).find(f".//{{{_RDF}}}Description")
         values: dict[str, Any] = {
-            name: _from_xml(description.find(tag).text or "") for name, (_, tag) in _PROPERTIES.items()
+            name: _from_xml(description.find(tag).text or "")
+            for name, (_, tag) in _PROPERTIES.items()
+            if name not in _OPTIONAL or description.find(tag) is not None
         }
         return Record(**(values | {"seed": int(values["seed"])}))
     except Exception:  # foreign pictures and broken ones are expected here, and there are many ways to be broken

@@ -23,6 +23,8 @@ FORMATS = ("png", "jpeg", "webp", "avif")
 QUALITY = {"jpeg": 92, "webp": 85, "avif": 75}
 """Default quality, 1 to 100. PNG is lossless and has none."""
 
+LOSSY = tuple(QUALITY)
+
 _EXTENSION = {"png": "png", "jpeg": "jpg", "webp": "webp", "avif": "avif"}
 _PROFILE_DATE = slice(24, 36)  # ICC.1:2022, 7.2.1: when the profile was made, as six big-endian 16-bit numbers
 _LARGEST_XMP = 65_000

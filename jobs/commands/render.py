@@ -40,6 +40,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--name", default="{custom_id}", metavar="TEMPLATE", help="name over columns (default: %(default)s)"
     )
+    command.add_argument(
+        "--finish", metavar="SPEC.toml", help="renditions and how pictures are finished (docs/finishing.md)"
+    )
     command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
     command.add_argument(
@@ -54,7 +57,7 @@ def add(commands: Any) -> None:
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    more = {name: getattr(options, name) for name in ("max_failures", "accept_license")}
+    more = {name: getattr(options, name) for name in ("finish", "max_failures", "accept_license")}
     spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
         plan = forecast(spec)

@@ -108,7 +108,7 @@ def units(*prompts: list[str]) -> Iterator[Unit]:
             references = (Reference("mug.png", "f00d", (4, 4)),) * prompt.count("image")
             if prompt.startswith("at "):
                 references = (Reference(prompt.removeprefix("at "), "cafe", (4, 4)),)
-            items.append(Item(row, request, f"images/{row}.png", "key", references))
+            items.append(Item(row, request, f"images/{row}.png", "key", "finish", references))
             row += 1
         yield Unit(index, SHAPE, tuple(items))
 

@@ -1,5 +1,7 @@
 """Finishing: a picture is stored once, under its name, with its record, in every format."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,10 @@ from cluster.finishing import Finisher
 from cluster.spec import Finishing
 from cluster.store import Place, open_store
 from cluster.unit import Item
+from pipeline.finishing_spec import FinishingSpec
 from pipeline.metadata import read_record
 from pipeline.picture import FORMATS
+from pipeline.renditions import Rendition
 from pipeline.request import RenderRequest
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
@@ -18,13 +22,13 @@ PIXELS = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
 def item(custom_id: str = "mug 1 – größe", path: str = "images/a/mug.png") -> Item:
     request = RenderRequest(custom_id, "a red mug", 64, 48, 4, 1.0, 7)
-    return Item(0, request, path, f"key of {custom_id}")
+    return Item(0, request, path, f"key of {custom_id}", "finish key")
 
 
 def finishing(folder: Path, format: str = "png") -> Finishing:
     place = Place(str(folder))
     place.open().prepare()
-    return Finishing(place, format, "mini", "f00d", "fp32", "Pressrun 0")
+    return Finishing(place, FinishingSpec(format), "mini", "f00d", "fp32", "Pressrun 0")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -63,3 +67,35 @@ def test_equal_rows_make_equal_bytes(tmp_path: Path) -> None:
     places = (tmp_path / "one", tmp_path / "two")
     digests = {Finisher(finishing(place)).finish(item(), PIXELS, "cpu").sha256 for place in places}
     assert len(digests) == 1
+
+
+RENDITIONS = (Rendition("hero", 96, 32, format="webp"), Rendition("thumb", 16, 16, "pad", "jpeg", 70))
+
+
+def with_renditions(folder: Path) -> Finisher:
+    return Finisher(replace(finishing(folder), spec=FinishingSpec("png", None, RENDITIONS)))
+
+
+def test_renditions_stand_beside_the_picture_each_with_a_record_of_its_own(tmp_path: Path) -> None:
+    outcome = with_renditions(tmp_path).finish(item(), PIXELS, "cpu")
+    assert [written.image for written in outcome.renditions] == ["images/a/mug@hero.webp", "images/a/mug@thumb.jpg"]
+    for written in outcome.renditions:
+        data = (tmp_path / written.image).read_bytes()
+        record = read_record(data)
+        assert record and record.is_of(outcome.custom_id, outcome.render_key, outcome.finish_key, written.name)
+        assert (written.bytes, written.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert [(each.width, each.height) for each in outcome.renditions] == [(96, 32), (16, 16)]
+
+
+def test_the_picture_is_the_commit_it_comes_after_its_renditions(tmp_path: Path) -> None:
+    (tmp_path / "images/a").mkdir(parents=True)
+    (tmp_path / "images/a/mug@thumb.jpg").write_bytes(b"somebody else's")
+    outcome = with_renditions(tmp_path).finish(item(), PIXELS, "cpu")
+    assert (outcome.status, outcome.error_code) == ("failed", "name_taken")
+    assert not (tmp_path / "images/a/mug.png").exists()
+
+
+def test_a_picture_finished_in_another_way_is_another_picture(tmp_path: Path) -> None:
+    finisher = Finisher(finishing(tmp_path))
+    assert finisher.finish(item(), PIXELS, "cpu").status == "succeeded"
+    assert finisher.finish(replace(item(), finish_key="another"), PIXELS, "cpu").error_code == "name_taken"

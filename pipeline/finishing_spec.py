@@ -1,0 +1,95 @@
+"""The finishing spec: everything but the pixels that decides a finished picture, and the key that stands for it.
+
+    quality = 90
+
+    [[renditions]]
+    name = "hero"
+    width = 1920
+    height = 1080
+    format = "webp"
+
+A request's *render key* stands for its pixels, its *finish key* for what becomes of them: where only the second one has
+changed, pixels that were kept are finished again.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any
+
+from pipeline.errors import JobError
+from pipeline.renditions import Rendition, read_quality, read_renditions
+from pipeline.strict_table import StrictTable
+
+REVISION = 1
+"""Raised whenever our own finishing changes the bytes of a picture, so that old ones are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class FinishingSpec:
+    """How a job's pictures are finished. `format` and `quality` are those of the picture as it was rendered; every
+    rendition comes beside it."""
+
+    format: str = "png"
+    quality: int | None = None
+    renditions: tuple[Rendition, ...] = ()
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What differs from the defaults, as job.json keeps it: a field that is new in a later version changes nothing
+        as long as nobody uses it."""
+        return {"format": self.format, **_described(self)}
+
+    @property
+    def digest(self) -> str:
+        """Digest (64 hex digits) of the whole spec."""
+        return _digest({"revision": REVISION, **self.described})
+
+
+def finish_key(spec_digest: str, of_row: Mapping[str, Any]) -> str:
+    """Digest (64 hex digits) of everything but the pixels that decides the bytes of a row's pictures.
+
+    `of_row` is what the row itself brings along: its rights and captions, never its custom_id, which stands in the
+    picture but decides nothing (a renamed row keeps its picture, as with the render key). Neither is the name and
+    version of the program part of it, or a device.
+    """
+    return _digest({"spec": spec_digest, "row": dict(of_row)})
+
+
+def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
+    """A finishing spec from TOML; `format` is that of the rendered pictures, `where` names the file in sentences.
+
+    Raises:
+        JobError: everything that is wrong with it.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(f"{where} is not TOML: {error}.") from None
+    problems: list[str] = []
+    table = StrictTable(values, where, problems)
+    spec = FinishingSpec(
+        format=format,
+        quality=read_quality(table, format),
+        renditions=read_renditions(table),
+    )
+    table.end()
+    if problems:
+        raise JobError(*problems)
+    return spec
+
+
+def _described(value: Any) -> Any:
+    if is_dataclass(value):
+        return {
+            field.name: _described(getattr(value, field.name))
+            for field in fields(value)
+            if field.default is MISSING or getattr(value, field.name) != field.default
+        }
+    return [_described(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _digest(what: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

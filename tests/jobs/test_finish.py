@@ -1,0 +1,129 @@
+"""A job that is finished by a spec: what comes out, what the audit counts, and what a resume makes again."""
+
+import hashlib
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cluster.store import open_store
+from jobs.status import read_status
+from jobs.verify import verify
+from pipeline.metadata import read_record, write_xmp
+from pipeline.picture import encode_picture
+from tests.conftest import Pressrun, write_manifest
+
+SPEC = """
+[[renditions]]
+name = "square"
+width = 96
+height = 96
+format = "jpeg"
+
+[[renditions]]
+name = "thumb"
+width = 48
+height = 48
+fit = "inside"
+format = "webp"
+quality = 70
+"""
+
+
+def results(job: Path) -> pa.Table:
+    [part] = (job / "results").iterdir()
+    return pq.read_table(part)
+
+
+def discrepancies(job: Path) -> list[str]:
+    return [wrong.kind for wrong in verify(open_store(str(job))).discrepancies]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job of three rows with two renditions; in/ has its manifest and spec. Never to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("finish")
+    rows = [{"custom_id": f"mug-{i}", "prompt": "a red mug", "width": 128, "height": 96, "steps": 2} for i in range(3)]
+    manifest = write_manifest(folder / "in", rows)
+    (folder / "in/finish.toml").write_text(SPEC)
+    ended = Pressrun(folder)("render", manifest, "--out", folder / "out", "--finish", folder / "in/finish.toml")
+    assert ended.code == 0, ended.err
+    return folder
+
+
+def test_every_row_lists_its_renditions_and_the_audit_counts_them(finished: Path) -> None:
+    table = results(finished / "out")
+    for row in table.to_pylist():
+        assert [each["image"] for each in row["renditions"]] == [
+            f"images/{row['custom_id']}@square.jpg",
+            f"images/{row['custom_id']}@thumb.webp",
+        ]
+        assert [(each["width"], each["height"]) for each in row["renditions"]] == [(96, 96), (48, 36)]
+    audit = verify(open_store(str(finished / "out")))
+    assert (audit.pictures, audit.discrepancies) == (9, ())
+
+
+def test_the_audit_finds_a_rendition_that_is_missing_or_spoilt_or_too_many(finished: Path, tmp_path: Path) -> None:
+    job = shutil.copytree(finished / "out", tmp_path / "out")
+    (job / "images/mug-0@square.jpg").unlink()
+    (job / "images/mug-1@square.jpg").write_bytes((job / "images/mug-2@square.jpg").read_bytes())
+    (job / "images/mug-1@large.jpg").write_bytes(b"?")
+    assert discrepancies(job) == ["missing_picture", "wrong_bytes", "extra_picture"]
+
+
+def test_a_resume_makes_a_lost_rendition_again_and_reads_what_no_result_names(finished: Path, tmp_path: Path) -> None:
+    job = shutil.copytree(finished / "out", tmp_path / "out")
+    before = results(job)
+    [part] = (job / "results").iterdir()
+    pq.write_table(before.slice(0, 1), part)  # a crash kept two results; the pictures of one of them are whole
+    (job / "images/mug-2@thumb.webp").unlink()
+    again = ("render", finished / "in/manifest.parquet", "--out", job, "--finish", finished / "in/finish.toml")
+    ended = Pressrun(tmp_path)(*again, "--json")
+    assert (ended.code, ended.json["rendered"]) == (0, 1), ended.err
+    told = ["custom_id", "sha256", "render_key", "finish_key", "renditions"]
+    assert results(job).select(told).equals(before.select(told))
+    assert discrepancies(job) == []
+
+
+def test_another_spec_is_another_job(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(SPEC.replace("70", "60"))
+    again = ("render", finished / "in/manifest.parquet", "--out", finished / "out", "--finish")
+    ended = Pressrun(tmp_path)(*again, tmp_path / "other.toml")
+    assert ended.code == 2 and "its finishing spec differs in renditions" in ended.err
+    assert Pressrun(tmp_path)(*again, tmp_path / "none.toml").code == 2
+
+
+def test_a_job_from_before_there_were_finish_keys_is_read_and_resumed(
+    job: Path, job_manifest: Path, pressrun: Pressrun
+) -> None:
+    table = results(job).drop_columns(["finish_key", "renditions"])
+    rows = table.to_pylist()
+    for row in rows:
+        row["sha256"], row["bytes"] = _written_before(job / row["image"])
+    [part] = (job / "results").iterdir()
+    pq.write_table(pa.Table.from_pylist(rows[1:], schema=table.schema), part)
+    there = json.loads((job / "job.json").read_text())
+    del there["finishing"], there["finishing_digest"]
+    (job / "job.json").write_text(json.dumps({**there, "fingerprint": "as it was"}))
+    (job / "images/row-5.png").unlink()
+    assert read_status(open_store(str(job))).succeeded == 13
+    ended = pressrun("render", job_manifest, "--out", job, "--json")
+    assert (ended.code, ended.json["rendered"], ended.json["succeeded"]) == (0, 1, 14), ended.err
+    assert discrepancies(job) == []
+
+
+def _written_before(path: Path) -> tuple[str, int]:
+    """Write a picture as it was written before its record had a finish key; its digest and size."""
+    record = read_record(path.read_bytes())
+    assert record and record.finish_key
+    with Image.open(io.BytesIO(path.read_bytes())) as picture:
+        data = encode_picture(np.asarray(picture), "png", write_xmp(replace(record, finish_key="")))
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest(), len(data)
