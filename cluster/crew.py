@@ -23,11 +23,11 @@ LOAD_PATIENCE_SEC = 1800.0
 _LOAD_ATTEMPTS = 3
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """One actor, or the leader of several `shards`, and its calls, oldest first.
 
-    `quiet_since`: when it last made progress, None until loaded.
+    It takes `slots` calls of each stage. `quiet_since`: when it last made progress, None until loaded.
     """
 
     name: str
@@ -48,17 +48,24 @@ class Worker:
         """Whether the actor has answered that it is ready."""
         return self.ready_ref is None
 
+    @property
+    def computing(self) -> int:
+        """Calls of one stage that it can compute at the same time; what it takes beyond them waits there."""
+        return FINISH_SLOTS if "finish" in self.stages else self.shards
+
     def load(self, stage: str) -> int:
         """Calls of one stage that it holds."""
         return sum(call.stage == stage for call in self.calls)
 
 
 class Crew:
-    """Starts every actor at once; `of` names the workers of a stage."""
+    """Starts every actor at once; `of` names the workers of a stage, `loading` those that have not answered yet, by
+    the answer that is awaited. Whatever is asked of Ray while units are under way is asked here."""
 
     def __init__(self, layout: Layout, workers: Sequence[Worker]) -> None:
         self.layout = layout
         self.workers = list(workers)
+        self.loading: dict[Any, Worker] = {}
         for worker in self.workers:
             self._start(worker)
 
@@ -82,6 +89,7 @@ class Crew:
     def _start(self, worker: Worker) -> None:
         worker.handle = worker.start()
         worker.ready_ref = worker.handle.ready.remote()
+        self.loading[worker.ready_ref] = worker
         worker.quiet_since = None
         worker.started = time.monotonic()
 
@@ -89,15 +97,29 @@ class Crew:
         """The workers that serve a stage."""
         return [worker for worker in self.workers if stage in worker.stages]
 
+    @staticmethod
+    def returned(refs: list[Any], timeout_sec: float) -> list[Any]:
+        """Those of the calls' reports that are there, all of them, as soon as there is one or the time is over."""
+        ready, _ = ray.wait(refs, num_returns=1, timeout=timeout_sec, fetch_local=False)
+        if ready and len(refs) > 1:
+            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+        return ready
+
+    @staticmethod
+    def result(ref: Any) -> Any:
+        """What a call has reported. Raises RayError where it could not."""
+        return ray.get(ref)
+
     def became_ready(self, worker: Worker) -> None:
         """Take note of a loaded worker.
 
         Raises:
             JobError: it says that it cannot do its work at all (the model is missing on its node, say).
         """
-        worker.device, problem = ray.get(worker.ready_ref)
+        worker.device, problem = self.result(worker.ready_ref)
         if problem:
             raise JobError(problem)
+        del self.loading[worker.ready_ref]
         worker.ready_ref = None
         worker.deaths_while_loading = 0
         worker.quiet_since = time.monotonic()
@@ -109,6 +131,7 @@ class Crew:
             JobError: it died again and again before it had loaded.
         """
         self.kill(worker)
+        self.loading.pop(worker.ready_ref, None)
         if not worker.loaded:
             worker.deaths_while_loading += 1
             if worker.deaths_while_loading >= _LOAD_ATTEMPTS:

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
-import ray
+import ray.exceptions
 
-from cluster.crew import FINISH_SLOTS, Crew, Worker
+from cluster.crew import Crew, Worker
 from cluster.flight import Call, Errand, Flight
 from cluster.flights import Flights
 from cluster.inputs import EMPTY_PROMPT
 from cluster.losses import is_loss, sentence
 from cluster.recovery import after_error, after_loss
+from cluster.roster import Roster
 from cluster.timeline import STAGES, Timeline
 from cluster.unit import Outcome, Report, Unit
 from pipeline.errors import StorageError
@@ -27,6 +28,8 @@ from pipeline.errors import StorageError
 logger = logging.getLogger(__name__)
 
 PATIENCE_SEC = 900.0
+TICK_SEC = 0.5
+"""How often it looks for workers that make no progress, and at least comes back to whoever runs it."""
 _URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
 
 
@@ -39,7 +42,10 @@ class Dispatcher:
         self._crew = crew
         self._patience = patience_sec
         self._flights = Flights()
+        self._roster = Roster()
         self._pending: dict[Any, Call] = {}
+        self._more = True
+        self._looked = 0.0
         self._storage_error: str | None = None
         replicas = crew.layout.replicas
         self._ahead = 2 * replicas + 2  # units before the end of denoise
@@ -52,18 +58,19 @@ class Dispatcher:
             StorageError: the store failed although it was asked again; what is in flight is given up.
             JobError: workers cannot be started.
         """
-        flights, more = self._flights, True
+        flights = self._flights
         while not stop.is_set():
             if flights.outcomes:
                 outcomes, flights.outcomes = flights.outcomes, []
                 yield outcomes
             if self._storage_error:
                 raise StorageError(self._storage_error)
-            more = more and self._admit(units)
+            if self._more:
+                self._admit(units)
             self._bind()
             if flights.outcomes:
                 continue
-            if not more and not flights:
+            if not self._more and not flights:
                 return
             self._collect()
             if not flights.outcomes:
@@ -73,51 +80,35 @@ class Dispatcher:
 
     def calls_at_once(self) -> dict[str, int]:
         """How many calls of each stage can run at the same time."""
-        workers = {stage: self._crew.of(stage) for stage in STAGES}
-        return {
-            stage: sum(FINISH_SLOTS if stage == "finish" else worker.shards for worker in workers[stage])
-            for stage in STAGES
-        }
+        return {stage: sum(worker.computing for worker in self._crew.of(stage)) for stage in STAGES}
 
     # 1. Admit: a bounded number of units ahead of the denoisers.
 
-    def _admit(self, units: Iterator[Unit]) -> bool:
-        while len(self._flights) < self._in_flight and len(self._flights.at("encode", "denoise")) < self._ahead:
+    def _admit(self, units: Iterator[Unit]) -> None:
+        while len(self._flights) < self._in_flight and self._flights.at("encode", "denoise") < self._ahead:
             unit = next(units, None)
             if unit is None:
-                return False
+                self._more = False
+                return
             self._flights.launch(unit)
-        return True
 
     # 2. Bind: whatever is ready goes to the least-loaded worker with a free slot, costliest first.
 
     def _bind(self) -> None:
         errands = self._flights.errands
-        while errands:
-            worker = self._free_worker("encode", errands[0])
-            if worker is None:
-                break
+        while errands and (worker := self._roster.free("encode", alone=errands[0].suspect)):
             self._encode(worker, errands.popleft())
-        bound = {call.cause.number for call in self._pending.values() if isinstance(call.cause, Flight)}
         for stage in _URGENCY:
-            ready = [flight for flight in self._flights.at(stage) if flight.number not in bound]
-            for flight in sorted(ready, key=lambda f: (-f.unit.cost, f.unit.index)):
-                worker = self._free_worker(stage, flight)
-                if worker is not None:
-                    self._submit(worker, flight)
+            ready = self._flights.ready[stage]
+            for suspect in (True, False):
+                while ready.has(suspect) and (worker := self._free_worker(stage, suspect)):
+                    self._submit(worker, ready.take(suspect))
 
-    def _free_worker(self, stage: str, cause: Flight | Errand) -> Worker | None:
-        """Nothing is bound before a worker has loaded, so that whoever dies while loading has nobody else to blame.
-        A suspect runs alone on its worker, and nothing joins it there."""
-        free = [
-            worker
-            for worker in self._crew.of(stage)
-            if worker.loaded
-            and not (cause.suspect and worker.calls)
-            and worker.load(stage) < worker.slots
-            and not any(call.cause.suspect for call in worker.calls)
-        ]
-        return min(free, key=lambda worker: len(worker.calls), default=None)
+    def _free_worker(self, stage: str, suspect: bool) -> Worker | None:
+        """Where a flight can go now. When the last units are left, each waits for whoever can compute it first, instead
+        of behind another while others have nothing to do."""
+        last = not self._more and self._flights.at("encode", "denoise") <= self._ahead // 2
+        return self._roster.free(stage, alone=suspect, ahead=stage != "denoise" or not last)
 
     def _encode(self, worker: Worker, errand: Errand) -> None:
         keys = errand.keys
@@ -152,25 +143,27 @@ class Dispatcher:
         if not call.worker.calls and call.worker.quiet_since is not None:
             call.worker.quiet_since = time.monotonic()
         call.worker.calls.append(call)
+        self._roster.update(call.worker)
         self._pending[report] = call
 
     # 3. Collect: reports, workers that have loaded, workers that are lost.
 
     def _collect(self) -> None:
-        loading = {worker.ready_ref: worker for worker in self._crew.workers if worker.ready_ref is not None}
+        loading = self._crew.loading
         refs = [*self._pending, *loading]
         if not refs:
             raise RuntimeError(f"units are left but nobody works on them: {list(self._flights)}")
-        ready, _ = ray.wait(refs, num_returns=1, timeout=0.5, fetch_local=False)
-        if ready and len(refs) > 1:
-            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
-        for ref in ready:
-            if ref in loading:
-                if loading[ref].ready_ref is ref:  # not if it was replaced a moment ago
-                    self._loaded(loading[ref])
-            elif ref in self._pending:  # not if its worker was given up a moment ago
+        for ref in self._crew.returned(refs, TICK_SEC):
+            if ref in self._pending:  # not if its worker was given up a moment ago
                 self._returned(ref)
+            elif ref in loading:  # not if it was replaced a moment ago
+                self._loaded(loading[ref])
         now = time.monotonic()
+        if now - self._looked >= min(TICK_SEC, self._patience):
+            self._looked = now
+            self._look_for_quiet(now)
+
+    def _look_for_quiet(self, now: float) -> None:
         for worker in list(self._crew.workers):
             if worker.calls and worker.quiet_since is not None and now - worker.quiet_since > self._patience:
                 self._lose(worker, f"no progress for {self._patience:.0f} s")
@@ -181,19 +174,20 @@ class Dispatcher:
             self._crew.became_ready(worker)
         except ray.exceptions.RayError as error:
             self._lose(worker, sentence(error))
+        else:
+            self._roster.update(worker)
 
     def _returned(self, ref: Any) -> None:
         call = self._pending[ref]
         try:
-            report: Report = ray.get(ref)
+            report: Report = self._crew.result(ref)
         except ray.exceptions.RayError as error:
             self._broken(call, ref, error)
             return
         if report.lost:
             self._lose(call.worker, report.lost)
             return
-        del self._pending[ref]
-        call.worker.calls.remove(call)
+        self._take_back(call, ref)
         call.worker.quiet_since = time.monotonic()
         self._storage_error = self._storage_error or report.storage_error
         if isinstance(call.cause, Flight):
@@ -204,6 +198,11 @@ class Dispatcher:
             self.timeline.add(report, call.worker.name, None)
             self._flights.encoded(call.cause, call.payload, report)
 
+    def _take_back(self, call: Call, ref: Any) -> None:
+        del self._pending[ref]
+        call.worker.calls.remove(call)
+        self._roster.update(call.worker)
+
     # 4. What went wrong.
 
     def _broken(self, call: Call, ref: Any, error: Exception) -> None:
@@ -212,8 +211,7 @@ class Dispatcher:
         if loss == "worker":
             self._lose(call.worker, sentence(error))
             return
-        del self._pending[ref]
-        call.worker.calls.remove(call)
+        self._take_back(call, ref)
         after_error(self._flights, call.cause, loss, error)
 
     def _lose(self, worker: Worker, why: str) -> None:
@@ -222,5 +220,6 @@ class Dispatcher:
         held = ", ".join(map(str, calls)) or "nothing"
         logger.warning("Worker %s was lost (%s); it held: %s. Its work goes elsewhere.", worker.name, why, held)
         self._pending = {ref: call for ref, call in self._pending.items() if call.worker is not worker}
+        self._roster.remove(worker)
         self._crew.replace(worker, why)
         after_loss(self._flights, calls)

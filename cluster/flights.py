@@ -3,7 +3,8 @@
 Knows nothing of workers: the dispatcher binds what stands here to them and tells what came back.
 """
 
-from collections import deque
+import heapq
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,15 +14,41 @@ from cluster.inputs import Inputs, Key, keys_of
 from cluster.unit import Item, Outcome, Report, Unit
 
 
+class Ready:
+    """Units that wait for a worker of one stage, costliest first. Suspects, which run alone, wait by themselves."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[bool, list[tuple[float, int, int, Flight]]] = {False: [], True: []}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._heaps.values()))
+
+    def add(self, flight: Flight) -> None:
+        """It waits from now on."""
+        entry = (-flight.unit.cost, flight.unit.index, flight.number, flight)
+        heapq.heappush(self._heaps[flight.suspect], entry)
+
+    def has(self, suspect: bool) -> bool:
+        """Whether a suspect waits, or whether somebody else does."""
+        return bool(self._heaps[suspect])
+
+    def take(self, suspect: bool) -> Flight:
+        """The costliest of them, which waits no more."""
+        return heapq.heappop(self._heaps[suspect])[-1]
+
+
 class Flights:
-    """`errands` are inputs that nobody encodes yet, `outcomes` what nobody has been told yet."""
+    """`errands` are inputs that nobody encodes yet, `ready` units that nobody works on although their next stage could
+    begin, `outcomes` what nobody has been told yet."""
 
     def __init__(self) -> None:
         self.inputs = Inputs()
         self.errands: deque[Errand] = deque()
+        self.ready = {stage: Ready() for stage in ("denoise", "decode", "finish")}
         self.outcomes: list[Outcome] = []
         self._flights: dict[int, Flight] = {}
         self._numbers = 0
+        self._at: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -29,15 +56,28 @@ class Flights:
     def __iter__(self) -> Iterator[Flight]:
         return iter(self._flights.values())
 
-    def at(self, *stages: str) -> list[Flight]:
-        """The flights whose next call is one of these stages', or who have it under way."""
-        return [flight for flight in self if flight.stage in stages]
+    def at(self, *stages: str) -> int:
+        """How many flights have a call of one of these stages under way, or as their next."""
+        return sum(self._at[stage] for stage in stages)
+
+    def move(self, flight: Flight, stage: str) -> None:
+        """Its next call is this stage's: it waits for a worker, or for its inputs."""
+        self._at[flight.stage] -= 1
+        self._at[stage] += 1
+        flight.stage = stage
+        self.wait(flight)
+
+    def wait(self, flight: Flight) -> None:
+        """It waits for a worker of its stage (again, if it had one)."""
+        if flight.stage in self.ready:
+            self.ready[flight.stage].add(flight)
 
     def launch(self, unit: Unit) -> None:
         """Set a unit on its way."""
         self._numbers += 1
         flight = Flight(self._numbers, unit, set(keys_of(unit.items, unit.shape.classifier_free)))
         self._flights[flight.number] = flight
+        self._at[flight.stage] += 1
         self.ask_for_inputs(flight)
 
     def ask_for_inputs(self, flight: Flight) -> None:
@@ -54,7 +94,7 @@ class Flights:
                 self.errands.append(Errand([key]))
         if prompts:
             self.errands.append(Errand(prompts))
-        flight.stage = "encode"
+        self.move(flight, "encode")
         self._check_inputs(flight)
 
     def has_inputs(self, flight: Flight) -> bool:
@@ -88,7 +128,7 @@ class Flights:
         needed = set(keys_of(flight.unit.items, guided))
         self.inputs.release(flight.keys - needed, flight.number)
         flight.keys = needed
-        flight.stage = "denoise"
+        self.move(flight, "denoise")
 
     def encoded(self, errand: Errand, payload: list[Any], report: Report) -> None:
         """An errand has come back: its inputs are there, or it is known why not."""
@@ -132,10 +172,10 @@ class Flights:
             flight.device = report.device
             flight.latents = payload[0]  # kept until the outcome: a lost decoder repeats only its own work
             self.inputs.release(flight.keys, flight.number)
-            flight.stage = "decode"
+            self.move(flight, "decode")
         else:
             flight.pixels = payload[0]
-            flight.stage = "finish"
+            self.move(flight, "finish")
 
     def fail(self, flight: Flight, item: Item, code: str, message: str) -> None:
         """One of its items has failed."""
@@ -152,7 +192,8 @@ class Flights:
     def land(self, flight: Flight) -> None:
         """It is on its way no more."""
         self.inputs.release(flight.keys, flight.number)
-        self._flights.pop(flight.number, None)
+        del self._flights[flight.number]
+        self._at[flight.stage] -= 1
 
 
 def _timed(outcome: Outcome, flight: Flight) -> Outcome:

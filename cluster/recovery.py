@@ -26,6 +26,8 @@ def after_loss(flights: Flights, calls: Sequence[Call]) -> None:
             _encode_again(flights, call.cause)
         elif call.cause.strikes >= STRIKES:
             _split(flights, call.cause)
+        else:
+            flights.wait(call.cause)
 
 
 def after_error(flights: Flights, cause: Flight | Errand, loss: str, error: Exception) -> None:
@@ -42,7 +44,7 @@ def _step_back(flights: Flights, flight: Flight) -> None:
     """What a call was given went down with a node: make it again, from the last thing that is still there."""
     flight.losses += 1
     if flight.stage == "finish":
-        flight.stage = "decode"
+        flights.move(flight, "decode")
         return
     if flight.stage == "denoise":
         flights.inputs.forget(flight.keys)
