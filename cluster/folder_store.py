@@ -17,7 +17,7 @@ import itertools
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class FolderStore:
         try:
             if self._root.exists() and not self._root.is_dir():
                 raise JobError(f"{self.uri} is a file: give a folder, it need not exist yet.")
-            with self._written(b"?") as temporary:
+            with self._written((b"?",)) as temporary:
                 named = temporary.with_suffix(".probe")
                 self._claim(temporary, named)
                 now = named.stat().st_mtime  # by the file system's clock, which need not be ours
@@ -77,7 +77,10 @@ class FolderStore:
         return None
 
     def put(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        with self._failures("write", path), self._written(data) as temporary:
+        self.put_chunks(path, (data,), content_type)
+
+    def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+        with self._failures("write", path), self._written(chunks) as temporary:
             target = self._target(path)
             temporary.replace(target)
             _sync(target.parent)
@@ -87,7 +90,7 @@ class FolderStore:
             target = self._target(path)
             if _is_taken(target):
                 return False
-            with self._written(data) as temporary:
+            with self._written((data,)) as temporary:
                 created = self._claim(temporary, target)
                 _sync(target.parent)
                 return created
@@ -120,13 +123,14 @@ class FolderStore:
         return file
 
     @contextlib.contextmanager
-    def _written(self, data: bytes) -> Iterator[Path]:
-        """A temporary file that holds `data` on the disk; gone afterwards unless it was renamed."""
+    def _written(self, chunks: Iterable[bytes]) -> Iterator[Path]:
+        """A temporary file that holds `chunks` on the disk; gone afterwards unless it was renamed."""
         self._temporaries.mkdir(parents=True, exist_ok=True)
         temporary = self._temporaries / f"{self._host}-{os.getpid()}-{next(_serial)}"
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                for chunk in chunks:
+                    file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary

@@ -9,12 +9,13 @@ its patience is used up. botocore's errors become ours in `s3_failure.py`, and n
 """
 
 import functools
+import io
 import itertools
 import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from threading import Barrier
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 
 import boto3
 import botocore.session
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
@@ -35,6 +37,7 @@ PATIENCE_SEC = 60.0
 
 _PREPARE_SEC = 5.0  # a person waits, and a typing error is likelier than an outage
 _LONGEST_WAIT_SEC = 8.0
+_PART_BYTES = 32 << 20  # of an object in parts: S3 takes 10,000 of them, 320 GB
 _PROBES = ".probe/"
 _RACERS = 4
 
@@ -86,6 +89,22 @@ class S3Store:
 
     def put(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         self._ask("write", path, lambda: self._write(path, data, content_type))
+
+    def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+        # A part is repeated by botocore while it is in memory; the stream itself cannot be read twice.
+        try:
+            self._client.upload_fileobj(
+                io.BufferedReader(_Chunks(chunks), _PART_BYTES),
+                self._bucket,
+                self._key(path),
+                ExtraArgs={"ContentType": content_type},
+                Config=TransferConfig(
+                    multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4
+                ),
+            )
+        except FOREIGN as error:
+            failure = explain(error, "write", self._bucket, self._root + path, self._client.meta.endpoint_url)
+            raise StorageError(str(failure)) if isinstance(failure, Trouble | Conflict) else failure from None
 
     def create(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
         if not self.conditional:
@@ -192,6 +211,28 @@ class S3Store:
             self.delete(path)
         except StorageError:  # who may write need not be allowed to delete; `list` leaves probes out
             pass
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks of bytes as a file that can only be read onwards."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = memoryview(chunk)
+        length = min(len(buffer), len(self._left))
+        buffer[:length] = self._left[:length]
+        self._left = self._left[length:]
+        return length
 
 
 def _entry(path: str, size: int, found: Mapping[str, Any]) -> Entry:

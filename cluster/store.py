@@ -7,10 +7,11 @@ never a part; `create` lets one of several writers win where the place can do th
 Credentials and endpoint come from the standard AWS environment and nothing else.
 """
 
+import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -74,6 +75,9 @@ class Store(Protocol):
 
     def put(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> None:
         """Write or replace an object, at once and whole."""
+
+    def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+        """As `put`, for an object too large for memory: nothing is there under its name until the last chunk is."""
 
     def create(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
         """Write an object if there is none: True if it was written now, False if something was there already.
@@ -230,6 +234,28 @@ def stat_uri(uri: str, base: str | None = None) -> Entry | None:
         return store.head(path)
     except Refusal as error:
         raise PermissionError(str(error)) from None
+
+
+def write_uri(uri: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+    """Write one object, given by a path or `s3://bucket/key`, piece by piece; it is there whole or not at all.
+
+    Raises FileNotFoundError where its folder is missing, StorageError and RequestError as a store does.
+    """
+    store, path = open_object(resolve_uri(uri, None))
+    if uri.lower().startswith("s3://"):
+        store.put_chunks(path, chunks, content_type)
+        return
+    folder = Path(store.uri)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
+    temporaries = folder / ".tmp"
+    ours = not temporaries.exists()
+    try:
+        store.put_chunks(path, chunks, content_type)
+    finally:
+        if ours:  # a customer's folder is left as it was
+            with contextlib.suppress(OSError):
+                temporaries.rmdir()
 
 
 def open_object(uri: str) -> tuple[Store, str]:

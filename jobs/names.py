@@ -5,7 +5,6 @@ and macOS: what they trip over is percent-encoded, and names that such a file sy
 """
 
 import re
-import string
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.bad_rows import BadRows
 from jobs.repeats import repeated, row_numbers
+from jobs.template import split_template
 from jobs.wording import first_of, listed, shortened
 from pipeline.errors import JobError
 
@@ -45,19 +45,7 @@ class NameTemplate:
     def parse(cls, text: str = DEFAULT_TEMPLATE) -> "NameTemplate":
         """Read a template such as `{sku}/{season}-{width}x{height}`; raises JobError for one that cannot name files."""
         problem = f"The name template “{shortened(text)}”"
-        try:
-            parts = list(string.Formatter().parse(text))
-        except ValueError:
-            raise JobError(f"{problem} has a brace without its partner; write {{column}}.") from None
-        literals, fields = [""], []
-        for literal, field, spec, conversion in parts:
-            literals[-1] += literal
-            if field is None:
-                continue
-            if not field or spec or conversion:
-                raise JobError(f"{problem} may hold columns only as {{column}}, without “:” or “!” and never empty.")
-            fields.append(field)
-            literals.append("")
+        literals, fields = split_template(text, problem)
         segments = "\x00".join(literals).split("/")
         if not fields:
             raise JobError(f"{problem} names no column, so every picture would have one name; add {{custom_id}}.")

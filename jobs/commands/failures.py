@@ -6,7 +6,8 @@ from typing import Any
 from cluster.store import open_store
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
-from jobs.failures import failed_rows, rows_of, write_manifest
+from jobs.failures import failed_rows
+from jobs.manifest_file import rows_of, write_manifest
 from jobs.wording import shortened
 
 
@@ -22,7 +23,7 @@ def add(commands: Any) -> None:
 def _failures(options: argparse.Namespace) -> int:
     table = failed_rows(open_store(options.uri))
     if options.out:
-        write_manifest(table, options.out)
+        write_manifest(table.schema, [table], options.out)
         say(
             {"rows": table.num_rows, "out": options.out} if options.json else f"{table.num_rows} rows: {options.out}",
             options.json,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 EXAMPLES = """examples:
+  pressrun variants campaign.toml --out manifest.parquet
   pressrun render catalog.parquet --out ./out/run-1
   pressrun render catalog.parquet --out s3://shop/run-1 --format jpeg --name "{sku}/{season}-{width}x{height}"
   pressrun render s3://shop/manifests/tonight/ --out s3://shop/tonight --limit 20
