@@ -37,7 +37,7 @@ PATIENCE_SEC = 60.0
 
 _PREPARE_SEC = 5.0  # a person waits, and a typing error is likelier than an outage
 _LONGEST_WAIT_SEC = 8.0
-_PART_BYTES = 32 << 20  # of an object in parts: S3 takes 10,000 of them, 320 GB
+_PART_BYTES = 16 << 20  # of an object in parts: S3 takes 10,000 of them, 160 GB
 _PROBES = ".probe/"
 _RACERS = 4
 
@@ -93,15 +93,9 @@ class S3Store:
     def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
         # A part is repeated by botocore while it is in memory; the stream itself cannot be read twice.
         try:
-            self._client.upload_fileobj(
-                io.BufferedReader(_Chunks(chunks), _PART_BYTES),
-                self._bucket,
-                self._key(path),
-                ExtraArgs={"ContentType": content_type},
-                Config=TransferConfig(
-                    multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=4
-                ),
-            )
+            body = io.BufferedReader(_Chunks(chunks), _PART_BYTES)
+            kind = {"ContentType": content_type}
+            self._client.upload_fileobj(body, self._bucket, self._key(path), ExtraArgs=kind, Config=_in_parts())
         except FOREIGN as error:
             failure = explain(error, "write", self._bucket, self._root + path, self._client.meta.endpoint_url)
             raise StorageError(str(failure)) if isinstance(failure, Trouble | Conflict) else failure from None
@@ -211,6 +205,13 @@ class S3Store:
             self.delete(path)
         except StorageError:  # who may write need not be allowed to delete; `list` leaves probes out
             pass
+
+
+def _in_parts() -> TransferConfig:
+    """How an object is uploaded in parts: of those, five stand in memory."""
+    config = TransferConfig(multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, max_concurrency=3)
+    config.max_in_memory_upload_chunks = 2  # what waits for a thread; boto3 passes no such argument on
+    return config
 
 
 class _Chunks(io.RawIOBase):

@@ -1,0 +1,226 @@
+"""Bundles: a job's pictures as one zip for each value of a column, named as whoever gets them wants them named.
+
+A zip is written picture by picture and never stands in memory or on this disk; pictures are stored as they are, since
+they are compressed already. The same job gives the same bytes.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.store import Store, local_path, read_uri, write_uri
+from jobs.job import find_job, read_manifest_copy
+from jobs.names import NameTemplate
+from jobs.results import is_done, read_results
+from jobs.wording import first_of, shortened
+from pipeline.errors import JobError, RequestError
+
+BUNDLES = "bundles"
+_AHEAD = 16
+"""Pictures that are read ahead of the zip that they go into."""
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One zip: its column's value, where it is, how many pictures it holds, its bytes."""
+
+    value: str
+    path: str
+    pictures: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Picture:
+    uri: str
+    sha256: str
+    name: str
+    finished: datetime
+
+
+class Bundles:
+    """What a job's pictures make when they are told apart by the column `by`: `left_out` rows have no picture there.
+
+    `name` is a template over the manifest's columns (None: as in the job), `rendition` the one to take instead of the
+    picture itself. Raises JobError with everything that stands in the way.
+    """
+
+    def __init__(self, store: Store, by: str, name: str | None = None, rendition: str = "") -> None:
+        find_job(store)
+        self._store = store
+        manifest = read_manifest_copy(store)
+        if by not in manifest.column_names:
+            raise JobError(
+                f"--by {shortened(by)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}."
+            )
+        template = NameTemplate.parse(name) if name else None
+        if template:
+            template.check(manifest.column_names)
+        results = read_results(store, ("image", "sha256", "renditions", "finished_at"))
+        results = results.filter(pa.array(is_done(results)))
+        places = pc.index_in(manifest["custom_id"], results["custom_id"].combine_chunks())
+        values = pc.cast(manifest[by], pa.string())
+        there = pc.and_(pc.is_valid(places), pc.greater(pc.binary_length(values).fill_null(0), 0))
+        self.left_out = manifest.num_rows - pc.sum(there).as_py() if manifest.num_rows else 0
+        self._values = values.filter(there).combine_chunks()
+        self._manifest = manifest.filter(there)
+        self._results = results.take(places.filter(there).combine_chunks())
+        if rendition:
+            self._results = _of_rendition(self._results, rendition)
+        self._template = template
+        distinct = pc.unique(self._values)
+        self._files, nameless = NameTemplate.parse("{value}").names(pa.table({"value": distinct}), "zip")
+        if nameless.num_rows:
+            raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}")
+        self._distinct = distinct.to_pylist()
+        self._named = [self._names(value) for value in self._distinct]
+
+    def write(self, out: str | None = None) -> Iterator[Bundle]:
+        """Write the zips, one after the other, into `out` (None: `bundles/` in the job's own place).
+
+        Raises JobError for a picture that is not what the results say, StorageError when a store does not answer.
+        """
+        place = (out or f"{self._store.uri}/{BUNDLES}").rstrip("/")
+        if not place.lower().startswith("s3://"):
+            try:
+                Path(local_path(place)).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise JobError(f"{place} cannot be made a folder ({error.strerror}): choose another --out.") from None
+        for value, file, (rows, names) in zip(self._distinct, self._files.to_pylist(), self._named, strict=True):
+            path = f"{place}/{file}"
+            counted = _Counted(self._chunks(rows, names))
+            try:
+                write_uri(path, counted, "application/zip")
+            except RequestError as error:
+                raise JobError(str(error)) from None
+            yield Bundle(value, path, len(rows), counted.bytes)
+
+    def _names(self, value: str) -> tuple[np.ndarray, pa.Array]:
+        """The rows of one zip, and their names in it."""
+        rows = np.flatnonzero(pc.equal(self._values, value).to_numpy(zero_copy_only=False))
+        images = self._results["image"].take(pa.array(rows)).combine_chunks()
+        endings = pc.replace_substring_regex(images, r"^.*\.", "")
+        if self._template is None:
+            return rows, pc.replace_substring_regex(images, r"^(.*/)?images/", "")
+        [ending] = pc.unique(endings).to_pylist()
+        names, nameless = self._template.names(self._manifest.take(pa.array(rows)), ending)
+        if nameless.num_rows:
+            raise JobError(f"{nameless.num_rows} pictures cannot be named: {nameless['error_message'][0].as_py()}")
+        return rows, names
+
+    def _chunks(self, rows: np.ndarray, names: pa.Array) -> Iterator[bytes]:
+        """The bytes of one zip, a picture at a time."""
+        buffer = _Window()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file, ThreadPoolExecutor(_AHEAD) as threads:
+            for picture, data in _mapped_ahead(threads, self._read, self._pictures(rows, names)):
+                stamp = max(picture.finished, datetime(1980, 1, 1, tzinfo=UTC)).timetuple()[:6]
+                info = zipfile.ZipInfo(picture.name, stamp)
+                info.external_attr = 0o644 << 16
+                file.writestr(info, data)
+                yield buffer.taken()
+        yield buffer.taken()
+
+    def _pictures(self, rows: np.ndarray, names: pa.Array) -> Iterator[_Picture]:
+        columns = self._results.take(pa.array(rows)).select(["image", "sha256", "finished_at"])
+        for batch, start in _batches(columns):
+            for row, name in zip(batch.to_pylist(), names.slice(start, batch.num_rows).to_pylist(), strict=True):
+                yield _Picture(row["image"], row["sha256"], name, row["finished_at"])
+
+    def _read(self, picture: _Picture) -> tuple[_Picture, bytes]:
+        ours = picture.uri.startswith("images/")
+        try:
+            data = self._store.get(picture.uri) if ours else read_uri(picture.uri)
+        except (FileNotFoundError, PermissionError, RequestError) as error:
+            raise JobError(f"{error} `pressrun verify` says what else is missing.") from None
+        if hashlib.sha256(data).hexdigest() != picture.sha256:
+            raise JobError(f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.")
+        return picture, data
+
+
+def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:
+    """The results with image and digest of a rendition in the place of the picture's own."""
+    lists = results["renditions"].combine_chunks()
+    flat, parents = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
+    names = pc.struct_field(flat, "name")
+    chosen = pc.equal(names, rendition).fill_null(False).to_numpy(zero_copy_only=False)
+    if chosen.sum() != results.num_rows or not np.array_equal(parents[chosen], np.arange(results.num_rows)):
+        known = sorted(filter(None, pc.unique(names).to_pylist()))
+        raise JobError(f"The job has no rendition “{shortened(rendition)}”; it has {first_of(known) or 'none'}.")
+    for column in ("image", "sha256"):
+        place = results.column_names.index(column)
+        results = results.set_column(place, column, pc.struct_field(flat, column).filter(pa.array(chosen)))
+    return results
+
+
+def _batches(table: pa.Table) -> Iterator[tuple[pa.RecordBatch, int]]:
+    start = 0
+    for batch in table.to_batches(max_chunksize=8_192):
+        yield batch, start
+        start += batch.num_rows
+
+
+def _mapped_ahead(threads: ThreadPoolExecutor, call: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """`call` of each item, in order, a few items ahead and never more."""
+    source = iter(items)
+    waiting: deque[Future[T]] = deque(threads.submit(call, item) for item in islice(source, _AHEAD))
+    while waiting:
+        done = waiting.popleft().result()
+        waiting.extend(threads.submit(call, item) for item in islice(source, 1))
+        yield done
+
+
+class _Window(io.RawIOBase):
+    """A zip's end that was not taken yet: `zipfile` goes back into it to complete the header of the file in hand, so
+    that no reader of the zip needs to know sizes that come after the bytes."""
+
+    def __init__(self) -> None:
+        self._start, self._file = 0, io.BytesIO()
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._start + self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._file.seek(offset - self._start if whence == 0 else offset, whence)
+        return self.tell()
+
+    def write(self, data: object) -> int:
+        return self._file.write(data)  # type: ignore[arg-type]
+
+    def taken(self) -> bytes:
+        """Everything so far; what is taken cannot be gone back into."""
+        data = self._file.getvalue()
+        self._start, self._file = self._start + len(data), io.BytesIO()
+        return data
+
+
+class _Counted:
+    """Chunks, and how many bytes they were."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self.bytes = chunks, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.bytes += len(chunk)
+            yield chunk

@@ -1,0 +1,104 @@
+"""Bundles: one zip for each value of a column, complete, streamed, named by a template."""
+
+import json
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.store import open_store, read_uri
+from jobs.bundle import Bundles
+from jobs.command import main
+from jobs.job import PARQUET
+from pipeline.errors import JobError
+from tests.conftest import mixed_rows
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as file:
+        assert file.testzip() is None
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def copied_to(bucket: str, job: Path) -> str:
+    store = open_store(f"{bucket}/run")
+    for file in job.rglob("*"):
+        if file.is_file():
+            store.put(file.relative_to(job).as_posix(), file.read_bytes(), PARQUET)
+    return store.uri
+
+
+def test_each_value_has_a_zip_with_the_pictures_as_they_are(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", str(job), "--by", "season", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(bundle["value"], bundle["pictures"]) for bundle in said["bundles"]] == [("spring", 7), ("fall", 7)]
+    for bundle in said["bundles"]:
+        assert Path(bundle["path"]) == job / f"bundles/{bundle['value']}.zip"
+        assert Path(bundle["path"]).stat().st_size == bundle["bytes"]
+        wanted = {f"{row['custom_id']}.png" for row in mixed_rows() if row["season"] == bundle["value"]}
+        found = contents(Path(bundle["path"]))
+        assert set(found) == wanted
+        assert all(data == (job / "images" / name).read_bytes() for name, data in found.items())
+    assert not (job / "bundles/.tmp").exists()
+
+
+def test_the_same_job_gives_zips_of_the_same_bytes_that_can_be_read_onwards(job: Path, tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        list(Bundles(open_store(str(job)), "season").write(str(tmp_path / place)))
+    data = (tmp_path / "one/fall.zip").read_bytes()
+    assert data == (tmp_path / "two/fall.zip").read_bytes()
+    assert data[6] & 8 == 0, "a picture's size stands before its bytes, so that nobody has to look for their end"
+
+
+def test_names_in_a_zip_follow_a_template(job: Path, tmp_path: Path) -> None:
+    list(Bundles(open_store(str(job)), "season", "{sku}/{width}/{custom_id}").write(str(tmp_path)))
+    assert "SKU%200/128/row-0.png" in contents(tmp_path / "spring.zip")
+
+
+def test_what_would_be_wrong_is_said_before_anything_is_written(job: Path) -> None:
+    store = open_store(str(job))
+    with pytest.raises(JobError, match="--by chanel is no column of the manifest, which has custom_id"):
+        Bundles(store, "chanel")
+    with pytest.raises(JobError, match="names would be used by several rows"):
+        Bundles(store, "season", "{sku}")
+    with pytest.raises(JobError, match="no rendition “hero”; it has none"):
+        Bundles(store, "season", rendition="hero")
+    assert not (job / "bundles").exists()
+
+
+def test_a_damaged_picture_goes_into_no_bundle(job: Path) -> None:
+    (job / "images/row-3.png").write_bytes(b"not what it was")
+    with pytest.raises(JobError, match=r"images/row-3\.png has other bytes"):
+        list(Bundles(open_store(str(job)), "season").write())
+    assert not (job / "bundles/fall.zip").exists()
+
+
+def test_rows_without_a_picture_are_counted(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [part] = (job / "results").iterdir()
+    results = pq.read_table(part)
+    status = ["failed", *results["status"].to_pylist()[1:]]
+    pq.write_table(results.set_column(results.column_names.index("status"), "status", [status]), part)
+    assert main(["bundle", str(job), "--by", "season"]) == 1
+    assert "1 rows have no picture" in capsys.readouterr().out
+
+
+def test_a_bundle_is_streamed_into_a_bucket(job: Path, s3_bucket: str) -> None:
+    uri = copied_to(s3_bucket, job)
+    [spring, _] = Bundles(open_store(uri), "season").write()
+    assert spring.path == f"{uri}/bundles/spring.zip"
+    assert len(read_uri(spring.path)) == spring.bytes
+
+
+def test_a_large_object_goes_into_a_bucket_in_parts_and_never_stands_in_memory(s3_bucket: str) -> None:
+    store = open_store(s3_bucket)
+    store.put("warm", b"")
+    tracemalloc.start()
+    store.put_chunks("large", (bytes([number]) * (2 << 20) for number in range(100)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    entry = store.head("large")
+    assert entry is not None and entry.size == 200 << 20
+    assert peak < 120 << 20
+    assert store.get_range("large", (200 << 20) - 1, 1) == b"\x63"
