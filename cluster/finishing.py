@@ -20,7 +20,7 @@ import numpy as np
 from cluster.spec import Finishing
 from cluster.unit import Item, Outcome, Written
 from pipeline.errors import RequestError
-from pipeline.metadata import Record, read_record, write_xmp
+from pipeline.metadata import COMPOSITE, GENERATED, Record, read_record, write_xmp
 from pipeline.picture import content_type, encode_picture, extension, read_picture_header, thumbnail
 from pipeline.renditions import Rendition
 
@@ -83,14 +83,14 @@ class Finisher:
         for rendition in spec.renditions:
             path = rendition_path(item.path, rendition)
             record = self._record(item, device, rendition.name)
-            stored = self._put(path, rendition.of(pixels), rendition.format, rendition.quality, record)
+            stored = self._put(path, rendition.of(pixels), rendition.format, rendition.quality, record, item)
             if stored is None:
                 return name_taken(item, path)
             written.append(written_as(rendition, path, stored.data))
         record = self._record(item, device)
-        small = thumbnail(pixels, xmp=write_xmp(record))
+        small = thumbnail(pixels, xmp=xmp_of(item, record))
         self._store.put(thumbnail_path(item.path), small, "image/webp")
-        stored = self._put(item.path, pixels, spec.format, spec.quality, record)
+        stored = self._put(item.path, pixels, spec.format, spec.quality, record, item)
         if stored is None:
             return name_taken(item, item.path)
         # 2. What came of it.
@@ -127,9 +127,11 @@ class Finisher:
             rendition=rendition,
         )
 
-    def _put(self, path: str, pixels: np.ndarray, format: str, quality: int | None, record: Record) -> Stored | None:
+    def _put(
+        self, path: str, pixels: np.ndarray, format: str, quality: int | None, record: Record, item: Item
+    ) -> Stored | None:
         """Encode with XMP and put; None where somebody else's picture stands."""
-        data = encode_picture(pixels, format, write_xmp(record), quality)
+        data = encode_picture(pixels, format, xmp_of(item, record), quality)
         if self._store.create(path, data, content_type(format)):
             return Stored(data, record)
         data = self._store.get(path)
@@ -137,6 +139,11 @@ class Finisher:
         if there is None or not there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
             return None
         return Stored(data, there)
+
+
+def xmp_of(item: Item, record: Record) -> bytes:
+    """The XMP packet of one of an item's pictures."""
+    return write_xmp(record, COMPOSITE if item.references else GENERATED, item.provenance.given)
 
 
 def written_as(rendition: Rendition, path: str, data: bytes) -> Written:

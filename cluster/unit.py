@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pipeline.provenance import NOTHING_SAID, Provenance
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
@@ -32,6 +33,7 @@ class Item:
     render_key: str
     finish_key: str
     references: tuple[Reference, ...] = ()
+    provenance: Provenance = NOTHING_SAID
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from cluster.store import Store
 from jobs.causes import group_causes
-from jobs.job import SHEET, SUMMARY, TIMELINE
+from jobs.job import SHEET, SIDECAR, SUMMARY, TIMELINE
 from jobs.order import Order
 from jobs.results import Results
 from jobs.sheet import write_sheet
+from jobs.sidecar import sidecar
 from jobs.summary import Summary, count_statuses
 
 
@@ -28,6 +29,7 @@ def close_job(store: Store, order: Order, results: Results, summary: Summary, tr
     summary = replace(summary, **counts, causes=group_causes(table))
     if trace:
         store.put(TIMELINE, json.dumps(trace).encode(), "application/json")
+    store.put(SIDECAR, sidecar(order, table), "text/csv; charset=utf-8")
     store.put(SHEET, contact_sheet(store, order, table, summary), "text/html; charset=utf-8")
     store.put(SUMMARY, summary.to_json(), "application/json")
     return summary

@@ -19,6 +19,7 @@ MANIFEST = "manifest.parquet"
 SUMMARY = "summary.json"
 PARQUET = "application/vnd.apache.parquet"
 SHEET = "index.html"
+SIDECAR = "metadata.csv"
 TIMELINE = "timeline.json"
 
 _DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")

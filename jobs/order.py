@@ -19,6 +19,7 @@ from cluster.web_rules import WebRules, web_rules
 from jobs.bad_rows import SCHEMA as BAD_ROWS
 from jobs.bad_rows import Problem, grouped, merged
 from jobs.budget import FailureBudget
+from jobs.captions import Captions
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
 from jobs.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
@@ -38,8 +39,8 @@ PRECISIONS = ("fp32", "bf16")
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be rendered: the job, how it is finished, its model, its manifest, and where every row's picture
-    belongs (null: nowhere); the renditions' places follow from it.
+    """What is to be rendered: the job, how it is finished and captioned, its model, its manifest, and where every row's
+    picture belongs (null: nowhere); the renditions' places follow from it.
 
     `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
     `web` are the rules for references on the web.
@@ -47,6 +48,7 @@ class Order:
 
     job: Job
     finishing: FinishingSpec
+    captions: Captions
     model: Model
     manifest: Manifest
     paths: pa.Array
@@ -99,13 +101,15 @@ def take_order(spec: JobSpec) -> Order:
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
     finishing = checked(lambda: _finishing_spec(spec))
-    names = frozen = None
+    names = frozen = captions = None
     if manifest is not None:
+        provenance = (finishing or FinishingSpec()).provenance
+        captions = checked(lambda: Captions.parse(provenance, manifest.table))
         if template is not None:
             spare = max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
             names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
         frozen = checked(lambda: freeze(manifest.frozen))
-    if problems or not (model and manifest and names and frozen and web and finishing):
+    if problems or not (model and manifest and names and frozen and web and finishing and captions):
         raise JobError(*problems)
     named, unnamed = names
     job = Job(
@@ -124,7 +128,7 @@ def take_order(spec: JobSpec) -> Order:
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(job, finishing, model, manifest, paths, bad, frozen, web)
+    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web)
 
 
 def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:
@@ -211,8 +215,9 @@ class Work:
         references = tuple(self._usable(uri) for uri in request.references)
         digests = [reference.sha256 for reference in references]
         key = render_key(request, digests, self._order.job.model_digest, self._order.job.precision)
-        finish = finish_key(self._order.job.finishing_digest, {})
-        return Item(row, request, self._order.paths[row].as_py(), key, finish, references)
+        provenance = self._order.captions.of(self._order.manifest.table, row)
+        finish = finish_key(self._order.job.finishing_digest, provenance.given)
+        return Item(row, request, self._order.paths[row].as_py(), key, finish, references, provenance)
 
     def plan(self, rows: np.ndarray) -> Plan:
         """`rows` in units, costliest first."""

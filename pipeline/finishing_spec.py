@@ -20,6 +20,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 from pipeline.errors import JobError
+from pipeline.provenance import USUAL_COLUMNS, ProvenanceSpec, read_provenance_spec
 from pipeline.renditions import Rendition, read_quality, read_renditions
 from pipeline.strict_table import StrictTable
 
@@ -35,6 +36,7 @@ class FinishingSpec:
     format: str = "png"
     quality: int | None = None
     renditions: tuple[Rendition, ...] = ()
+    provenance: ProvenanceSpec = USUAL_COLUMNS
 
     @property
     def described(self) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
         format=format,
         quality=read_quality(table, format),
         renditions=read_renditions(table),
+        provenance=read_provenance_spec(table),
     )
     table.end()
     if problems:

@@ -8,8 +8,10 @@ There is no time stamp: the same row gives the same bytes.
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
@@ -18,20 +20,22 @@ from defusedxml import ElementTree
 from PIL import Image
 
 from pipeline.picture import FORMATS
+from pipeline.provenance import NAMESPACES, xmp_properties
 
 GENERATED = "trainedAlgorithmicMedia"
-"""IPTC's word for a picture made by a model alone; `compositeWithTrainedAlgorithmicMedia` has a real photo in it."""
+COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
+"""IPTC's words for a picture made by a model alone, and for one that a reference photo went into."""
 
-_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_DC = "http://purl.org/dc/elements/1.1/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _OURS = "urn:x-pressrun:record:1.0/"
+_NAMESPACES = {**NAMESPACES, "xmp": _XMP, "pressrun": _OURS}
+_DC, _IPTC = _NAMESPACES["dc"], _NAMESPACES["Iptc4xmpExt"]
 
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{rdf}"><rdf:Description rdf:about=""
- xmlns:dc="{dc}" xmlns:xmp="{xmp}" xmlns:Iptc4xmpExt="{iptc}" xmlns:pressrun="{ours}">
+ {namespaces}>
 {properties}
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="r"?>"""
@@ -92,15 +96,19 @@ _OPTIONAL = ("finish_key", "rendition")
 """Fields that are left out where they are empty."""
 
 
-def write_xmp(record: Record, digital_source_type: str = GENERATED) -> bytes:
-    """The XMP packet (UTF-8) of a record, marked with one of IPTC's digital source types."""
-    lines = [f"<Iptc4xmpExt:DigitalSourceType>{_SOURCE_TYPES}{digital_source_type}</Iptc4xmpExt:DigitalSourceType>"]
+def write_xmp(
+    record: Record, digital_source_type: str = GENERATED, provenance: Mapping[str, Any] = MappingProxyType({})
+) -> bytes:
+    """The XMP packet (UTF-8) of a record, marked with one of IPTC's digital source types; `provenance` is what is
+    given of one (see `Provenance.given`)."""
+    lines = [f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPES}{digital_source_type}</Iptc4xmpExt:DigitalSourceType>"]
     for name, (tag, _) in _PROPERTIES.items():
         if name in _OPTIONAL and not getattr(record, name):
             continue
         lines.append(f"<{tag}>{escape(_to_xml(str(getattr(record, name))))}</{tag}>")
-    properties = "\n".join(lines)
-    return _PACKET.format(rdf=_RDF, dc=_DC, xmp=_XMP, iptc=_IPTC, ours=_OURS, properties=properties).encode()
+    properties = "\n".join([*lines, *xmp_properties(provenance)])
+    namespaces = "\n ".join(f'xmlns:{prefix}="{uri}"' for prefix, uri in _NAMESPACES.items())
+    return _PACKET.format(rdf=_RDF, namespaces=namespaces, properties=properties).encode()
 
 
 def read_record(data: bytes) -> Record | None:
@@ -110,9 +118,7 @@ def read_record(data: bytes) -> Record | None:
     ask again with the whole file before believing a None.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
-            packet: Any = picture.info.get("xmp")
-        description = ElementTree.fromstring(packet).find(f".//{{{_RDF}}}Description")
+        description = _description(data)
         values: dict[str, Any] = {
             name: _from_xml(description.find(tag).text or "")
             for name, (_, tag) in _PROPERTIES.items()
@@ -121,6 +127,36 @@ def read_record(data: bytes) -> Record | None:
         return Record(**(values | {"seed": int(values["seed"])}))
     except Exception:  # foreign pictures and broken ones are expected here, and there are many ways to be broken
         return None
+
+
+def read_properties(data: bytes) -> dict[str, str | list[str]]:
+    """Everything that a picture's XMP says, by the names that it is known under (`dc:title`); empty where it has none.
+
+    Only what this program writes is sure to be read: simple texts, and lists of them.
+    """
+    try:
+        return {_known_as(element.tag): _text_or_texts(element) for element in _description(data)}
+    except Exception:  # as above
+        return {}
+
+
+def _description(data: bytes) -> Any:
+    with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
+        packet: Any = picture.info.get("xmp")
+    return ElementTree.fromstring(packet).find(f".//{{{_RDF}}}Description")
+
+
+def _known_as(tag: str) -> str:
+    uri, _, name = tag.removeprefix("{").partition("}")
+    prefix = next((prefix for prefix, known in _NAMESPACES.items() if known == uri), uri)
+    return f"{prefix}:{name}"
+
+
+def _text_or_texts(element: Any) -> str | list[str]:
+    if not len(element):
+        return _from_xml(element.text or "")
+    texts = [item.text or "" for item in element.iter(f"{{{_RDF}}}li")]
+    return texts[0] if element[0].tag == f"{{{_RDF}}}Alt" else texts
 
 
 def head_bytes(format: str) -> int | None:

@@ -49,7 +49,7 @@ def encode_picture(pixels: np.ndarray, format: str, xmp: bytes, quality: int | N
         raise ValueError(f"There is no picture format {format!r}; there are {', '.join(FORMATS)}.")
     picture = _as_image(pixels)
     if len(xmp) > _LARGEST_XMP:
-        message = f"The picture's metadata are {len(xmp):,} bytes, a file takes {_LARGEST_XMP:,}: shorten custom_id."
+        message = f"The picture's metadata are {len(xmp):,} bytes, a file takes {_LARGEST_XMP:,}: shorten its texts."
         raise RequestError("cannot_encode", message)
     file = io.BytesIO()
     try:

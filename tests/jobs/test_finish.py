@@ -1,5 +1,6 @@
 """A job that is finished by a spec: what comes out, what the audit counts, and what a resume makes again."""
 
+import csv
 import hashlib
 import io
 import json
@@ -16,11 +17,14 @@ from PIL import Image
 from cluster.store import open_store
 from jobs.status import read_status
 from jobs.verify import verify
-from pipeline.metadata import read_record, write_xmp
+from pipeline.metadata import read_properties, read_record, write_xmp
 from pipeline.picture import encode_picture
 from tests.conftest import Pressrun, write_manifest
 
 SPEC = """
+[provenance]
+copyright = "© {year} Example"
+
 [[renditions]]
 name = "square"
 width = 96
@@ -50,7 +54,8 @@ def discrepancies(job: Path) -> list[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job of three rows with two renditions; in/ has its manifest and spec. Never to be changed: copy it."""
     folder = tmp_path_factory.mktemp("finish")
-    rows = [{"custom_id": f"mug-{i}", "prompt": "a red mug", "width": 128, "height": 96, "steps": 2} for i in range(3)]
+    mug = {"prompt": "a red mug", "width": 128, "height": 96, "steps": 2, "creator": "Ada", "year": 2026, "size": -3}
+    rows = [{"custom_id": f"mug-{i}", **mug, "keywords": ["mug", "red"], "note": "=cmd()", "path": i} for i in range(3)]
     manifest = write_manifest(folder / "in", rows)
     (folder / "in/finish.toml").write_text(SPEC)
     ended = Pressrun(folder)("render", manifest, "--out", folder / "out", "--finish", folder / "in/finish.toml")
@@ -68,6 +73,31 @@ def test_every_row_lists_its_renditions_and_the_audit_counts_them(finished: Path
         assert [(each["width"], each["height"]) for each in row["renditions"]] == [(96, 96), (48, 36)]
     audit = verify(open_store(str(finished / "out")))
     assert (audit.pictures, audit.discrepancies) == (9, ())
+
+
+def test_the_sidecar_has_a_line_for_every_picture_with_its_captions_and_the_customers_columns(finished: Path) -> None:
+    with (finished / "out/metadata.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["path"] for line in lines[:4]] == [
+        "images/mug-0.png",
+        "images/mug-0@square.jpg",
+        "images/mug-0@thumb.webp",
+        "images/mug-1.png",
+    ]
+    assert len(lines) == 9
+    line = lines[5]
+    assert (line["custom_id"], line["rendition"], line["width"], line["height"]) == ("mug-1", "thumb", "48", "36")
+    assert (line["creator"], line["copyright"], line["keywords"]) == ("Ada", "© 2026 Example", "mug|red")
+    assert line["digital_source_type"].endswith("/trainedAlgorithmicMedia")
+    assert (line["note"], line["size"], line["manifest_path"]) == ("'=cmd()", "-3", "1")
+    assert "manifest_creator" not in line
+
+
+def test_every_picture_says_whose_it_is(finished: Path) -> None:
+    for path in sorted((finished / "out/images").iterdir()):
+        said = read_properties(path.read_bytes())
+        assert said["dc:creator"] == ["Ada"] and said["dc:rights"] == "© 2026 Example"
+        assert said["dc:subject"] == ["mug", "red"]
 
 
 def test_the_audit_finds_a_rendition_that_is_missing_or_spoilt_or_too_many(finished: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_what_a_format_cannot_hold_fails_the_row() -> None:
     with pytest.raises(RequestError, match="16384 × 1 pixels cannot be written as webp") as failure:
         encode_picture(np.zeros((1, 16_384, 3), np.uint8), "webp", XMP)
     assert failure.value.code == "cannot_encode"
-    with pytest.raises(RequestError, match="shorten custom_id"):
+    with pytest.raises(RequestError, match="shorten its texts"):
         encode_picture(np.zeros((8, 8, 3), np.uint8), "png", b"x" * 70_000)
 
 

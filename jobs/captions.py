@@ -1,0 +1,123 @@
+"""Captions: what a job's rows say about whose their pictures are and what they show, out of the manifest's columns.
+
+Each field is a template over columns, such as `© {year} Example`; one that the finishing spec does not name is the
+column of its own name, if the manifest has one. What is empty is left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.cells import is_list, is_text
+from jobs.template import Template
+from jobs.wording import first_of, shortened
+from pipeline.errors import JobError
+from pipeline.provenance import NOTHING_SAID, TEXTS, Provenance, ProvenanceSpec
+
+SEPARATOR = "|"
+"""Between the keywords of a column of texts, as between references."""
+
+_NOTHING = Template(("",), ())
+
+
+@dataclass(frozen=True)
+class Captions:
+    """The templates of a job's fields, all of whose columns the manifest has."""
+
+    texts: dict[str, Template]
+    keywords: tuple[Template, ...]
+    prompt: bool
+
+    @classmethod
+    def parse(cls, spec: ProvenanceSpec, table: pa.Table) -> "Captions":
+        """Read a spec against a normalised manifest.
+
+        Raises:
+            JobError: every template that is none, or asks for a column that there is not.
+        """
+        problems: list[str] = []
+
+        def parsed(name: str, text: str) -> Template:
+            try:
+                return _parse(name, text, table.schema)
+            except JobError as error:
+                problems.extend(error.problems)
+                return _NOTHING
+
+        wanted = {name: getattr(spec, name) for name in TEXTS}
+        usual = [name for name in (*TEXTS, "keywords") if name in table.schema.names and _has_text(table.schema, name)]
+        wanted |= {name: f"{{{name}}}" for name in usual if name in wanted and wanted[name] is None}
+        keywords = spec.keywords if spec.keywords is not None else ("{keywords}",) if "keywords" in usual else ()
+        texts = {name: parsed(name, text) for name, text in wanted.items() if text}
+        found = tuple(parsed("keywords", text) for text in keywords)
+        if problems:
+            raise JobError(*problems)
+        return cls(texts, found, spec.prompt)
+
+    def table(self, rows: pa.Table) -> pa.Table:
+        """Every field of some rows of the manifest: texts, "" where they are empty, and a list of keywords."""
+        count = rows.num_rows
+        columns = {name: _filled(self.texts.get(name, _NOTHING), rows) for name in TEXTS}
+        words = pa.array([_words(row) for row in zip(*(_split(each, rows) for each in self.keywords), strict=True)])
+        none = pa.array([[]] * count, pa.list_(pa.string()))
+        return pa.table({**columns, "keywords": words.cast(none.type) if self.keywords else none})
+
+    def of(self, rows: pa.Table, row: int) -> Provenance:
+        """The provenance of one row of the manifest."""
+        if not (self.texts or self.keywords or self.prompt):
+            return NOTHING_SAID
+        one = rows.slice(row, 1)
+        [said] = self.table(one).to_pylist()
+        prompt = one["prompt"][0].as_py() if self.prompt else ""
+        return Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt)
+
+
+def _has_text(schema: pa.Schema, column: str) -> bool:
+    """Whether a column's values have an obvious text, or are lists of such."""
+    kind = schema.field(column).type
+    return not pa.types.is_nested(kind.value_type if is_list(kind) else kind)
+
+
+def _parse(name: str, text: str, schema: pa.Schema) -> Template:
+    template = Template.parse(text, f"The finishing spec's {name}")
+    problem = f"The finishing spec's {name} “{shortened(text)}” asks for"
+    for field in template.fields:
+        if field not in schema.names:
+            raise JobError(f"{problem} “{shortened(field)}”, but the manifest has {first_of(schema.names, 50)}.")
+        if not _has_text(schema, field):
+            raise JobError(f"{problem} “{shortened(field)}”, whose values have no obvious text.")
+    return template
+
+
+def _filled(template: Template, rows: pa.Table) -> pa.Array:
+    """A template's text for each row; "" where every column that it names is empty."""
+    values = {field: _text(rows[field]) for field in template.fields}
+    joined = template.joined(values, rows.num_rows)
+    if not values:
+        return joined
+    filled = pc.binary_join_element_wise(*values.values(), pa.scalar(""))
+    return pc.if_else(pc.equal(filled, ""), "", joined)
+
+
+def _text(column: pa.ChunkedArray) -> pa.Array:
+    """A column's values as text, without white space around them; a list's values one after the other."""
+    whole = column.combine_chunks()
+    if is_list(whole.type):
+        whole = pc.binary_join(whole.cast(pa.list_(pa.string())), ", ")
+    return pc.utf8_trim_whitespace(pc.cast(whole, pa.string()).fill_null(""))
+
+
+def _split(template: Template, rows: pa.Table) -> list[list[str]]:
+    """A template's keywords for each row: a column of lists gives several, and so does a text with | in it."""
+    if template.literals == ("", ""):
+        column = rows[template.fields[0]]
+        if is_list(column.type) and is_text(column.type.value_type):
+            return [[word for word in words or () if word] for words in column.to_pylist()]
+    return [text.split(SEPARATOR) for text in _filled(template, rows).to_pylist()]
+
+
+def _words(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The keywords of one row, each once."""
+    return list(dict.fromkeys(word.strip() for words in lists for word in words if word.strip()))

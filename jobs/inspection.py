@@ -1,0 +1,48 @@
+"""What a picture says about itself, and whether it can be believed."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cluster.store import read_uri
+from pipeline.errors import JobError, RequestError
+from pipeline.metadata import read_properties, read_record
+from pipeline.picture import read_picture_header
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One picture file. `says` is its XMP by the names that it is known under; `ours` tells whether this program wrote
+    it."""
+
+    file: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    ours: bool
+    says: dict[str, str | list[str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+def inspect(uri: str) -> Inspection:
+    """Look at a picture, on disk or in `s3://`.
+
+    Raises:
+        JobError: it cannot be read, or is no picture in one of our formats.
+        StorageError: the bucket does not answer.
+    """
+    try:
+        data = read_uri(uri)
+    except (OSError, RequestError) as error:
+        raise JobError(f"{uri} cannot be read: {error}") from None
+    header = read_picture_header(data)
+    if header is None:
+        raise JobError(f"{uri} is no picture in PNG, JPEG, WebP or AVIF.")
+    digest = hashlib.sha256(data).hexdigest()
+    ours = read_record(data) is not None
+    return Inspection(uri, *header, len(data), digest, ours, read_properties(data))

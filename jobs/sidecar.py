@@ -1,0 +1,88 @@
+"""The sidecar `metadata.csv`: one line for every picture that a job made, as asset managers import them in bulk.
+
+UTF-8, commas, one header line; docs/metadata.md says how three of them take it. A text that a spreadsheet would run as
+a formula has a ' before it.
+"""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from jobs.captions import SEPARATOR
+from jobs.cells import is_list, is_text
+from jobs.order import Order
+from jobs.results import is_done
+from pipeline.metadata import COMPOSITE, GENERATED, SOURCE_TYPES
+from pipeline.provenance import TEXTS
+
+_RUNS = r"^([=+\-@\t\r])"
+"""What a spreadsheet takes for the beginning of a formula."""
+_BATCH_ROWS = 65_536
+
+
+def sidecar(order: Order, results: pa.Table) -> bytes:
+    """The bytes of metadata.csv; `results` is the closed job's table, a row for each of the manifest's."""
+    file = io.BytesIO()
+    options = pa.csv.WriteOptions(include_header=True)
+    for start in range(0, results.num_rows, _BATCH_ROWS):
+        some, rows = (table.slice(start, _BATCH_ROWS) for table in (results, order.manifest.table))
+        pa.csv.write_csv(_lines(order, some, rows), file, options)
+        options = pa.csv.WriteOptions(include_header=False)
+    return file.getvalue()
+
+
+def _lines(order: Order, results: pa.Table, manifest: pa.Table) -> pa.Table:
+    done = np.flatnonzero(is_done(results) & results["image"].is_valid().to_numpy())
+    results, manifest = (table.take(pa.array(done)).combine_chunks() for table in (results, manifest))
+    files, parents = _files(results)
+    manifest = manifest.take(parents)
+    captions = order.captions.table(manifest)
+    edited = pc.greater(pc.list_value_length(manifest["references"]), 0)
+    marks = pc.if_else(edited, SOURCE_TYPES + COMPOSITE, SOURCE_TYPES + GENERATED)
+    columns = {
+        "path": files["image"],
+        "filename": pc.replace_substring_regex(files["image"], "^.*/", ""),
+        "custom_id": manifest["custom_id"],
+        **{name: files[name] for name in ("rendition", "width", "height", "format")},
+        **{name: captions[name] for name in TEXTS},
+        "keywords": captions["keywords"],
+        "digital_source_type": marks,
+    }
+    columns = {name: _cells(values) for name, values in columns.items()}
+    for name in order.manifest.customer_columns:
+        cells = _cells(manifest[name])
+        if name not in columns:
+            columns[name] = cells
+        elif not columns[name].equals(cells):  # a name of ours that means something else to the customer
+            columns[f"manifest_{name}"] = cells
+    return pa.table(columns)
+
+
+def _files(results: pa.Table) -> tuple[pa.Table, pa.Array]:
+    """Every file of some rows, each picture followed by its renditions, and the row that each is of."""
+    lists = results["renditions"].combine_chunks()
+    beside = pc.list_flatten(lists)
+    rows = np.concatenate([np.arange(results.num_rows), pc.list_parent_indices(lists).to_numpy()])
+    order = pa.array(np.argsort(rows, kind="stable"))
+
+    def column(name: str) -> pa.Array:
+        ours = results[name].combine_chunks() if name != "name" else pa.array([""] * results.num_rows, pa.string())
+        return pa.concat_arrays([ours, pc.struct_field(beside, name)]).take(order)
+
+    names = {"image": "image", "rendition": "name", "width": "width", "height": "height", "format": "format"}
+    return pa.table({ours: column(name) for ours, name in names.items()}), pa.array(rows).take(order)
+
+
+def _cells(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
+    """A column as a CSV file can hold it: texts that run nothing, lists with | between their values."""
+    values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    if is_list(values.type) and not pa.types.is_nested(values.type.value_type):
+        values = pc.binary_join(values.cast(pa.list_(pa.string())), SEPARATOR)
+    elif pa.types.is_nested(values.type):
+        values = pa.chunked_array([[None if each is None else str(each) for each in values.to_pylist()]], pa.string())
+    if not is_text(values.type):
+        return values.cast(pa.string())
+    return pc.replace_substring_regex(values.cast(pa.string()), _RUNS, r"'\1")
