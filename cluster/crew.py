@@ -1,7 +1,6 @@
 """The crew: every actor of a run, started together, replaced when lost."""
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,17 +72,13 @@ class Crew:
     def assemble(cls, layout: Layout, spec: ModelSpec, finishing: Finishing) -> "Crew":
         """The workers that a layout asks for: model actors by its roles, and those that finish pictures."""
         workers = []
-        numbers = itertools.count()
-        for role in layout.roles:
+        for name, role in layout.members():
             part = replace(spec, stages=role.stages, device=layout.device)
-            title = "replica" if len(role.stages) > 1 else role.stages[0]
-            for _ in range(role.count):
-                name = f"{title}-{next(numbers)}"
-                slots = DENOISE_SLOTS * role.shards
-                start = _model_actor(part, role.gpus) if role.shards == 1 else _leader(part, role.shards, role.gpus)
-                workers.append(Worker(name, role.stages, slots, start, shards=role.shards))
-        for _ in range(-(-layout.replicas // REPLICAS_PER_FINISHER)):
-            workers.append(Worker(f"finish-{next(numbers)}", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
+            slots = DENOISE_SLOTS * role.shards
+            start = _model_actor(part, role.gpus) if role.shards == 1 else _leader(part, role.shards, role.gpus)
+            workers.append(Worker(name, role.stages, slots, start, shards=role.shards))
+        for number in range(-(-layout.replicas // REPLICAS_PER_FINISHER)):
+            workers.append(Worker(f"finish-{number}", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
         return cls(layout, workers)
 
     def _start(self, worker: Worker) -> None:

@@ -22,12 +22,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cluster.devices import OBJECT_STORE_LIMIT, OBJECT_STORE_SHARE
 from cluster.scratch import Scratch
 from pipeline.errors import JobError
 
 _ROOT = Path(__file__).resolve().parent.parent
-_OBJECT_STORE_SHARE = 0.3
-_OBJECT_STORE_LIMIT = 8 << 30
 
 
 @contextlib.contextmanager
@@ -108,7 +107,7 @@ def _local(scratch: Scratch) -> Iterator[None]:
                     address="local",
                     num_cpus=len(os.sched_getaffinity(0)),
                     num_gpus=0 if "+cpu" in version("torch") else None,
-                    object_store_memory=int(min(memory * _OBJECT_STORE_SHARE, _OBJECT_STORE_LIMIT)),
+                    object_store_memory=int(min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_LIMIT)),
                     include_dashboard=False,
                     configure_logging=False,
                     log_to_driver=False,
@@ -153,14 +152,6 @@ def _refresh_settings() -> None:
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     raylet.Config.initialize("")
     raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
-def devices() -> dict[str, float]:
-    """CPUs, GPUs and bytes of memory of the whole cluster, as `choose_layout` takes them."""
-    import ray
-
-    found = ray.cluster_resources()
-    return {"cpus": found.get("CPU", 1.0), "gpus": found.get("GPU", 0.0), "memory": found.get("memory", 0.0)}
 
 
 def packages() -> list[str]:

@@ -64,16 +64,14 @@ class ShardActor:
         import torch
 
         from pipeline.checkpoint import dtype_of
+        from pipeline.footprint import cut
         from pipeline.sampling import Schedule
-        from pipeline.transformer import Transformer, block_count, cut
+        from pipeline.transformer import Transformer, block_count
 
         torch.set_num_threads(CPU_THREADS)
         model = checked_model(self._spec)
-        blocks = block_count(model)
-        if shards > blocks:
-            raise JobError(f"--shards {shards}: the transformer of {model.name} has {blocks} blocks; ask for fewer.")
-        dtype = dtype_of(self._spec.precision)
-        self._transformer = Transformer.load(model, dtype, self._spec.device, cut(blocks, shards)[self._number])
+        dtype, blocks = dtype_of(self._spec.precision), cut(block_count(model), shards)[self._number]
+        self._transformer = Transformer.load(model, dtype, self._spec.device, blocks)
         self._schedule = Schedule.load(model)
 
     def ready(self) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from cluster.layout import Layout, choose_layout
+from cluster.layout import Layout
 from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
@@ -29,6 +29,7 @@ from jobs.causes import group_causes
 from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.order import Order, Work, bring_model, take_order
+from jobs.outlook import Outlook, layout_for, outlook
 from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
@@ -77,7 +78,8 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
 class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
     to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
-    that the model would be fetched from first, if it is not on this machine."""
+    that the model would be fetched from first, if it is not on this machine. `outlook` is where it would be
+    rendered now."""
 
     rows: int
     done: int
@@ -91,6 +93,7 @@ class Forecast:
     problems: tuple[Problem, ...]
     fetch: str = ""
     fetch_bytes: int = 0
+    outlook: Outlook | None = None
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -113,7 +116,7 @@ def forecast(spec: JobSpec) -> Forecast:
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
     expected = (*run.estimate(plan), order.problems(work.failures), *fetch)
-    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
+    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected, run.outlook(plan))
 
 
 class Run:
@@ -168,16 +171,17 @@ class Run:
     def render(self, work: Work, plan: Plan, progress: Progress, scratch: Scratch) -> str | None:
         """Denoise on Ray; returns why the run stopped before its end, if it did."""
         from cluster.crew import Crew
+        from cluster.devices import devices_of_cluster
         from cluster.dispatch import Dispatcher
-        from cluster.runtime import Interrupt, devices, ray_runtime
+        from cluster.runtime import Interrupt, ray_runtime
 
         pending = sum(len(unit.rows) for unit in plan)
         with contextlib.ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt())
             stack.enter_context(ray_runtime(scratch))
             interrupt.install()
-            layout = self._choose(plan, devices())
-            progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()}")
+            layout, _ = layout_for(self._spec, self._order, plan, self._results.last, devices_of_cluster())
+            progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()} ({layout.why})")
             crew = Crew.assemble(layout, *self._parts(scratch))
             stack.callback(crew.close)
             dispatcher = Dispatcher(crew)
@@ -247,11 +251,9 @@ class Run:
         tokens = model.text_length + (model.width // MULTIPLE) * (model.height // MULTIPLE)
         return model.picture_seconds * work / (tokens * model.steps), f"one {model.picture_device}, start-up aside"
 
-    def _choose(self, plan: Plan, devices: dict[str, float]) -> Layout:
-        wanted = (self._spec.layout, self._spec.replicas, self._spec.shards)
-        size = self._order.model.bytes * (2 if self._order.job.precision == "fp32" else 1)
-        cpus, gpus, memory = (devices[name] for name in ("cpus", "gpus", "memory"))
-        return choose_layout(*wanted, cpus=cpus, gpus=gpus, memory=memory, units=len(plan), model_bytes=size)
+    def outlook(self, plan: Plan) -> Outlook | None:
+        """Where a plan would be rendered; None where nothing is left of it."""
+        return outlook(self._spec, self._order, plan, self._results.last) if len(plan) else None
 
     def _parts(self, scratch: Scratch) -> tuple[ModelSpec, Finishing]:
         job, environment = self._order.job, aws_environment()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.finishing import rendition_suffix
-from cluster.layout import choose_layout
+from cluster.layout import Wishes
 from cluster.reference_cache import ReferenceCache
 from cluster.scratch import Scratch
 from cluster.store import Store, open_store, read_uri
@@ -28,6 +28,7 @@ from jobs.survey import Surveyed, survey
 from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, finish_key, read_finishing_spec
+from pipeline.footprint import footprint_of
 from pipeline.picture import FORMATS, extension
 from pipeline.request import render_key
 
@@ -93,11 +94,11 @@ def take_order(spec: JobSpec) -> Order:
 
     problems.extend(_odd_options(spec))
     checked(lambda: FailureBudget.parse(spec.max_failures, 1))
-    checked(lambda: choose_layout(spec.layout, spec.replicas, spec.shards, cpus=1, gpus=0))
     web = checked(lambda: web_rules(spec.allow_hosts))
     template = checked(lambda: NameTemplate.parse(spec.name))
     model = checked(lambda: _wanted_model(spec.model))
     checked(lambda: _check_licence(spec, model))
+    checked(lambda: _check_wishes(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
     finishing = checked(lambda: _finishing_spec(spec))
@@ -164,6 +165,12 @@ def _wanted_model(name_or_folder: str) -> Model:
     """A model that is ready, or one of the catalogue that can be fetched."""
     model = look_up(name_or_folder)
     return find_model(name_or_folder) if model.folder or not model.repo else model
+
+
+def _check_wishes(spec: JobSpec, model: Model | None) -> None:
+    """Raises JobError where the options make no layout for the model, whatever the devices are."""
+    footprint = footprint_of(model) if model else None
+    Wishes(spec.layout, spec.replicas, spec.shards).check(len(footprint.blocks) if footprint else None)
 
 
 def _check_licence(spec: JobSpec, model: Model | None) -> None:

@@ -60,6 +60,11 @@ class Plan(Sequence[PlannedUnit]):
         """Every shape that occurs, in the order of its first row."""
         return list(self._shapes)
 
+    def rows_by_shape(self) -> list[tuple[Shape, int]]:
+        """Every shape and how many rows have it."""
+        rows = np.bincount(self._of, self._ends - self._starts, len(self._shapes)).astype(int)
+        return list(zip(self._shapes, rows.tolist(), strict=True))
+
     def __len__(self) -> int:
         return len(self._starts)
 

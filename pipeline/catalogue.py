@@ -39,7 +39,7 @@ class Model:
     licence can be read; one that is `non_commercial` has to be accepted by whoever renders.
     `precision` is what a job takes that names none. One picture of default size and steps takes `picture_seconds` on
     a `picture_device` (0.0: not known). `…_bytes` are of the weights in bfloat16, 0 where nobody has
-    counted them.
+    counted them; of the text encoder's, `text_encoder_held_bytes` are those that embeddings are made with.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Model:
     picture_device: str = ""
     transformer_bytes: int = 0
     text_encoder_bytes: int = 0
+    text_encoder_held_bytes: int = 0
     autoencoder_bytes: int = 0
     folder: Path | None = None
 

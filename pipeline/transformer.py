@@ -9,7 +9,6 @@ import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import torch
@@ -230,17 +229,6 @@ def block_count(model: Model) -> int:
     """Blocks of `model`'s transformer, from its configuration alone."""
     config = Flux2Transformer2DModel.load_config(model.path / "transformer", local_files_only=True)
     return int(config["num_layers"]) + int(config["num_single_layers"])
-
-
-def cut(blocks: int, shards: int) -> list[range]:
-    """`blocks` blocks in `shards` ranges, as even as they get, the longer ones last: the first shard also embeds.
-
-    Raises ValueError where there are more shards than blocks.
-    """
-    if not 1 <= shards <= blocks:
-        raise ValueError(f"{blocks} blocks cannot be cut into {shards} shards")
-    ends = [number * blocks // shards for number in range(shards + 1)]
-    return [range(start, stop) for start, stop in pairwise(ends)]
 
 
 def _part_of(blocks: range | None) -> Callable[[Flux2Transformer2DModel], None]:

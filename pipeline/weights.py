@@ -5,6 +5,7 @@ table of contents and bytes, and can be checked by its first kilobytes (format: 
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,17 @@ def header_problem(path: Path) -> str | None:
     if len(first) == 8 and length > _MAX_HEADER:
         return f"is no safetensors file: its header claims {length:,} bytes; get it again."
     return "is no safetensors file, or only the beginning of one; get it again."
+
+
+def tensor_sizes(folder: Path) -> Iterator[tuple[str, int]]:
+    """Every tensor in a part's weights, by name, and how many numbers it holds: from the files' headers alone."""
+    for path in _weights(folder):
+        if WEIGHTS.fullmatch(path.name):
+            with path.open("rb") as file:
+                table = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            for name, entry in table.items():
+                if name != "__metadata__":
+                    yield name, math.prod(entry["shape"])
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from cluster.layout import NAMES as LAYOUTS
+from cluster.layout import Holding
 from jobs.bad_rows import described
 from jobs.commands.parsing import add_command
 from jobs.commands.words import cause_words, say
 from jobs.driver import Forecast, forecast, render
 from jobs.job import JobSpec
 from jobs.order import PRECISIONS
+from jobs.outlook import Outlook
 from jobs.progress import Terse, duration, progress_for
 from jobs.summary import Summary
 from pipeline.picture import FORMATS
@@ -105,5 +107,23 @@ def _forecast_words(plan: Forecast) -> str:
     if plan.pending:
         known = duration(plan.seconds) if plan.seconds is not None else "unknown"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
+    if plan.outlook:
+        lines += _outlook_words(plan.outlook)
     lines += described(plan.problems, plan.rows)
     return "\n".join(lines)
+
+
+def _outlook_words(outlook: Outlook) -> list[str]:
+    """The layout and a table of its actors; those that differ only in their number share a line."""
+    lines = [f"Layout {outlook.layout}" + (f": {outlook.why}." if outlook.why else ".")]
+    lines.append(f"  {'actor':<26}{'holds':<44}{'GiB weights':>12}{'activations':>12}  device")
+    alike: dict[tuple, list[Holding]] = {}
+    for actor in outlook.actors:
+        kind, shard = actor.actor.split("-")[0], actor.actor.partition(" ")[2]
+        alike.setdefault((kind, shard, actor.holds, actor.weights_bytes, actor.activations_bytes), []).append(actor)
+    for (*_, holds, weights, activations), actors in alike.items():
+        first, last = actors[0], actors[-1]
+        name = first.actor if first is last else f"{first.actor} … {last.actor}"
+        where = first.device if first.device == last.device else f"{first.device} … {last.device}"
+        lines.append(f"  {name:<26}{holds:<44}{weights / 2**30:>12.2f}{activations / 2**30:>12.2f}  {where}")
+    return lines

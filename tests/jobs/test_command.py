@@ -60,6 +60,28 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_shows_what_every_actor_would_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows())
+    command = ["render", str(manifest), "--out", str(tmp_path / "out"), "--shards", "2", "--dry-run"]
+    assert main(command) == 0
+    words = capsys.readouterr().out
+    assert "staged: 1 x encode, 1 x denoise in 2 shards, 1 x decode on cpu" in words
+    assert "denoise-0 shard 1" in words and "blocks 4 to 7 of the transformer" in words
+    assert main([*command, "--json"]) == 0
+    actors = json.loads(capsys.readouterr().out)["outlook"]["actors"]
+    assert [actor["actor"] for actor in actors] == ["encode-0", "denoise-0 shard 0", "denoise-0 shard 1", "decode-0"]
+    assert sum(actor["weights_bytes"] for actor in actors if "denoise" in actor["actor"]) > 2 * 10_299_072
+
+
+def test_more_shards_than_blocks_are_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows())
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--shards", "8"]) == 2
+    assert "--shards 8 is too many: the transformer has 7 blocks" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_does_not_call_rows_behind_the_limit_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_manifest(tmp_path / "in", [*mixed_rows(), {"custom_id": "empty", "prompt": ""}])
     assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--limit", "3", "--dry-run", "--json"]) == 0

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from pipeline.catalogue import Model, find_model
 from pipeline.errors import JobError
-from pipeline.transformer import Positions, RowsApart, Stream, Terms, Transformer, cut
+from pipeline.footprint import cut
+from pipeline.transformer import Positions, RowsApart, Stream, Terms, Transformer
 
 NONE, SOME = ((), ()), (((4, 4),), ((2, 8),))
 """Each row's references: as many tokens, in another layout."""

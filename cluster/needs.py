@@ -1,0 +1,95 @@
+"""What the units of a plan need of the actors that take them: bytes of memory, and seconds for each stage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.catalogue import Model
+from pipeline.footprint import Footprint, cut, footprint_of
+from pipeline.shape import Shape
+
+STAGES = ("encode", "denoise", "decode")
+
+CONTEXT_BYTES = 1 << 30
+"""What a process takes on a GPU before its first tensor: CUDA's context, and the matrix library's work space."""
+
+LIBRARY_BYTES = 800_000_000
+"""What an actor's process takes of a machine's memory beside its model: PyTorch and diffusers."""
+
+
+@dataclass(frozen=True)
+class StageSeconds:
+    """How long each stage of one picture takes, or in what proportion; `source` says who knows."""
+
+    encode: float
+    denoise: float
+    decode: float
+    source: str = ""
+
+
+GUESS = StageSeconds(0.05, 1.0, 0.05, "a guess")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of one model in one precision, for units of these `shapes` (each with its batch) and for stages that take these
+    `seconds`. Without a `footprint` nothing is known of the model, and its bytes count as nothing."""
+
+    footprint: Footprint | None
+    precision: str
+    shapes: Sequence[tuple[Shape, int]]
+    seconds: StageSeconds = GUESS
+    model: str = "the model"
+
+    @property
+    def blocks(self) -> int | None:
+        """Of the transformer: more shards than these there cannot be."""
+        return len(self.footprint.blocks) if self.footprint else None
+
+    def weights(self, stages: Sequence[str], blocks: range | None = None) -> int:
+        """Bytes of what one actor holds."""
+        return self.footprint.weights(stages, self.precision, blocks) if self.footprint else 0
+
+    def activations(self, stages: Sequence[str]) -> int:
+        """Bytes of what one actor computes in, at most."""
+        if not self.footprint:
+            return 0
+        return max(self.footprint.activations(stages, *shape, self.precision) for shape in self.shapes)
+
+    def ranges(self, shards: int) -> list[range | None]:
+        """The blocks of each shard; None for a transformer in one piece, or an unknown one."""
+        return list(cut(len(self.footprint.blocks), shards)) if self.footprint and shards > 1 else [None] * shards
+
+    def bytes(self, stages: Sequence[str], shards: int = 1) -> int:
+        """Weights and activations of one actor; of several shards those of the largest."""
+        return max(self.weights(stages, blocks) for blocks in self.ranges(shards)) + self.activations(stages)
+
+
+def needs_of(
+    model: Model, precision: str, shapes: Sequence[tuple[Shape, int, int]], measured: StageSeconds | None = None
+) -> Needs:
+    """What a plan needs whose shapes have these batches and numbers of rows. The seconds are those that were measured,
+    else in the proportion of the stages' arithmetic.
+
+    Raises:
+        JobError: the model's configuration cannot be read.
+    """
+    footprint = footprint_of(model)
+    seconds = measured or GUESS
+    if not measured and footprint:
+        encode, denoise, decode = (
+            sum((footprint.operations(stage, shape) * rows for shape, _, rows in shapes), 0.0) for stage in STAGES
+        )
+        seconds = StageSeconds(encode, denoise, decode, "the stages' arithmetic")
+    # Memory is decided by the longest unit, the largest picture, and whether there are references.
+    extremes = (
+        lambda shape, batch: shape.tokens * batch,
+        lambda shape, _: shape.width * shape.height,
+        lambda shape, _: shape.reference_tokens,
+    )
+    decisive = dict.fromkeys(max(shapes, key=lambda one: size(*one[:2]))[:2] for size in extremes)
+    return Needs(footprint, precision, tuple(decisive), seconds, model.name)
+
+
+def gib(size: float) -> str:
+    """Bytes as a person reads them."""
+    return f"{size / 2**30:.1f} GiB"
