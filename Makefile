@@ -9,7 +9,8 @@ demo: .venv/installed
 	$(BIN)/pressrun render jobs/examples/campaign.parquet --out out/demo
 
 test: .venv/installed lint
-	$(BIN)/pytest -m "not slow$(if $(BROWSER),, and not browser)"
+	@# Two files at a time: much of the time a test waits for Ray to start, or for a fault to be noticed.
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow$(if $(BROWSER),, and not browser)"
 	@$(if $(BROWSER),true,echo "Left out: the pages' tests, which need a browser (Debian: chromium and chromium-driver).")
 
 test-slow: .venv/installed
