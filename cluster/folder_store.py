@@ -12,18 +12,19 @@ holder, so no kill can leave it behind. A rename is as whole as a link, so reade
 import contextlib
 import errno
 import fcntl
+import filecmp
 import functools
 import itertools
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from cluster.store import Entry, check_path
+from cluster.store import Entry, Store, check_path
 from pipeline.errors import JobError, RequestError, StorageError
 
 _TEMPORARIES = ".tmp"
@@ -108,6 +109,52 @@ class FolderStore:
             check_path(folder)
         with self._failures("list", folder):
             yield from (path for path in self._names(folder) if path.startswith(prefix))
+
+    def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
+        names, entries = [], []
+        with self._failures("list", folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            root = self._file(folder) if folder else self._root
+            for child in sorted(os.scandir(root), key=lambda child: os.fsencode(child.name)):
+                path = f"{folder}/{child.name}" if folder else child.name
+                if not child.is_dir():
+                    with contextlib.suppress(FileNotFoundError):
+                        entries.append(_entry(path, child.stat()))
+                elif path != _TEMPORARIES:
+                    names.append(child.name)
+        return names, entries
+
+    def copy(self, source: Store, there: str, path: str, content_type: str = "application/octet-stream") -> str:
+        self.put(path, source.get(there))
+        with self._failures("read", path):
+            return _entry(path, self._file(path).stat()).etag
+
+    def adopt(self, source: Store, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        adopted = [self._adopt(source, there, path) for there, path in pairs]
+        for folder in {self._file(path).parent for _, path in pairs}:
+            with self._failures("write", folder.name):
+                _sync(folder)
+        return adopted
+
+    def _adopt(self, source: Store, there: str, path: str) -> bool:
+        with self._failures("write", path):
+            target = self._target(path)
+            if isinstance(source, FolderStore):
+                origin = source._file(there)
+                try:
+                    target.hardlink_to(origin)
+                    return True
+                except FileExistsError:
+                    return target.is_file() and origin.is_file() and filecmp.cmp(origin, target, shallow=False)
+                except (FileNotFoundError, NotADirectoryError):
+                    return False
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+        try:
+            data = source.get(there)
+        except FileNotFoundError:
+            return False
+        return self.create(path, data) or self.get(path) == data
 
     def delete(self, path: str) -> None:
         with self._failures("delete", path), contextlib.suppress(IsADirectoryError, NotADirectoryError):

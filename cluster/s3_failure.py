@@ -96,8 +96,8 @@ def _explain_answer(error: aws.ClientError, verb: str, what: str) -> PressrunErr
         return PastEnd(f"{what}: it is shorter.")
     if status == 412:
         return Precondition(f"{what}: it exists already.")
-    if status == 404 and verb == "read":
-        return FileNotFoundError(f"There is no {what.removeprefix('Cannot read ')}.")
+    if status == 404 and verb in ("read", "copy"):
+        return FileNotFoundError(f"There is no {what.removeprefix(f'Cannot {verb} ')}.")
     if status == 501 or (verb == "write" and status == 400 and code in {"InvalidArgument", "InvalidRequest"}):
         return Unsupported(f"{what}: the server cannot do that ({code}).")
     if status >= 500 or status == 429 or code in _PASSING:

@@ -15,7 +15,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from threading import Barrier
@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from cluster.s3_failure import FOREIGN, Conflict, PastEnd, Precondition, Trouble, Unsupported, explain
-from cluster.store import Entry, check_path, is_bucket_name
+from cluster.store import Entry, Store, check_path, is_bucket_name
 from pipeline.errors import JobError, RequestError, StorageError
 
 PATIENCE_SEC = 60.0
@@ -40,6 +40,7 @@ _LONGEST_WAIT_SEC = 8.0
 _PART_BYTES = 16 << 20  # of an object in parts: S3 takes 10,000 of them, 160 GB
 _PROBES = ".probe/"
 _RACERS = 4
+_THREADS = 16
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class S3Store:
 
     def head(self, path: str) -> Entry | None:
         try:
-            found = self._ask("read", path, lambda: self._client.head_object(Bucket=self._bucket, Key=self._key(path)))
+            found = self._ask("read", path, lambda: self._head(path))
         except FileNotFoundError:
             return None
         return _entry(path, found["ContentLength"], found)
@@ -118,6 +119,39 @@ class S3Store:
     def paths(self, prefix: str = "") -> Iterator[str]:
         yield from (path for path, _ in self._found(prefix))
 
+    def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
+        start = check_path(folder) + "/" if folder else ""
+        names, entries = [], []
+        for page in self._pages(start, Delimiter="/"):
+            names += [found["Prefix"].removeprefix(self._root + start)[:-1] for found in page.get("CommonPrefixes", ())]
+            entries += [_entry(path, found["Size"], found) for path, found in self._objects(page)]
+        names = [name for name in names if name and start + name + "/" != _PROBES]
+        return sorted(names, key=str.encode), sorted(entries, key=lambda entry: entry.path.encode())
+
+    def copy(self, source: Store, there: str, path: str, content_type: str = "application/octet-stream") -> str:
+        if not isinstance(source, S3Store):
+            self.put(path, source.get(there), content_type)
+            return str(self._ask("read", path, lambda: self._head(path))["ETag"]).strip('"')
+        origin = {"Bucket": source._bucket, "Key": source._key(there)}
+        parameters = {"Bucket": self._bucket, "Key": self._key(path), "CopySource": origin}
+        try:
+            copied = self._ask("copy", path, lambda: self._client.copy_object(**parameters))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"There is no {source.uri}/{there}.") from None
+        return str(copied["CopyObjectResult"]["ETag"]).strip('"')
+
+    def adopt(self, source: Store, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        def have(pair: tuple[str, str]) -> bool:
+            there, path = pair
+            try:
+                data = source.get(there)
+                return self.create(path, data) or self.get(path) == data
+            except FileNotFoundError:
+                return False
+
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return [*threads.map(have, pairs)]
+
     def delete(self, path: str) -> None:
         self._ask("delete", path, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._key(path)))
 
@@ -128,6 +162,10 @@ class S3Store:
         except UnicodeEncodeError:
             raise RequestError("bad_name", f"{path!r} cannot be an object's name: it is not valid Unicode.") from None
         return key
+
+    def _head(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=self._key(path))
+        return found
 
     def _read(self, **parameters: Any) -> bytes:
         found = self._client.get_object(Bucket=self._bucket, **parameters)
@@ -143,15 +181,22 @@ class S3Store:
 
     def _found(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every object whose path starts with `prefix`, page by page: its path and what the server says of it."""
+        for page in self._pages(prefix):
+            yield from self._objects(page)
+
+    def _objects(self, page: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for found in page.get("Contents", ()):
+            path = found["Key"].removeprefix(self._root)
+            if path and not path.endswith("/") and not path.startswith(_PROBES):
+                yield path, found
+
+    def _pages(self, prefix: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         token, more = None, True
         while more:
-            page = self._page(prefix, token)
+            page = self._page(prefix, token, **parameters)
             token = page.get("NextContinuationToken")
             more = token is not None
-            for found in page.get("Contents", ()):
-                path = found["Key"].removeprefix(self._root)
-                if path and not path.endswith("/") and not path.startswith(_PROBES):
-                    yield path, found
+            yield page
 
     def _page(self, prefix: str, token: str | None, **parameters: Any) -> dict[str, Any]:
         parameters |= {"Bucket": self._bucket, "Prefix": self._root + prefix}

@@ -11,7 +11,7 @@ import contextlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -92,8 +92,25 @@ class Store(Protocol):
     def paths(self, prefix: str = "") -> Iterator[str]:
         """The paths that `list` would give, in no order and asking for nothing else: a million of them in seconds."""
 
+    def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
+        """What stands directly in a folder ("" is the root): the names of folders, and objects; both sorted."""
+
     def delete(self, path: str) -> None:
         """Remove an object; it is fine if there is none."""
+
+    def copy(self, source: "Store", there: str, path: str, content_type: str = "application/octet-stream") -> str:
+        """`put` with the bytes of the object `there` of another store (or this one); returns the new object's etag.
+
+        From S3 to S3 the server copies, content type included, and no byte passes through this process. Raises
+        FileNotFoundError if there is nothing there.
+        """
+
+    def adopt(self, source: "Store", pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        """`create` for many with the bytes of objects of another store: for each pair (there, path) whether `path` has
+        those bytes now. False: something else stood there already, or there is nothing to be had.
+
+        In a folder that can be linked from, they are hard links: a picture costs a name and no bytes.
+        """
 
 
 @dataclass(frozen=True)

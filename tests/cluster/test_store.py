@@ -1,10 +1,12 @@
 """What every store promises, shown on a folder and on a real S3 server; then URIs, places and references."""
 
+import errno
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -100,6 +102,78 @@ def test_paths_are_those_of_the_listing(store: Store, prefix: str) -> None:
     for path in ("a-b", "a/b", "a/c/d", "results/part-1", "results/x", "ä"):
         store.put(path, b"1")
     assert sorted(store.paths(prefix)) == sorted(entry.path for entry in store.list(prefix))
+
+
+def test_a_level_is_what_stands_directly_in_a_folder(store: Store) -> None:
+    for path in ("top", "nights/2026-11-20/job.json", "nights/2026-11-21/job.json", "nights/note", "nights-old/x"):
+        store.put(path, b"1")
+    assert [
+        (names, [entry.path for entry in entries]) for names, entries in (store.level(), store.level("nights"))
+    ] == [
+        (["nights", "nights-old"], ["top"]),
+        (["2026-11-20", "2026-11-21"], ["nights/note"]),
+    ]
+    assert store.level("nothing") == ([], [])
+
+
+@pytest.fixture(params=["folder", "s3"])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A second place, of either kind."""
+    if request.param == "s3":
+        return open_store(request.getfixturevalue("s3_bucket") + "/earlier")
+    return open_store(str(tmp_path / "earlier"))
+
+
+def test_a_copy_replaces_what_stood_there_and_tells_its_etag(store: Store, other: Store) -> None:
+    other.put("images/ü %2F+.png", b"new bytes", "image/png")
+    store.put("shop/a.png", b"old")
+    etag = store.copy(other, "images/ü %2F+.png", "shop/a.png", "image/png")
+    entry = store.head("shop/a.png")
+    assert entry is not None and entry.etag == etag
+    assert store.get("shop/a.png") == other.get("images/ü %2F+.png") == b"new bytes"
+    with pytest.raises(FileNotFoundError, match=r"There is no .*earlier/images/none\.png"):
+        store.copy(other, "images/none.png", "shop/a.png")
+    assert store.get("shop/a.png") == b"new bytes"
+
+
+def test_adopted_objects_have_the_bytes_of_the_other_place_and_nothing_is_replaced(store: Store, other: Store) -> None:
+    for name in ("a", "b", "c"):
+        other.put(f"images/{name}", name.encode())
+    store.put("images/b", b"somebody else's")
+    store.put("images/c", b"c")
+    pairs = [(f"images/{name}", f"images/{name}") for name in ("a", "b", "c", "none")]
+    assert store.adopt(other, pairs) == [True, False, True, False]
+    assert [store.get(f"images/{name}") for name in ("a", "b", "c")] == [b"a", b"somebody else's", b"c"]
+    assert store.head("images/none") is None
+
+
+def test_between_folders_an_adopted_picture_is_a_hard_link_or_where_that_fails_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, tonight = (open_store(str(tmp_path / name)) for name in ("earlier", "tonight"))
+    earlier.put("images/a", b"a")
+    assert tonight.adopt(earlier, [("images/a", "images/x/a")]) == [True]
+    assert (tmp_path / "tonight/images/x/a").samefile(tmp_path / "earlier/images/a")
+
+    def across(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(Path, "hardlink_to", across)
+    assert tonight.adopt(earlier, [("images/a", "images/b")] * 2) == [True, True]
+    assert tonight.get("images/b") == b"a"
+    assert not (tmp_path / "tonight/images/b").samefile(tmp_path / "earlier/images/a")
+
+
+def test_within_s3_a_copy_is_made_by_the_server(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = open_store(f"{s3_bucket}/one"), open_store(f"{s3_bucket}/two")
+    one.put("a.webp", b"bytes", "image/webp")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(one), "get", None)
+        patch.setattr(type(one), "put", None)
+        two.copy(one, "a.webp", "b.webp")
+    assert two.get("b.webp") == b"bytes"
+    with urlopen(two._client.generate_presigned_url("get_object", {"Bucket": two._bucket, "Key": "two/b.webp"})) as got:
+        assert got.headers["Content-Type"] == "image/webp"
 
 
 def test_no_path_leads_out_of_the_store(store: Store) -> None:
