@@ -144,7 +144,7 @@ class FolderStore:
                     target.hardlink_to(origin)
                     return True
                 except FileExistsError:
-                    return target.is_file() and origin.is_file() and filecmp.cmp(origin, target, shallow=False)
+                    return _is_same(origin, target)
                 except (FileNotFoundError, NotADirectoryError):
                     return False
                 except OSError as error:
@@ -276,6 +276,13 @@ def _is_taken(target: Path) -> bool:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "a folder of that name exists")
     return target.exists()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two files are one, or have the same bytes."""
+    if not (one.is_file() and other.is_file()):
+        return False
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
 
 
 def _entry(path: str, stat: os.stat_result) -> Entry:

@@ -4,7 +4,7 @@ Each field is a template over columns, such as `© {year} Example`; one that the
 column of its own name, if the manifest has one. What is empty is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -64,14 +64,20 @@ class Captions:
         none = pa.array([[]] * count, pa.list_(pa.string()))
         return pa.table({**columns, "keywords": words.cast(none.type) if self.keywords else none})
 
+    @property
+    def silent(self) -> bool:
+        """Whether no row says anything."""
+        return not (self.texts or self.keywords or self.prompt)
+
     def of(self, rows: pa.Table, row: int) -> Provenance:
         """The provenance of one row of the manifest."""
-        if not (self.texts or self.keywords or self.prompt):
-            return NOTHING_SAID
-        one = rows.slice(row, 1)
-        [said] = self.table(one).to_pylist()
-        prompt = one["prompt"][0].as_py() if self.prompt else ""
-        return Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt)
+        return NOTHING_SAID if self.silent else next(self.each(rows.slice(row, 1)))
+
+    def each(self, rows: pa.Table) -> Iterator[Provenance]:
+        """The provenance of each of some rows of the manifest."""
+        prompts = rows["prompt"].to_pylist() if self.prompt else [""] * rows.num_rows
+        for said, prompt in zip(self.table(rows).to_pylist(), prompts, strict=True):
+            yield Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt)
 
 
 def _has_text(schema: pa.Schema, column: str) -> bool:

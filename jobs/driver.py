@@ -26,13 +26,16 @@ from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
+from jobs.changes import NOTHING, Changes, read_changes
 from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
+from jobs.keeping import Keeping
 from jobs.order import Order, Work, bring_model, take_order
 from jobs.outlook import Outlook, layout_for, outlook
 from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
+from jobs.references import References
 from jobs.results import Results
 from jobs.summary import Summary, count_statuses
 from pipeline.errors import JobError, StorageError
@@ -79,7 +82,7 @@ class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
     to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
     that the model would be fetched from first, if it is not on this machine. `outlook` is where it would be
-    rendered now."""
+    rendered now, `changes` why rows are not kept."""
 
     rows: int
     done: int
@@ -94,6 +97,7 @@ class Forecast:
     fetch: str = ""
     fetch_bytes: int = 0
     outlook: Outlook | None = None
+    changes: Changes = NOTHING
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -115,18 +119,21 @@ def forecast(spec: JobSpec) -> Forecast:
     bad = order.bad.num_rows + len(work.failures)
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
-    expected = (*run.estimate(plan), order.problems(work.failures), *fetch)
-    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected, run.outlook(plan))
+    expected = (*run.estimate(plan), order.problems(work.failures), *fetch, run.outlook(plan), run.changes)
+    return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
 
 
 class Run:
-    """One go at a job; `done` counts the rows that needed nothing when their work was found."""
+    """One go at a job; `done` counts the rows that needed nothing when their work was found, `kept` those of them
+    that were kept from other jobs just then, and `changes` is why the others were not."""
 
     def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
         self._spec, self._order, self._store = spec, order, store
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
-        self.done = 0
+        self.done = self.kept = 0
+        self._on_paper = False
+        self.changes = NOTHING
         self._rendered = 0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -137,6 +144,7 @@ class Run:
     ) -> tuple[Work, Plan]:
         """Settle what needs no rendering (with `write`, into the results) and plan the rest."""
         order, pictures = self._order, Pictures(self._store)
+        self._on_paper = not write
         whole = pictures.whole(order)
         self._results.disown(whole)
         pending = np.flatnonzero(~self._results.settled)
@@ -144,11 +152,16 @@ class Run:
         if self._spec.limit is not None:
             pending = pending[pending < self._spec.limit]
         bad = np.isin(pending, order.bad["row"].to_numpy())
-        work = Work(order, pending[~bad], scratch, watch)
+        keeping = Keeping(order, self._store)
+        references = References(order.model, order.web, scratch, watch, keeping.known, noting=write)
+        kept = keeping.keep(pending[~bad], references, self._results if write else None)
+        self.kept, self.changes = len(kept.rows), kept.changes
+        work = Work(order, np.setdiff1d(pending[~bad], kept.rows), references)
         found = pictures.unaccounted(order, work.rows, whole)
-        self.done += len(found)
+        self.done += len(found) + len(kept.rows)
         plan = work.plan(np.setdiff1d(work.rows, found))
         if write:
+            references.note(self._store)
             failures = chain(order.refusals(pending), work.failures)
             self._results.add_new(chain(map(self._counted, failures), pictures.recover(order, work, found)))
             if len(plan) or self._results.changed:
@@ -161,8 +174,8 @@ class Run:
 
     @property
     def cached(self) -> int:
-        """Rows whose picture was kept from another job."""
-        return count_statuses(self._results.last)["cached"]
+        """Rows whose picture was kept from another job, those included that would be."""
+        return count_statuses(self._results.last)["cached"] + (self.kept if self._on_paper else 0)
 
     def over_budget(self) -> str | None:
         """Why nothing is to be rendered at all: too many rows have failed before."""
@@ -203,11 +216,13 @@ class Run:
 
     def close(self, seconds: float, stopped: str | None) -> Summary:
         """Write what the run adds up to; the summary comes last, and only when every row is accounted for."""
+        changes = self.changes
         try:
+            changes = read_changes(self._store)
             self._results.flush()
         except StorageError as error:
             stopped = stopped or str(error)
-        counts = count_statuses(self._results.last)
+        counts: dict[str, Any] = count_statuses(self._results.last)
         left = self._order.rows - sum(counts.values())
         if left and not stopped and self._spec.limit is not None:
             stopped = f"--limit {self._spec.limit} is reached."
@@ -223,6 +238,7 @@ class Run:
             busy=self._busy,
             layout=self._layout,
             causes=group_causes(self._results.last),
+            changes=changes,
             stopped=stopped,
         )
         if left and not stopped:

@@ -21,6 +21,8 @@ PARQUET = "application/vnd.apache.parquet"
 SHEET = "index.html"
 SIDECAR = "metadata.csv"
 TIMELINE = "timeline.json"
+REFERENCES = "references.parquet"
+CHANGES = "changes.parquet"
 
 _DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")
 """Fields of a job that make it this one."""
@@ -31,12 +33,14 @@ class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
     `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
-    `shards`, `limit`, `max_failures`, `allow_hosts` and `accept_license` say how this run goes about it and are no part
-    of the job: they may differ when it is resumed. `precision` None is the model's own. `max_failures` is a number or a
-    share such as "5%". `allow_hosts` are web servers (`host` or `host:port`) that references may come from although
-    they have private addresses or speak plain http. `accept_license` accepts the licence of a model that is not for
-    commercial use; job.json records it, and who resumes the job is not asked again. `finish` is the path or `s3://`
-    URI of a finishing spec (see `pipeline.finishing_spec`).
+    `shards`, `limit`, `max_failures`, `allow_hosts`, `accept_license` and `since` say how this run goes about it and
+    are no part of the job: they may differ when it is resumed. `since` is an earlier job whose pictures are kept where
+    nothing changed, or "latest" (see `jobs.nights`): a picture that is kept is the one that would be rendered.
+    `precision` None is the model's own. `max_failures` is a number or a share such as "5%". `allow_hosts` are web
+    servers (`host` or `host:port`) that references may come from although they have private addresses or speak plain
+    http. `accept_license` accepts the licence of a model that is not for commercial use; job.json records it, and who
+    resumes the job is not asked again. `finish` is the path or `s3://` URI of a finishing spec (see
+    `pipeline.finishing_spec`).
     """
 
     manifest: str
@@ -53,6 +57,7 @@ class JobSpec:
     max_failures: int | str | None = None
     allow_hosts: tuple[str, ...] = ()
     accept_license: bool = False
+    since: str | None = None
 
 
 @dataclass(frozen=True)

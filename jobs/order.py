@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 
 from cluster.finishing import rendition_suffix
 from cluster.layout import Wishes
-from cluster.reference_cache import ReferenceCache
-from cluster.scratch import Scratch
 from cluster.store import Store, open_store, read_uri
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
@@ -23,8 +21,10 @@ from jobs.captions import Captions
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
 from jobs.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
+from jobs.nights import earlier_jobs
 from jobs.plan import Plan, group_by_shape, plan_units, unit_size
-from jobs.survey import Surveyed, survey
+from jobs.references import Mentions, References
+from jobs.survey import Surveyed
 from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, finish_key, read_finishing_spec
@@ -44,7 +44,7 @@ class Order:
     picture belongs (null: nowhere); the renditions' places follow from it.
 
     `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
-    `web` are the rules for references on the web.
+    `web` are the rules for references on the web, `earlier` the jobs whose pictures may be kept, the first one first.
     """
 
     job: Job
@@ -56,10 +56,22 @@ class Order:
     bad: pa.Table
     frozen: bytes = field(repr=False)
     web: WebRules
+    earlier: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         return self.manifest.table.num_rows
+
+    def finish_keys(self, rows: np.ndarray) -> pa.Array:
+        """The finish key of each of `rows`; as columns, because there may be a million of them."""
+        if self.captions.silent:
+            return pa.repeat(pa.scalar(finish_key(self.job.finishing_digest, {}), pa.string()), len(rows))
+        keys = [pa.array([], pa.string())]
+        for start in range(0, len(rows), CHUNK_ROWS):
+            said = self.captions.each(self.manifest.table.take(pa.array(rows[start : start + CHUNK_ROWS])))
+            made = [finish_key(self.job.finishing_digest, provenance.given) for provenance in said]
+            keys.append(pa.array(made, pa.string()))
+        return pa.concat_arrays(keys)
 
     def refusals(self, rows: np.ndarray | None = None) -> Iterator[Outcome]:
         """An outcome for each bad row among `rows` (all, if None); a few thousand objects at a time."""
@@ -96,6 +108,7 @@ def take_order(spec: JobSpec) -> Order:
     checked(lambda: FailureBudget.parse(spec.max_failures, 1))
     web = checked(lambda: web_rules(spec.allow_hosts))
     template = checked(lambda: NameTemplate.parse(spec.name))
+    earlier = checked(lambda: earlier_jobs(spec.out, spec.since))
     model = checked(lambda: _wanted_model(spec.model))
     checked(lambda: _check_licence(spec, model))
     checked(lambda: _check_wishes(spec, model))
@@ -129,7 +142,7 @@ def take_order(spec: JobSpec) -> Order:
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web)
+    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web, earlier or ())
 
 
 def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:
@@ -195,24 +208,18 @@ def _odd_options(spec: JobSpec) -> Iterator[str]:
 
 
 class Work:
-    """The rows that still need something: their references looked at, each as an `Item`, all of them as units.
-
-    `scratch` is where the references' pixels are kept for the actors; without one nothing is kept. `watch` is told how
-    many of how many references were looked at.
-    """
+    """The rows that still need something: their references looked at, each as an `Item`, all of them as units."""
 
     def __init__(
         self,
         order: Order,
         pending: np.ndarray,
-        scratch: Scratch | None = None,
-        watch: Callable[[int, int], None] | None = None,
+        references: References,
     ) -> None:
         self._order = order
         self.failures: list[Outcome] = []
-        named = _Named(order, pending)
-        cache = ReferenceCache(scratch.references) if scratch and named.uris else None
-        self._references = survey(named.uris, order.model, order.web, cache, watch)
+        named = Mentions(order.manifest.table, pending)
+        self._references = references.look(named.uris)
         self._tokens = np.zeros(order.rows, np.int64)
         self.rows = self._without_unusable(pending, named)
 
@@ -237,7 +244,7 @@ class Work:
             cost = float(unit.shape.tokens * unit.shape.passes * len(items))
             yield Unit(unit.index, unit.shape, items, cost, unit_size(unit.shape))
 
-    def _without_unusable(self, pending: np.ndarray, named: "_Named") -> np.ndarray:
+    def _without_unusable(self, pending: np.ndarray, named: Mentions) -> np.ndarray:
         """The pending rows all of whose references can be used; the others become failures, each with its first."""
         found = [self._references[uri] for uri in named.uris]
         tokens = np.array([0 if isinstance(one, RequestError) else math.prod(one.grid) for one in found], np.int64)
@@ -257,14 +264,3 @@ class Work:
         if isinstance(found, RequestError):
             raise found
         return found
-
-
-class _Named:
-    """What the pending rows name: every distinct URI, and for each mention its row and its place in `uris`."""
-
-    def __init__(self, order: Order, pending: np.ndarray) -> None:
-        lists = order.manifest.table["references"].combine_chunks().take(pa.array(pending, pa.int64()))
-        mentions = pc.dictionary_encode(pc.list_flatten(lists))
-        self.uris: list[str] = mentions.dictionary.to_pylist()
-        self.codes = mentions.indices.to_numpy().astype(np.int64)
-        self.rows = pending[pc.list_parent_indices(lists).to_numpy()]

@@ -170,12 +170,30 @@ class Results:
         self._flushed = time.monotonic()
         if not self._waiting:
             return
-        table = self._as_table(self._waiting)
+        self._append(self._as_table(self._waiting))
+        self._waiting = []
+
+    def keep(self, rows: np.ndarray, found: pa.Table) -> None:
+        """Append, as one part, outcomes of an earlier job as those of the manifest's `rows`: their pictures are kept,
+        their rejections stand. `found` has our columns, `image` as it is to be called here."""
+        if not len(rows):
+            return
+        taken = pa.array(rows, pa.int64())
+        table = self._table.select(["custom_id", "seed", *self._customer]).take(taken)
+        rejected = pc.equal(found["status"], "rejected")
+        ours: dict[str, object] = {name: table[name] for name in table.column_names}
+        ours["status"] = pc.if_else(rejected, "rejected", "cached")
+        ours["attempts"] = [0] * len(rows)
+        ours["finished_at"] = [datetime.now(UTC)] * len(rows)
+        ours |= {f"seconds_{stage}": pa.nulls(len(rows), pa.float64()) for stage in STAGES}
+        columns = {name: ours[name] if name in ours else found[name] for name in self.schema.names}
+        self._append(pa.table(columns, schema=self.schema))
+
+    def _append(self, table: pa.Table) -> None:
         path = f"{FOLDER}part-{max(1, self._sequence):06d}-{self._run}-{self._number:06d}.parquet"
         self._store.put(path, _parquet(table), PARQUET)
         self._added.append(table.select(LOOKED_AT))
         self._number += 1
-        self._waiting = []
 
     def close(self) -> pa.Table:
         """All outcomes in manifest order, one row per request, as the one part; the others are removed after it."""

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from cluster.store import Store
 from jobs.causes import Cause, group_causes
+from jobs.changes import Changes, read_changes
 from jobs.job import SUMMARY, find_job
 from jobs.results import read_results
 from jobs.summary import count_statuses
@@ -18,7 +19,10 @@ _COLUMNS = ("error_code", "error_message", "finished_at")
 
 @dataclass(frozen=True)
 class Status:
-    """Counts of a job's rows, its recent speed, and why rows failed. `seconds_left` is None where nothing is known."""
+    """Counts of a job's rows, its recent speed, why rows failed, and what changed since the job that it keeps from.
+
+    `seconds_left` is None where nothing is known.
+    """
 
     out: str
     model: str
@@ -32,6 +36,7 @@ class Status:
     images_per_second: float
     seconds_left: float | None
     causes: tuple[Cause, ...]
+    changes: Changes
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -59,6 +64,7 @@ def read_status(store: Store) -> Status:
         images_per_second=round(speed, 3),
         seconds_left=round(pending / speed, 1) if pending and speed else None,
         causes=group_causes(results),
+        changes=read_changes(store),
     )
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.causes import Cause
+from jobs.changes import NOTHING, Changes
 from jobs.results import STATUSES
 
 
@@ -15,8 +16,8 @@ class Summary:
     """A job's counts after a run, and the run's own figures.
 
     `rendered` are the pictures that this run denoised, `busy` each stage's share of its workers' time while denoising
-    went on, `causes` why rows failed, `stopped` why the run ended early (then `pending` rows are left and the same call
-    goes on).
+    went on, `causes` why rows failed, `changes` what is not kept from the job of `--since` and why, `stopped` why the
+    run ended early (then `pending` rows are left and the same call goes on).
     """
 
     out: str
@@ -33,6 +34,7 @@ class Summary:
     busy: dict[str, float] = field(default_factory=dict)
     layout: str = ""
     causes: tuple[Cause, ...] = ()
+    changes: Changes = NOTHING
     stopped: str | None = None
 
     @property

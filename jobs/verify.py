@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import Store
+from cluster.store import Store, read_uri
 from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
 from jobs.order import FOLDER
 from jobs.pictures import paths_in
 from jobs.results import SCHEMA, is_done, joined, places_that_count, read_parts
 from jobs.summary import count_statuses
-from pipeline.errors import JobError
+from pipeline.errors import JobError, RequestError
 from pipeline.metadata import read_record
 
 _THREADS = 16
@@ -103,7 +103,7 @@ def _rows(ids: pa.Array, rows: np.ndarray, named: pa.ChunkedArray) -> Iterator[D
 def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discrepancy]:
     """Every promised picture is there with the right bytes and record, and nothing else stands beside them."""
     done = last.filter(pa.array(is_done(last)))
-    ours = done.filter(pc.starts_with(done["image"], FOLDER).fill_null(False)).sort_by("image")
+    ours = done.filter(pc.not_equal(done["image"], "")).sort_by("image")
     images = ours["image"].combine_chunks()
     again = pa.concat_arrays([pa.array([False][: len(images)], pa.bool_()), pc.equal(images[1:], images[:-1])])
     for row in ours.filter(again).select(["custom_id", "image"]).to_pylist():
@@ -131,8 +131,8 @@ def _pictures_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
     path = row["image"]
     try:
-        data = store.get(path)
-    except (FileNotFoundError, ValueError):
+        data = store.get(path) if path.startswith(FOLDER) else read_uri(path)
+    except (FileNotFoundError, PermissionError, ValueError, RequestError):
         return Discrepancy("missing_picture", path, f"{path} of row {row['custom_id']} is missing.")
     if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["bytes"]:
         return Discrepancy("wrong_bytes", path, f"{path} of row {row['custom_id']} has other bytes than were written.")

@@ -9,7 +9,7 @@ from cluster.layout import NAMES as LAYOUTS
 from cluster.layout import Holding
 from jobs.bad_rows import described
 from jobs.commands.parsing import add_command
-from jobs.commands.words import cause_words, say
+from jobs.commands.words import cause_words, change_words, say
 from jobs.driver import Forecast, forecast, render
 from jobs.job import JobSpec
 from jobs.order import PRECISIONS
@@ -45,6 +45,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--finish", metavar="SPEC.toml", help="renditions and how pictures are finished (docs/finishing.md)"
     )
+    command.add_argument(
+        "--since", metavar="URI|latest", help="an earlier job whose pictures are kept where nothing changed"
+    )
     command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
     command.add_argument(
@@ -59,7 +62,7 @@ def add(commands: Any) -> None:
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    more = {name: getattr(options, name) for name in ("finish", "max_failures", "accept_license")}
+    more = {name: getattr(options, name) for name in ("finish", "max_failures", "accept_license", "since")}
     spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
         plan = forecast(spec)
@@ -88,6 +91,7 @@ def _summary_words(summary: Summary) -> list[str]:
         )
     elif not summary.stopped:
         lines.append("Nothing was left to render.")
+    lines += change_words(summary.changes)
     lines += cause_words(summary.causes)
     if summary.failed:
         lines.append(f"The failed rows as a manifest: pressrun failures {summary.out} --out again.parquet")
@@ -102,6 +106,7 @@ def _forecast_words(plan: Forecast) -> str:
     done = f"{plan.done} done already ({plan.cached} cached), {plan.bad} bad"
     lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {plan.units} units."]
     lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
+    lines += change_words(plan.changes)
     if plan.fetch:
         lines.append(f"The model would be fetched first: about {plan.fetch_bytes / 1e9:.1f} GB from {plan.fetch}.")
     if plan.pending:

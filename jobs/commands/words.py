@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.causes import Cause
+from jobs.changes import Changes
 from jobs.wording import first_of, shortened
 
 _MAX_SENTENCE = 600
@@ -17,6 +18,15 @@ def say(what: Any, as_json: bool) -> None:
         text = json.dumps(what, indent=2, ensure_ascii=False, default=str)
         what = text.encode(errors="replace").decode()  # a manifest's text may hold bytes that are no character
     print(what, flush=True)
+
+
+def change_words(changes: Changes) -> list[str]:
+    """What changed since the job that is kept from, in a line; none without such a job."""
+    if not changes.since:
+        return []
+    why = ", ".join(f"{count:,} {name}" for name, count in changes.reasons.items())
+    changed = f"{changes.rows:,} changed ({why})" if changes.rows else "nothing changed"
+    return [f"Since {changes.since}: {changed}."]
 
 
 def cause_words(causes: Sequence[Cause]) -> list[str]:

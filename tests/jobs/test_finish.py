@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from cluster.store import open_store
+from jobs import JobSpec, render
+from jobs.driver import forecast
 from jobs.status import read_status
 from jobs.verify import verify
 from pipeline.metadata import read_properties, read_record, write_xmp
@@ -157,3 +159,24 @@ def _written_before(path: Path) -> tuple[str, int]:
         data = encode_picture(np.asarray(picture), "png", write_xmp(replace(record, finish_key="")))
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest(), len(data)
+
+
+def test_another_night_keeps_renditions_too_and_another_spec_is_a_reason_to_render(finished: Path) -> None:
+    spec = JobSpec(
+        str(finished / "in/manifest.parquet"),
+        str(finished / "again"),
+        finish=str(finished / "in/finish.toml"),
+        since=str(finished / "out"),
+    )
+    summary = render(spec)
+    assert (summary.exit_code, summary.cached, summary.rendered) == (0, 3, 0)
+    assert (finished / "again/images/mug-1@thumb.webp").samefile(finished / "out/images/mug-1@thumb.webp")
+    assert results(finished / "again")["renditions"] == results(finished / "out")["renditions"]
+    assert discrepancies(finished / "again") == []
+
+    (finished / "in/other.toml").write_text(SPEC.replace("quality = 70", "quality = 80"))
+    other = forecast(replace(spec, out=str(finished / "other"), finish=str(finished / "in/other.toml")))
+    assert (other.pending, other.changes.reasons) == (3, {"finish": 3})
+    (finished / "again/images/mug-1@thumb.webp").unlink()
+    gone = forecast(replace(spec, out=str(finished / "other"), since=str(finished / "again")))
+    assert (gone.pending, gone.changes.reasons) == (1, {"picture missing": 1})

@@ -1,0 +1,162 @@
+"""An earlier job, read for what a later one can keep of it: a few columns, joined by custom_id."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cluster.store import open_store
+from jobs.job import MANIFEST, Job, find_job
+from jobs.order import FOLDER
+from jobs.pictures import paths_in
+from jobs.reference_stamps import Stamped, read_stamped
+from jobs.references import Mentions, rows_digests
+from jobs.results import is_done, read_results
+from pipeline.errors import JobError
+
+_COMPARED = {"prompt": ("prompt",), "size": ("width", "height"), "settings": ("steps", "guidance", "seed")}
+"""The manifest's columns behind each reason."""
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """Rows of a manifest that may be kept: their numbers in `table`, their custom_ids, their render keys (null where a
+    reference cannot be used) and finish keys, what they mention, and the digest of each reference that is mentioned."""
+
+    table: pa.Table
+    rows: np.ndarray
+    ids: pa.Array
+    keys: pa.Array
+    finish_keys: pa.Array
+    mentions: Mentions
+    digests: Sequence[str | None]
+
+
+class Earlier:
+    """The job at `uri`. `job` is its job.json, `results` the outcomes that count, in no order.
+
+    Raises JobError if there is none there, or its results are damaged.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.store = open_store(uri)
+        self.uri = self.store.uri
+        self.job = find_job(self.store)
+        self.results = read_results(self.store, ("image", "render_key", "finish_key", "renditions")).combine_chunks()
+
+    @cached_property
+    def stamped(self) -> dict[str, Stamped]:
+        """What it notes of its references."""
+        return read_stamped(self.store)
+
+    @cached_property
+    def ids(self) -> pa.Array:
+        """The custom_ids of its manifest. Raises JobError if that is damaged."""
+        return self.manifest("custom_id")["custom_id"].combine_chunks()
+
+    def manifest(self, *columns: str) -> pa.Table:
+        """Some columns of its frozen manifest.
+
+        Raises JobError if it is damaged.
+        """
+        try:
+            return pq.ParquetFile(pa.BufferReader(self.store.get(MANIFEST))).read(list(columns))
+        except (FileNotFoundError, pa.ArrowException, OSError):
+            problem = f"{self.uri}/{MANIFEST} is missing or damaged; render that job again to put it back"
+            raise JobError(f"{problem}, or give another --since.") from None
+
+    def places(self, ids: pa.Array) -> np.ndarray:
+        """For each custom_id the place of its outcome in `results`, -1 if it has none."""
+        return pc.index_in(ids, self._column("custom_id")).fill_null(-1).to_numpy().astype(np.int64)
+
+    def unchanged(self, tonight: Tonight, places: np.ndarray) -> np.ndarray:
+        """Whether the outcome at each place (-1: none) is what the request would come to tonight."""
+        unchanged = np.zeros(len(places), bool)
+        known = np.flatnonzero(places >= 0)
+        outcomes = self.results.take(pa.array(places[known]))
+        unchanged[known] = (
+            ~_unequal(outcomes["render_key"], tonight.keys.take(pa.array(known)))
+            & ~_unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(known)))
+            & (is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
+        )
+        return unchanged
+
+    def standing(self, places: np.ndarray) -> np.ndarray:
+        """Whether the pictures of the outcomes at `places` are there with their renditions; a rejection needs none."""
+        outcomes = self.results.take(pa.array(places))
+        renditions = outcomes["renditions"].combine_chunks()
+        images = outcomes["image"].combine_chunks()
+        beside = pc.struct_field(pc.list_flatten(renditions), "image")
+        images = pa.concat_arrays([images, beside])
+        elsewhere = images.filter(pc.invert(pc.starts_with(images, FOLDER)).fill_null(False))
+        pieces = [paths_in(self.store, FOLDER)] if len(images) else [pa.array([], pa.string())]
+        for maker in pc.unique(pc.replace_substring_regex(elsewhere, f"^(.*)/{FOLDER}.*$", r"\1")).to_pylist():
+            paths = paths_in(open_store(maker), FOLDER)
+            pieces.append(pc.binary_join_element_wise(pa.scalar(f"{maker}/", pa.string()), paths, ""))
+        there = _mask(pc.is_in(images, pa.concat_arrays(pieces)))
+        standing = there[: len(places)] | _mask(pc.equal(outcomes["status"], "rejected"))
+        standing[_mask(pc.list_parent_indices(renditions))[~there[len(places) :]]] = False
+        return standing
+
+    def addresses(self, images: pa.Array) -> pa.Array:
+        """Pictures as this job's results name them, by their URIs; those of other jobs have theirs already."""
+        here = pc.binary_join_element_wise(pa.scalar(f"{self.uri}/", pa.string()), images, "")
+        return pc.if_else(pc.starts_with(images, FOLDER), here, images)
+
+    def reasons(self, job: Job, tonight: Tonight, places: np.ndarray, missing: np.ndarray) -> dict[str, np.ndarray]:
+        """Why the requests that have an outcome here (at `places`, -1: none, or kept) are not kept; for each reason
+        the rows that it holds for. `missing` are those whose picture is gone."""
+        changed = np.flatnonzero(places >= 0)
+        count = len(places)
+        if not len(changed):
+            return {}
+        ours = tonight.table.take(pa.array(tonight.rows[changed]))
+        theirs = self.manifest("custom_id", "references", *sum(_COMPARED.values(), ()))
+        theirs = theirs.take(pc.index_in(tonight.ids.take(pa.array(changed)), theirs["custom_id"].combine_chunks()))
+        of: dict[str, np.ndarray] = {}
+        for reason, columns in _COMPARED.items():
+            of[reason] = _differing(ours, theirs, columns)
+        before = Mentions(theirs, np.arange(len(changed)))
+        digests = [self.stamped[uri].sha256 if uri in self.stamped else None for uri in before.uris]
+        sides = (before, digests, np.arange(len(changed))), (tonight.mentions, tonight.digests, tonight.rows[changed])
+        pairs = zip(*(rows_digests(*side) for side in sides), strict=True)
+        of["reference bytes"] = np.fromiter((one != other for one, other in pairs), bool, len(changed))
+        recipe = ("model_digest", "precision")
+        remade = any(self.job.get(name) != getattr(job, name) for name in recipe if getattr(job, name))
+        of["model"] = np.full(len(changed), remade)
+        outcomes = self.results.take(pa.array(places[changed]))
+        of["finish"] = _unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(changed)))
+        of["no picture before"] = ~(is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
+        of["picture missing"] = np.isin(changed, missing)
+        of["sampling"] = ~np.any(list(of.values()), axis=0)
+        spread = {}
+        for reason, rows in of.items():
+            spread[reason] = np.zeros(count, bool)
+            spread[reason][changed] = rows
+        return spread
+
+    def outcomes(self, ids: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """`columns` of the outcomes of some custom_ids, all of which have one."""
+        table = read_results(self.store, columns)
+        return table.take(pc.index_in(ids, table["custom_id"].combine_chunks()))
+
+    def _column(self, name: str) -> pa.Array:
+        return self.results[name].combine_chunks()
+
+
+def _differing(one: pa.Table, other: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """In which rows any of the columns `names` differ."""
+    return np.any([_unequal(one[name], other[name].combine_chunks()) for name in names], axis=0)
+
+
+def _unequal(one: pa.ChunkedArray, other: pa.Array) -> np.ndarray:
+    """Where two columns differ; a null is like nothing, not even another."""
+    return _mask(pc.not_equal(one.combine_chunks(), other).fill_null(True))
+
+
+def _mask(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False)

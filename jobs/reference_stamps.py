@@ -1,0 +1,106 @@
+"""What is noted of references so that the next night need not read them again: `references.parquet` in a job's folder.
+
+A stamp is what a listing says of an object: size, time stamp and etag. What lies on the web has none and is read again.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.store import Refusal, Store, open_store, stat_uri
+from cluster.url import is_web
+from jobs.job import PARQUET, REFERENCES
+from pipeline.errors import JobError, RequestError
+
+ASKED_ONE_BY_ONE = 50
+"""References of one folder up to which each is asked for; of more the folder is listed, a thousand an answer."""
+
+_THREADS = 16
+
+SCHEMA = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("sha256", pa.string()),
+        ("size", pa.int64()),
+        ("modified", pa.timestamp("us", tz="UTC")),
+        ("etag", pa.string()),
+    ]
+)
+
+Stamp: TypeAlias = tuple[int, datetime, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """The digest of a reference's bytes, and its stamp at that time: nothing where it lies on the web."""
+
+    sha256: str
+    size: int | None = None
+    modified: datetime | None = None
+    etag: str | None = None
+
+    @property
+    def stamp(self) -> tuple[int | None, datetime | None, str | None]:
+        return self.size, self.modified, self.etag
+
+
+def stamps(uris: Iterable[str]) -> dict[str, Stamp]:
+    """The stamps of those references that have one now: what is gone, forbidden or on the web is left out.
+
+    Raises:
+        StorageError: a store does not answer.
+    """
+    folders: defaultdict[str, set[str]] = defaultdict(set)
+    for uri in uris:
+        if not is_web(uri):
+            folders[uri.rpartition("/")[0]].add(uri)
+    found: dict[str, Stamp] = {}
+    few = [uri for members in folders.values() if len(members) <= ASKED_ONE_BY_ONE for uri in members]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found |= {uri: stamp for uri, stamp in zip(few, threads.map(_stamp, few), strict=True) if stamp}
+    for folder, members in folders.items():
+        if len(members) > ASKED_ONE_BY_ONE:
+            found |= {uri: stamp for uri, stamp in _listed(folder) if uri in members}
+    return found
+
+
+def _stamp(uri: str) -> Stamp | None:
+    try:
+        entry = stat_uri(uri)
+    except (RequestError, JobError, OSError):  # whoever needs the reference is told when it is read
+        return None
+    return (entry.size, entry.modified, entry.etag) if entry else None
+
+
+def _listed(folder: str) -> Iterable[tuple[str, Stamp]]:
+    try:
+        entries = open_store(folder or "/").level()[1]
+    except (Refusal, JobError):
+        return
+    for entry in entries:
+        yield f"{folder}/{entry.path}", (entry.size, entry.modified, entry.etag)
+
+
+def read_stamped(store: Store) -> dict[str, Stamped]:
+    """What a job's folder notes, by URI; nothing where it notes nothing that can be read."""
+    try:
+        table = pq.ParquetFile(pa.BufferReader(store.get(REFERENCES))).read().select(SCHEMA.names).cast(SCHEMA)
+    except (FileNotFoundError, pa.ArrowException, KeyError, OSError):
+        return {}
+    uris, *columns = (column.to_pylist() for column in table.columns)
+    return dict(zip(uris, map(Stamped, *columns), strict=True))
+
+
+def write_stamped(store: Store, stamped: Mapping[str, Stamped]) -> None:
+    """Replace what a job's folder notes."""
+    columns = {name: [getattr(one, name) for one in stamped.values()] for name in SCHEMA.names[1:]}
+    file = BytesIO()
+    pq.write_table(pa.table({"uri": list(stamped), **columns}, schema=SCHEMA), file, compression="zstd")
+    store.put(REFERENCES, file.getvalue(), PARQUET)

@@ -1,0 +1,25 @@
+"""Render keys: the digest of canonical JSON, which earlier jobs have stored."""
+
+import hashlib
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.request import REVISION, RenderRequest, render_key
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBER = st.integers(0, 2**63 - 1)
+
+
+@given(TEXT, NUMBER, NUMBER, NUMBER, st.floats(0, 100), NUMBER, st.lists(TEXT), TEXT)
+def test_a_render_key_is_the_digest_of_what_decides_the_pixels_as_json_writes_it(
+    prompt: str, width: int, height: int, steps: int, guidance: float, seed: int, references: list[str], model: str
+) -> None:
+    request = RenderRequest("a", prompt, width, height, steps, guidance, seed)
+    decides = {
+        **{"revision": REVISION, "model": model, "precision": "bf16", "prompt": prompt, "references": references},
+        **{"width": width, "height": height, "steps": steps, "guidance": guidance, "seed": seed},
+    }
+    text = json.dumps(decides, sort_keys=True, ensure_ascii=False)
+    assert render_key(request, references, model, "bf16") == hashlib.sha256(text.encode()).hexdigest()
