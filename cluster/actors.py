@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster.batch import unpack_batch
+from cluster.batch import unpack_batches
 from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
 from cluster.reference_source import ReferenceSource
@@ -86,9 +86,11 @@ class ModelActor:
 
     def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor, Report]:
         """Latents (B, tokens, C) of the unit; for `inputs` see `cluster.batch`."""
-        batch = unpack_batch(unit, inputs, self._spec.device)
+        import torch
+
+        batches = unpack_batches(unit, inputs, self._spec.device)
         with self._timed("denoise", {}) as report:
-            latents = self._renderer.denoise(*batch)
+            latents = torch.cat([self._renderer.denoise(*batch) for batch in batches])
             packed = pack(latents[: len(unit.items)])
         return packed, report()
 

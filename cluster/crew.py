@@ -105,6 +105,11 @@ class Crew:
         """What a call has reported. Raises RayError where it could not."""
         return ray.get(ref)
 
+    @staticmethod
+    def now() -> float:
+        """The time by which the reports tell when a call ran, in epoch seconds."""
+        return time.time()
+
     def became_ready(self, worker: Worker) -> None:
         """Take note of a loaded worker.
 

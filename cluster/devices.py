@@ -37,6 +37,11 @@ class Devices:
     nodes: tuple[Node, ...]
 
     @property
+    def kind(self) -> str:
+        """Where models live: "cuda" or "cpu"."""
+        return "cuda" if self.gpus else "cpu"
+
+    @property
     def gpus(self) -> int:
         return sum(len(node.gpus) for node in self.nodes)
 

@@ -34,10 +34,11 @@ _URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, s
 
 
 class Dispatcher:
-    """One run's loop. `rendered` counts the pictures that were denoised, `timeline` when and where each call ran."""
+    """One run's loop. `rendered` counts the pictures that were denoised, `units` those sent on their way, `timeline`
+    when and where each call ran."""
 
     def __init__(self, crew: Crew, *, patience_sec: float = PATIENCE_SEC) -> None:
-        self.rendered = 0
+        self.rendered = self.units = 0
         self.timeline = Timeline()
         self._crew = crew
         self._patience = patience_sec
@@ -46,6 +47,7 @@ class Dispatcher:
         self._pending: dict[Any, Call] = {}
         self._more = True
         self._looked = 0.0
+        self._denoised = self._denoise_seconds = 0.0
         self._storage_error: str | None = None
         replicas = crew.layout.replicas
         self._ahead = 2 * replicas + 2  # units before the end of denoise
@@ -78,9 +80,13 @@ class Dispatcher:
         if flights.outcomes:
             yield flights.outcomes
 
-    def calls_at_once(self) -> dict[str, int]:
-        """How many calls of each stage can run at the same time."""
-        return {stage: sum(worker.computing for worker in self._crew.of(stage)) for stage in STAGES}
+    def busy(self) -> dict[str, float]:
+        """Each stage's busy share in steady state, and the replicas': see `Timeline.shares`."""
+        return self.timeline.shares({s: sum(worker.computing for worker in self._crew.of(s)) for s in STAGES})
+
+    def unit_seconds(self, cost: float) -> float | None:
+        """How long a replica denoises a unit of that cost, by those that it had; None before the first."""
+        return cost * self._denoise_seconds / self._denoised if self._denoised else None
 
     # 1. Admit: a bounded number of units ahead of the denoisers.
 
@@ -89,8 +95,10 @@ class Dispatcher:
             unit = next(units, None)
             if unit is None:
                 self._more = False
+                self.timeline.ran_dry(self._crew.now())
                 return
             self._flights.launch(unit)
+            self.units += 1
 
     # 2. Bind: whatever is ready goes to the least-loaded worker with a free slot, costliest first.
 
@@ -192,7 +200,10 @@ class Dispatcher:
         self._storage_error = self._storage_error or report.storage_error
         if isinstance(call.cause, Flight):
             self.timeline.add(report, call.worker.name, call.cause.unit.index)
-            self.rendered += len(call.cause.unit.items) if call.stage == "denoise" else 0
+            if call.stage == "denoise":
+                self.rendered += len(call.cause.unit.items)
+                self._denoised += call.cause.unit.cost
+                self._denoise_seconds += report.seconds
             self._flights.advance(call.cause, call.payload, report)
         else:
             self.timeline.add(report, call.worker.name, None)

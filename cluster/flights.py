@@ -5,7 +5,7 @@ Knows nothing of workers: the dispatcher binds what stands here to them and tell
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -103,6 +103,9 @@ class Flights:
 
     def _check_inputs(self, flight: Flight) -> None:
         """Move a flight on to denoise once all its inputs are there; fail the items whose inputs cannot be had."""
+        if self.has_inputs(flight):
+            self.move(flight, "denoise")
+            return
         guided = flight.unit.shape.classifier_free
         wanted = keys_of(flight.unit.items, guided)
         if not all(key in self.inputs for key in wanted):
@@ -132,6 +135,7 @@ class Flights:
 
     def encoded(self, errand: Errand, payload: list[Any], report: Report) -> None:
         """An errand has come back: its inputs are there, or it is known why not."""
+        users: set[int] = set()
         for place, key in enumerate(errand.keys):
             if key not in self.inputs:
                 continue
@@ -142,12 +146,14 @@ class Flights:
             else:
                 entry.ref = payload[place]
                 self.inputs.arrived(key, report.sizes[place])
-            for number in sorted(entry.users):
-                flight = self._flights[number]
-                share = report.seconds / len(errand.keys) / len(entry.users)
-                flight.seconds["encode"] = flight.seconds.get("encode", 0.0) + share
-                if flight.stage == "encode":
-                    self._check_inputs(flight)
+            share = report.seconds / len(errand.keys) / max(1, len(entry.users))
+            for number in entry.users:
+                spent = self._flights[number].seconds
+                spent["encode"] = spent.get("encode", 0.0) + share
+            users |= entry.users
+        for number in sorted(users):
+            if self._flights[number].stage == "encode":
+                self._check_inputs(self._flights[number])
 
     def give_up(self, errand: Errand, code: str, message: str) -> None:
         """An errand's inputs cannot be had at all."""
@@ -164,7 +170,7 @@ class Flights:
         """A stage of a flight is done."""
         flight.seconds[flight.stage] = report.seconds
         if flight.stage == "finish":
-            self.outcomes += [_timed(outcome, flight) for outcome in report.outcomes]
+            self._tell(flight, report.outcomes)
             self.land(flight)
             return
         flight.suspect, flight.strikes = False, 0  # it ran alone, and well
@@ -176,6 +182,13 @@ class Flights:
         else:
             flight.pixels = payload[0]
             self.move(flight, "finish")
+
+    def _tell(self, flight: Flight, outcomes: Sequence[Outcome]) -> None:
+        """Its outcomes are known; its seconds are its items' together."""
+        each = {stage: seconds / len(flight.unit.items) for stage, seconds in flight.seconds.items()}
+        for outcome in outcomes:
+            outcome.attempts, outcome.seconds = max(1, flight.attempts), each | outcome.seconds
+        self.outcomes += outcomes
 
     def fail(self, flight: Flight, item: Item, code: str, message: str) -> None:
         """One of its items has failed."""
@@ -194,8 +207,3 @@ class Flights:
         self.inputs.release(flight.keys, flight.number)
         del self._flights[flight.number]
         self._at[flight.stage] -= 1
-
-
-def _timed(outcome: Outcome, flight: Flight) -> Outcome:
-    per_item = {stage: seconds / len(flight.unit.items) for stage, seconds in flight.seconds.items()}
-    return replace(outcome, attempts=max(1, flight.attempts), seconds=per_item | outcome.seconds)

@@ -38,7 +38,8 @@ class Inputs:
     """A cache bounded by bytes: what no unit in flight uses is forgotten, the least recently used first."""
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._entries: OrderedDict[Key, Input] = OrderedDict()
+        self._entries: dict[Key, Input] = {}
+        self._unused: OrderedDict[Key, None] = OrderedDict()  # ready, and nobody's, least recently used first
         self._limit = limit_bytes
         self._bytes = 0
 
@@ -51,7 +52,7 @@ class Inputs:
     def take(self, key: Key, user: int) -> Input:
         """The entry, made if need be, marked as used by a flight."""
         entry = self._entries.setdefault(key, Input())
-        self._entries.move_to_end(key)
+        self._unused.pop(key, None)
         entry.users.add(user)
         return entry
 
@@ -60,13 +61,18 @@ class Inputs:
         entry = self._entries[key]
         self._bytes += size - entry.size
         entry.ready, entry.size = True, size
+        if not entry.users:
+            self._unused[key] = None
         self._evict()
 
     def release(self, keys: set[Key], user: int) -> None:
         """A flight needs these no more."""
         for key in keys:
-            if key in self._entries:
-                self._entries[key].users.discard(user)
+            entry = self._entries.get(key)
+            if entry is not None and user in entry.users:
+                entry.users.remove(user)
+                if entry.ready and not entry.users:
+                    self._unused[key] = None
         self._evict()
 
     def forget(self, keys: set[Key]) -> None:
@@ -76,14 +82,12 @@ class Inputs:
             if entry is not None:
                 self._bytes -= entry.size
                 entry.ref, entry.ready, entry.asked, entry.size = None, False, False, 0
+                self._unused.pop(key, None)
 
     def _evict(self) -> None:
-        if self._bytes <= self._limit:
-            return
-        for key in [key for key, entry in self._entries.items() if entry.ready and not entry.users]:
+        while self._bytes > self._limit and self._unused:
+            key, _ = self._unused.popitem(last=False)
             self._bytes -= self._entries.pop(key).size
-            if self._bytes <= self._limit:
-                return
 
 
 def keys_of(items: tuple[Item, ...], guided: bool) -> list[Key]:

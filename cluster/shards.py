@@ -19,7 +19,7 @@ from ray.util.placement_group import placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.actors import checked_model, device_name
-from cluster.batch import unpack_batch
+from cluster.batch import unpack_batches
 from cluster.layout import CPU_THREADS
 from cluster.losses import is_loss, sentence
 from cluster.spec import ModelSpec
@@ -84,7 +84,7 @@ class ShardActor:
 
         with self._compute:
             started = time.time()
-            batch = unpack_batch(unit, inputs, self._spec.device)
+            [batch] = unpack_batches(unit, inputs, self._spec.device)  # for shards no units travel together
             sampling = Sampling(self._transformer, self._schedule, *batch)
             self._samplings[ticket] = sampling, len(unit.items)
             crossing = self._first_blocks(sampling)

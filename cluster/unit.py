@@ -1,7 +1,10 @@
 """A unit: requests of one shape that run as one tensor batch; the grain of scheduling and retry. And its outcome."""
 
+import pickle
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 from pipeline.provenance import NOTHING_SAID, Provenance
 from pipeline.request import RenderRequest
@@ -38,9 +41,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Unit:
-    """Items of one shape, in manifest order. `index` is its place in the plan; cost decides what is bound first.
+    """Items of one shape. `index` is its place in the order in which units are sent; cost decides what is bound first.
 
-    `batch` is its shape's one batch size: a device that is not batch-invariant runs short units padded to it.
+    `batch` is its shape's one batch size: a unit of more items is computed batch by batch, and a device that is not
+    batch-invariant pads a short batch to it.
     """
 
     index: int
@@ -48,6 +52,18 @@ class Unit:
     items: tuple[Item, ...]
     cost: float = 0.0
     batch: int = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (self._packed,)
+
+    @cached_property
+    def _packed(self) -> bytes:
+        """Everything in it, pickled once for its three calls: Ray's pickler would ask Python about each item anew."""
+        return pickle.dumps((self.index, self.shape, self.items, self.cost, self.batch), pickle.HIGHEST_PROTOCOL)
+
+
+def _unpacked(packed: bytes) -> Unit:
+    return Unit(*pickle.loads(packed))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jobs.cells import is_list, is_text
 from jobs.template import Template
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError
-from pipeline.provenance import NOTHING_SAID, TEXTS, Provenance, ProvenanceSpec
+from pipeline.provenance import TEXTS, Provenance, ProvenanceSpec
 
 SEPARATOR = "|"
 """Between the keywords of a column of texts, as between references."""
@@ -68,10 +68,6 @@ class Captions:
     def silent(self) -> bool:
         """Whether no row says anything."""
         return not (self.texts or self.keywords or self.prompt)
-
-    def of(self, rows: pa.Table, row: int) -> Provenance:
-        """The provenance of one row of the manifest."""
-        return NOTHING_SAID if self.silent else next(self.each(rows.slice(row, 1)))
 
     def each(self, rows: pa.Table) -> Iterator[Provenance]:
         """The provenance of each of some rows of the manifest."""

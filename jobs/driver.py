@@ -31,7 +31,8 @@ from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.keeping import Keeping
 from jobs.order import Order, Work, bring_model, take_order
-from jobs.outlook import Outlook, layout_for, outlook
+from jobs.outlook import Outlook, layout_for, likely_device, outlook
+from jobs.pace import Pace
 from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
@@ -159,7 +160,7 @@ class Run:
         work = Work(order, np.setdiff1d(pending[~bad], kept.rows), references)
         found = pictures.unaccounted(order, work.rows, whole)
         self.done += len(found) + len(kept.rows)
-        plan = work.plan(np.setdiff1d(work.rows, found))
+        plan = work.plan(np.setdiff1d(work.rows, found), likely_device())
         if write:
             references.note(self._store)
             failures = chain(order.refusals(pending), work.failures)
@@ -193,17 +194,23 @@ class Run:
             interrupt = stack.enter_context(Interrupt())
             stack.enter_context(ray_runtime(scratch))
             interrupt.install()
-            layout, _ = layout_for(self._spec, self._order, plan, self._results.last, devices_of_cluster())
+            devices = devices_of_cluster()
+            if devices.kind != plan.sizes.device:
+                plan = work.plan(plan.rows, devices.kind)
+            layout, _ = layout_for(self._spec, self._order, plan, self._results.last, devices)
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()} ({layout.why})")
             crew = Crew.assemble(layout, *self._parts(scratch))
             stack.callback(crew.close)
             dispatcher = Dispatcher(crew)
+            self._results.busy = dispatcher.busy
+            together = all(role.shards == 1 for role in layout.roles)
+            pace = Pace(layout.replicas, dispatcher.unit_seconds, together)
             stack.callback(self._note_use, dispatcher, layout)
             total = min(self._order.rows, self._spec.limit or self._order.rows)
             progress.begin(total, total - pending)
             stack.callback(progress.end)
             try:
-                for outcomes in dispatcher.run(work.units(plan), interrupt.stop):
+                for outcomes in dispatcher.run(work.units(plan, pace), interrupt.stop):
                     self._results.add(outcomes)
                     progress.update(outcomes)
                     if self._budget.exceeded(outcomes):
@@ -286,6 +293,5 @@ class Run:
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered
         self._layout = layout.describe()
-        workers = dispatcher.calls_at_once()
-        self._busy = dispatcher.timeline.shares(workers)
+        self._busy = dispatcher.busy()
         self._trace = dispatcher.timeline.trace()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, repeat
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +20,11 @@ from jobs.bad_rows import Problem, grouped, merged
 from jobs.budget import FailureBudget
 from jobs.captions import Captions
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
-from jobs.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest, requests
+from jobs.manifest import CHUNK_ROWS, REQUEST_SCHEMA, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.nights import earlier_jobs
-from jobs.plan import Plan, group_by_shape, plan_units, unit_size
+from jobs.pace import Pace
+from jobs.plan import Plan, Sizes, group_by_shape, plan_units
 from jobs.references import Mentions, References
 from jobs.survey import Surveyed
 from pipeline.catalogue import Model, find_model, look_up, model_digest
@@ -30,11 +32,15 @@ from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, finish_key, read_finishing_spec
 from pipeline.footprint import footprint_of
 from pipeline.picture import FORMATS, extension
+from pipeline.provenance import NOTHING_SAID
 from pipeline.request import render_key
+from pipeline.throughput import throughput
 
 T = TypeVar("T")
 
 FOLDER = "images/"
+UNITS_AT_ONCE = 32
+"""Units whose items are made together: a look into a table costs the same for one row as for a few hundred."""
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -217,6 +223,7 @@ class Work:
         references: References,
     ) -> None:
         self._order = order
+        self._requests = order.manifest.table.select(REQUEST_SCHEMA.names).combine_chunks()
         self.failures: list[Outcome] = []
         named = Mentions(order.manifest.table, pending)
         self._references = references.look(named.uris)
@@ -225,24 +232,36 @@ class Work:
 
     def item(self, row: int) -> Item:
         """One row as what travels to the cluster."""
-        [request] = requests(self._order.manifest.table.slice(row, 1))
-        references = tuple(self._usable(uri) for uri in request.references)
-        digests = [reference.sha256 for reference in references]
-        key = render_key(request, digests, self._order.job.model_digest, self._order.job.precision)
-        provenance = self._order.captions.of(self._order.manifest.table, row)
-        finish = finish_key(self._order.job.finishing_digest, provenance.given)
-        return Item(row, request, self._order.paths[row].as_py(), key, finish, references, provenance)
+        [item] = self.items([row])
+        return item
 
-    def plan(self, rows: np.ndarray) -> Plan:
-        """`rows` in units, costliest first."""
-        return plan_units(group_by_shape(self._order.manifest.table, self._order.model, rows, self._tokens[rows]))
+    def items(self, rows: Sequence[int]) -> Iterator[Item]:
+        """Some rows as what travels to the cluster."""
+        order, places = self._order, pa.array(rows, pa.int64())
+        paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
+        silent = order.captions.silent
+        said = repeat(NOTHING_SAID, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
+        for row, request, path, provenance in zip(rows, asked, paths, said, strict=True):
+            references = tuple(self._usable(uri) for uri in request.references)
+            digests = [reference.sha256 for reference in references]
+            key = render_key(request, digests, order.job.model_digest, order.job.precision)
+            finish = finish_key(order.job.finishing_digest, provenance.given)
+            yield Item(row, request, path, key, finish, references, provenance)
 
-    def units(self, plan: Plan) -> Iterator[Unit]:
-        """The plan's units with their items, made when they are asked for."""
-        for unit in plan:
-            items = tuple(self.item(row) for row in unit.rows)
-            cost = float(unit.shape.tokens * unit.shape.passes * len(items))
-            yield Unit(unit.index, unit.shape, items, cost, unit_size(unit.shape))
+    def plan(self, rows: np.ndarray, device: str) -> Plan:
+        """`rows` in units for a kind of device ("cpu", "cuda"), costliest first."""
+        model, precision = self._order.model, self._order.job.precision
+        sizes = Sizes(device, throughput(model.name, device, precision))
+        return plan_units(group_by_shape(self._order.manifest.table, model, rows, self._tokens[rows]), sizes)
+
+    def units(self, plan: Plan, pace: Pace) -> Iterator[Unit]:
+        """The plan's units with their items, as large as `pace` wants them, made when they are asked for."""
+        planned = pace.units(plan)
+        while some := list(islice(planned, UNITS_AT_ONCE)):
+            items = self.items([row for unit in some for row in unit.rows])
+            for unit in some:
+                own = tuple(islice(items, len(unit.rows)))
+                yield Unit(unit.index, unit.shape, own, unit.cost, plan.sizes.rows(unit.shape))
 
     def _without_unusable(self, pending: np.ndarray, named: Mentions) -> np.ndarray:
         """The pending rows all of whose references can be used; the others become failures, each with its first."""

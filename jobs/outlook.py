@@ -13,7 +13,7 @@ from cluster.layout import Holding, Layout, Wishes
 from cluster.needs import STAGES, Needs, StageSeconds, needs_of
 from jobs.job import JobSpec
 from jobs.order import Order
-from jobs.plan import Plan, unit_size
+from jobs.plan import Plan
 
 ENOUGH = 8
 """Pictures after which a job's own seconds say more of its stages than their arithmetic."""
@@ -34,7 +34,7 @@ def layout_for(spec: JobSpec, order: Order, plan: Plan, results: pa.Table, devic
     Raises:
         JobError: the model does not fit them.
     """
-    shapes = [(shape, unit_size(shape), rows) for shape, rows in plan.rows_by_shape()]
+    shapes = [(shape, plan.sizes.rows(shape), rows) for shape, rows in plan.rows_by_shape()]
     needs = needs_of(order.model, order.job.precision, shapes, measured_seconds(results))
     return choose_layout(Wishes(spec.layout, spec.replicas, spec.shards), devices, needs, len(plan)), needs
 
@@ -48,6 +48,11 @@ def outlook(spec: JobSpec, order: Order, plan: Plan, results: pa.Table) -> Outlo
     devices = _devices()
     layout, needs = layout_for(spec, order, plan, results, devices)
     return Outlook(layout.describe(), layout.why, list(holdings(layout, devices, needs)))
+
+
+def likely_device() -> str:
+    """The kind of device that a plan will run on, as far as it is known before a cluster was joined."""
+    return "cuda" if os.environ.get("RAY_ADDRESS") else devices_here().kind
 
 
 def measured_seconds(results: pa.Table) -> StageSeconds | None:

@@ -1,11 +1,12 @@
 """The plan: which requests run together, and in which order.
 
-Requests of one shape make units; a unit is the grain of scheduling and retry. The costliest units come first, so that
-the last replica to finish has a short one. A plan of a million rows is a few integer columns: a `PlannedUnit`
-is made when it is looked at.
+Requests of one shape make units; a unit is the grain of scheduling and retry. How many rows it has, and what it costs,
+follows from a measured throughput curve where there is one for the model and the kind of device. The costliest units
+come first, so that the last replica to finish has a short one (see `jobs.pace`). A plan of a million rows is a few
+columns of numbers: a `PlannedUnit` is made when it is looked at.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from pipeline.catalogue import Model
 from pipeline.request import MULTIPLE
 from pipeline.shape import Shape, classifier_free, effective_guidance
+from pipeline.throughput import Throughput
 
 UNIT_TOKENS = 4096
 """Picture and reference tokens that one unit holds at most: those of one picture of a megapixel (see `batch_size`)."""
@@ -26,11 +28,13 @@ MAX_BATCH = 8
 
 @dataclass(frozen=True)
 class PlannedUnit:
-    """Requests that run as one tensor batch: `rows` are indices into the manifest, ascending."""
+    """Requests that run as one tensor batch: `rows` are indices into the manifest, ascending. `cost` is in seconds of
+    the device that the plan was made for, or, where nobody has measured it, in tokens that pass the transformer."""
 
     index: int
     shape: Shape
     rows: tuple[int, ...]
+    cost: float
 
 
 def batch_size(tokens: int) -> int:
@@ -44,16 +48,63 @@ def batch_size(tokens: int) -> int:
     return max(1, min(MAX_BATCH, UNIT_TOKENS // max(tokens, 1)))
 
 
-def unit_size(shape: Shape) -> int:
-    """The one batch size of a shape."""
-    return batch_size(shape.tokens - shape.text_tokens)
+@dataclass(frozen=True)
+class Sizes:
+    """What the units of a shape are like on the kind of device ("cpu", "cuda") that a plan is made for: by its curve,
+    or, where there is none, by `batch_size`."""
+
+    device: str = "cuda"
+    curve: Throughput | None = None
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a unit of fewer rows costs less: where nothing is padded. See `cluster.batch`."""
+        return self.device == "cpu"
+
+    def rows(self, shape: Shape) -> int:
+        """The one batch size of a shape: a function of the shape alone."""
+        return self.curve.unit_rows(shape.tokens) if self.curve else batch_size(shape.tokens - shape.text_tokens)
+
+    def least_rows(self, shape: Shape) -> int:
+        """The fewest rows of a unit that is cut smaller than that."""
+        if not self.divisible:
+            return self.rows(shape)
+        return self.curve.least_rows(shape.tokens) if self.curve else 1
+
+    def cost(self, shape: Shape, rows: int) -> float:
+        """What a unit of so many rows costs, in the measure of `PlannedUnit`."""
+        computed = rows if self.divisible else self.rows(shape)
+        seconds = self.curve.unit_seconds(shape.tokens, computed) if self.curve else shape.tokens * computed
+        return float(seconds) * shape.passes
 
 
 class Plan(Sequence[PlannedUnit]):
-    """Units, costliest first. Reads like a list of `PlannedUnit`, but holds only their rows' numbers."""
+    """Units, costliest first. Reads like a list of `PlannedUnit`, but holds only their rows' numbers. `sizes` tell how
+    they were cut."""
 
-    def __init__(self, shapes: list[Shape], rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, of: np.ndarray):
+    def __init__(
+        self,
+        sizes: Sizes,
+        shapes: list[Shape],
+        rows: np.ndarray,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        of: np.ndarray,
+        costs: np.ndarray,
+    ):
+        self.sizes = sizes
         self._shapes, self._rows, self._starts, self._ends, self._of = shapes, rows, starts, ends, of
+        self._costs = costs
+
+    @property
+    def cost(self) -> float:
+        """Of all units together."""
+        return float(self._costs.sum())
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Every row that is planned, in no particular order."""
+        return self._rows
 
     @property
     def shapes(self) -> list[Shape]:
@@ -77,7 +128,7 @@ class Plan(Sequence[PlannedUnit]):
             return [self[i] for i in range(len(self))[index]]
         index = range(len(self))[index]
         rows = self._rows[self._starts[index] : self._ends[index]]
-        return PlannedUnit(index, self._shapes[self._of[index]], tuple(rows.tolist()))
+        return PlannedUnit(index, self._shapes[self._of[index]], tuple(rows.tolist()), float(self._costs[index]))
 
     def __iter__(self) -> Iterator[PlannedUnit]:
         return (self[i] for i in range(len(self)))
@@ -115,19 +166,13 @@ def group_by_shape(
     return groups
 
 
-def plan_units(
-    groups: Sequence[tuple[Shape, np.ndarray]],
-    batch: Callable[[Shape], int] = unit_size,
-    cost: Callable[[Shape], float] = lambda shape: shape.tokens * shape.passes,
-) -> Plan:
-    """Cut each shape's rows into units and order them, costliest first, then by shape and row: the same every time.
-
-    `batch` says how many rows a unit of a shape holds, `cost` what one row of it costs, in any one measure.
-    """
+def plan_units(groups: Sequence[tuple[Shape, np.ndarray]], sizes: Sizes | None = None) -> Plan:
+    """Cut each shape's rows into units and order them, costliest first, then by shape and row: the same every time."""
+    sizes = sizes or Sizes()
     rows, starts, ends, of, costs = [], [], [], [], []
     offset = 0
     for number, (shape, members) in enumerate(groups):
-        size = max(1, batch(shape))
+        size = sizes.rows(shape)
         first = np.arange(0, len(members), size)
         last = np.minimum(first + size, len(members))
         # Cut with equal prompts side by side, then back to manifest order inside each unit.
@@ -135,14 +180,16 @@ def plan_units(
         starts.append(first + offset)
         ends.append(last + offset)
         of.append(np.full(len(first), number))
-        costs.append((last - first) * float(cost(shape)))
+        cost = np.full(len(first), sizes.cost(shape, size))
+        cost[-1] = sizes.cost(shape, int(last[-1] - first[-1]))
+        costs.append(cost)
         offset += len(members)
     if not groups:
         none = np.zeros(0, np.int64)
-        return Plan([], none, none, none, none)
+        return Plan(sizes, [], none, none, none, none, np.zeros(0))
     order = np.argsort(-np.concatenate(costs), kind="stable")
-    merged = [np.concatenate(part)[order] for part in (starts, ends, of)]
-    return Plan([shape for shape, _ in groups], np.concatenate(rows), *merged)
+    merged = [np.concatenate(part)[order] for part in (starts, ends, of, costs)]
+    return Plan(sizes, [shape for shape, _ in groups], np.concatenate(rows), *merged)
 
 
 def _numbers(table: pa.Table, name: str) -> np.ndarray:

@@ -8,10 +8,11 @@ run began, so that "the last outcome counts" needs no clock. A closed job has th
 """
 
 import io
+import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -77,6 +78,9 @@ LOOKED_AT = (
 )
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
 
+BUSY = b"pressrun.busy"
+"""Under this name a part's metadata holds the run's busy shares at the time, as JSON: for `status` while it goes on."""
+
 _THREADS = 8
 _PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
 _PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
@@ -85,11 +89,13 @@ _PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 class Results:
     """The results of one job: what was there, what this run adds.
 
-    `table` is the normalised manifest, whose customer's columns every result carries; `customer` names them.
+    `table` is the normalised manifest, whose customer's columns every result carries; `customer` names them. `busy`
+    tells the run's busy shares, which every part takes along.
     """
 
     def __init__(self, store: Store, job: Job, table: pa.Table, customer: list[str]) -> None:
         self._store, self._job, self._table, self._customer = store, job, table, customer
+        self.busy: Callable[[], dict[str, float]] = dict
         self._ids = table["custom_id"].combine_chunks()
         self._run = secrets.token_hex(4)
         self._number = 0
@@ -191,7 +197,7 @@ class Results:
 
     def _append(self, table: pa.Table) -> None:
         path = f"{FOLDER}part-{max(1, self._sequence):06d}-{self._run}-{self._number:06d}.parquet"
-        self._store.put(path, _parquet(table), PARQUET)
+        self._store.put(path, _parquet(table.replace_schema_metadata({BUSY: json.dumps(self.busy())})), PARQUET)
         self._added.append(table.select(LOOKED_AT))
         self._number += 1
 
@@ -201,6 +207,7 @@ class Results:
         pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
         paths = list(parts)
+        busy = {BUSY: json.dumps(self.busy() or busy_shares(*parts.values()))}
         table = joined([part for part in parts.values() if part is not None], self.schema)
         lengths = [0 if part is None else part.num_rows for part in parts.values()]
         del parts
@@ -213,7 +220,7 @@ class Results:
         del table
         for number in range(len(columns)):
             columns[number] = columns[number].take(taken)  # one by one: a million rows are not held twice
-        table = pa.table(columns, schema=self.schema)
+        table = pa.table(columns, schema=self.schema.with_metadata(busy))
         self._store.put(CLOSED, _parquet(table), PARQUET)
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
@@ -298,7 +305,8 @@ def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
 
 
 def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
-    """The outcomes that count of whatever job is in the store, for commands that only look: some of our columns.
+    """The outcomes that count of whatever job is in the store, for commands that only look: some of our columns, and
+    what `busy_shares` reads from them.
 
     Raises:
         JobError: a part is damaged.
@@ -309,9 +317,16 @@ def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
         raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
     schema = pa.schema([field for field in SCHEMA if field.name in ("custom_id", "status", *columns)])
     table = joined([part for part in parts.values() if part is not None], schema)
+    table = table.replace_schema_metadata({BUSY: json.dumps(busy_shares(*parts.values()))})
     requests = table["custom_id"].combine_chunks().dictionary_encode()
     rows = requests.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return _taken(table, np.sort(places_that_count(rows, is_done(table), len(requests.dictionary))))
+
+
+def busy_shares(*parts: pa.Table | None) -> dict[str, float]:
+    """The busy shares that the latest of these parts tells of; empty where none does."""
+    told = [part.schema.metadata[BUSY] for part in parts if part is not None and BUSY in (part.schema.metadata or {})]
+    return next(filter(None, map(json.loads, reversed(told))), {})
 
 
 def joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:

@@ -10,7 +10,7 @@ from cluster.store import Store
 from jobs.causes import Cause, group_causes
 from jobs.changes import Changes, read_changes
 from jobs.job import SUMMARY, find_job
-from jobs.results import read_results
+from jobs.results import busy_shares, read_results
 from jobs.summary import count_statuses
 
 _RECENT_SEC = 300
@@ -21,7 +21,8 @@ _COLUMNS = ("error_code", "error_message", "finished_at")
 class Status:
     """Counts of a job's rows, its recent speed, why rows failed, and what changed since the job that it keeps from.
 
-    `seconds_left` is None where nothing is known.
+    `seconds_left` is None where nothing is known, `busy` are the busy shares of the run that wrote last, as it knew
+    them then (see `jobs.summary`).
     """
 
     out: str
@@ -35,6 +36,7 @@ class Status:
     finished: bool
     images_per_second: float
     seconds_left: float | None
+    busy: dict[str, float]
     causes: tuple[Cause, ...]
     changes: Changes
 
@@ -63,6 +65,7 @@ def read_status(store: Store) -> Status:
         finished=not pending and store.head(SUMMARY) is not None,
         images_per_second=round(speed, 3),
         seconds_left=round(pending / speed, 1) if pending and speed else None,
+        busy=busy_shares(results),
         causes=group_causes(results),
         changes=read_changes(store),
     )

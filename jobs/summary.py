@@ -15,9 +15,10 @@ from jobs.results import STATUSES
 class Summary:
     """A job's counts after a run, and the run's own figures.
 
-    `rendered` are the pictures that this run denoised, `busy` each stage's share of its workers' time while denoising
-    went on, `causes` why rows failed, `changes` what is not kept from the job of `--since` and why, `stopped` why the
-    run ended early (then `pending` rows are left and the same call goes on).
+    `rendered` are the pictures that this run denoised. `busy` is each stage's share of its workers' time in steady
+    state, and under "replica" how much of it the denoise replicas computed anything (see `cluster.timeline`). `causes`
+    say why rows failed, `changes` what is not kept from the job of `--since` and why, `stopped` why the run ended early
+    (then `pending` rows are left and the same call goes on).
     """
 
     out: str

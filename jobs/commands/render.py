@@ -9,7 +9,7 @@ from cluster.layout import NAMES as LAYOUTS
 from cluster.layout import Holding
 from jobs.bad_rows import described
 from jobs.commands.parsing import add_command
-from jobs.commands.words import cause_words, change_words, say
+from jobs.commands.words import busy_words, cause_words, change_words, say
 from jobs.driver import Forecast, forecast, render
 from jobs.job import JobSpec
 from jobs.order import PRECISIONS
@@ -89,6 +89,7 @@ def _summary_words(summary: Summary) -> list[str]:
             f"Rendered {summary.rendered} pictures in {duration(summary.seconds)}"
             f" ({summary.images_per_second:.2f} images/s)."
         )
+        lines += busy_words(summary.busy)
     elif not summary.stopped:
         lines.append("Nothing was left to render.")
     lines += change_words(summary.changes)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.store import open_store
 from jobs.commands.parsing import add_command
-from jobs.commands.words import cause_words, change_words, say
+from jobs.commands.words import busy_words, cause_words, change_words, say
 from jobs.progress import duration
 from jobs.status import Status, read_status
 
@@ -34,6 +34,7 @@ def _status_words(status: Status) -> str:
     if status.images_per_second:
         left = f", {duration(status.seconds_left)} left" if status.seconds_left else ""
         lines.append(f"{status.images_per_second:.2f} images/s{left}.")
+    lines += busy_words(status.busy)
     lines += change_words(status.changes)
     lines += cause_words(status.causes)
     if not status.finished:

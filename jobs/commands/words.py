@@ -1,7 +1,7 @@
 """How commands answer: in words, or as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.causes import Cause
@@ -35,3 +35,11 @@ def cause_words(causes: Sequence[Cause]) -> list[str]:
         f"  {cause.rows} x {cause.code}, e.g. {first_of(cause.custom_ids)}: {shortened(cause.example, _MAX_SENTENCE)}"
         for cause in causes
     ]
+
+
+def busy_words(busy: Mapping[str, float]) -> list[str]:
+    """A line that says how busy replicas and stages were in steady state, if that is known."""
+    if not busy:
+        return []
+    stages = ", ".join(f"{stage} {share:.0%}" for stage, share in busy.items() if stage != "replica")
+    return [f"Denoise replicas were busy {busy['replica']:.0%} of the time ({stages})."]

@@ -24,7 +24,7 @@ MANIFEST = pa.table(
 
 def captions(**spec: object) -> list[Provenance]:
     parsed = Captions.parse(ProvenanceSpec(**spec), MANIFEST)  # type: ignore[arg-type]
-    return [parsed.of(MANIFEST, row) for row in range(2)]
+    return list(parsed.each(MANIFEST))
 
 
 def test_columns_of_the_usual_names_are_taken_without_being_asked_for() -> None:

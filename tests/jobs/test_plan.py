@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.plan import PlannedUnit, batch_size, group_by_shape, plan_units
+from jobs.plan import PlannedUnit, Sizes, batch_size, group_by_shape, plan_units
 from pipeline.catalogue import Model
 from pipeline.request import MULTIPLE, RenderRequest
 from pipeline.shape import shape_of
+from pipeline.throughput import Throughput, throughput
 
 DISTILLED = Model("mini", "flux2-klein", distilled=True, text_length=48)
+PAIRS = Sizes("cpu", Throughput((64,), (1, 2), ((2.0, 1.0),)))
+"""A device on which two rows together cost each of them half as much, and more of them nothing less."""
 BASE = Model("base", "flux2-klein", distilled=False, text_length=48)
 
 
@@ -88,8 +91,23 @@ def test_the_costliest_unit_comes_first_and_short_ones_last():
 
 def test_equal_prompts_share_units_in_manifest_order():
     table = manifest([(64, 64)] * 6, prompt=["a", "b", "c", "c", "b", "a"])
-    plan = plan_units(group_by_shape(table, DISTILLED), batch=lambda shape: 2)
+    plan = plan_units(group_by_shape(table, DISTILLED), PAIRS)
     assert [unit.rows for unit in plan] == [(0, 5), (1, 4), (2, 3)]
+
+
+def test_a_unit_has_as_many_rows_as_were_measured_to_pay() -> None:
+    [(shape, rows)] = group_by_shape(manifest([(128, 128)] * 5), DISTILLED)
+    assert [len(unit.rows) for unit in plan_units([(shape, rows)], PAIRS)] == [2, 2, 1]
+    mini = Sizes("cpu", throughput("mini", "cpu", "fp32"))
+    by_side = {side: shape_of(RenderRequest("r", "p", side, side, 8, 1.0, 1), [], DISTILLED) for side in (64, 256, 512)}
+    assert [mini.rows(shape) for shape in by_side.values()] == [8, 4, 1]
+
+
+def test_a_short_unit_costs_less_where_nothing_is_padded() -> None:
+    groups = group_by_shape(manifest([(128, 128)] * 3), DISTILLED)
+    on_cpu, on_gpu = (plan_units(groups, Sizes(device, PAIRS.curve)) for device in ("cpu", "cuda"))
+    assert on_cpu[0].cost == on_cpu[1].cost, "two rows at half price, one at full"
+    assert on_gpu[0].cost == on_gpu[1].cost == on_cpu[0].cost
 
 
 def test_only_pending_rows_are_planned():
@@ -105,7 +123,7 @@ def test_nothing_pending_is_an_empty_plan():
 
 def test_a_plan_reads_like_a_list():
     plan = plan_units(group_by_shape(manifest([(1024, 1024)] * 3), DISTILLED))
-    assert plan[0] == PlannedUnit(0, plan[0].shape, (0,)) and plan[-1].rows == (2,)
+    assert plan[0] == PlannedUnit(0, plan[0].shape, (0,), plan[0].cost) and plan[-1].rows == (2,)
     assert [unit.index for unit in plan[1:]] == [1, 2]
     with pytest.raises(IndexError):
         plan[3]
@@ -122,7 +140,7 @@ def test_every_pending_row_is_in_exactly_one_unit(rows):
     pending = np.flatnonzero(wanted)
     plan = plan_units(group_by_shape(table, DISTILLED, pending))
     assert sorted(row for unit in plan for row in unit.rows) == pending.tolist()
-    costs = [unit.shape.tokens * unit.shape.passes * len(unit.rows) for unit in plan]
+    costs = [unit.cost for unit in plan]
     assert costs == sorted(costs, reverse=True)
     for unit in plan:
         assert list(unit.rows) == sorted(unit.rows)
