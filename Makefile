@@ -12,6 +12,7 @@ test: .venv/installed lint
 	@# Two files at a time: much of the time a test waits for Ray to start, or for a fault to be noticed.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow$(if $(BROWSER),, and not browser)"
 	@$(if $(BROWSER),true,echo "Left out: the pages' tests, which need a browser (Debian: chromium and chromium-driver).")
+	@$(if $(shell command -v exiftool),true,echo "Left out: what exiftool reads in pictures (Debian: libimage-exiftool-perl).")
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow --timeout 3600

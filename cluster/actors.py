@@ -23,7 +23,7 @@ from cluster.layout import CPU_THREADS
 from cluster.reference_source import ReferenceSource
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import adopt_environment
-from cluster.unit import Reference, Report, Unit
+from cluster.unit import Item, Outcome, Reference, Report, Unit
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
@@ -135,10 +135,16 @@ class FinishActor:
             self._threads.submit(self._finisher.finish, item, picture, device)
             for item, picture in zip(unit.items, pixels, strict=True)
         ]
-        outcomes, storage_error = [], None
+        outcomes: list[Outcome] = []
+        again: list[Item] = []
+        storage_error = None
         for item, call in zip(unit.items, calls, strict=True):
             try:
-                outcomes.append(call.result())
+                done = call.result()
+                if isinstance(done, Item):
+                    again.append(done)
+                else:
+                    outcomes.append(done)
             except RequestError as error:
                 outcomes.append(refusal(item, error))
             except StorageError as error:
@@ -150,6 +156,7 @@ class FinishActor:
             "cpu",
             os.getpid(),
             outcomes=tuple(outcomes),
+            again=tuple(again),
             storage_error=storage_error,
         )
 

@@ -12,17 +12,22 @@ Each is created only where nothing stands yet; when something does, its own reco
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from cluster.spec import Finishing
 from cluster.unit import Item, Outcome, Written
+from pipeline.checks.checker import Checker, reasons_to_reseed, rejection
+from pipeline.checks.finding import Finding, findings_to_text
+from pipeline.checks.likeness import likeness
 from pipeline.errors import RequestError
 from pipeline.metadata import COMPOSITE, GENERATED, Record, read_record, write_xmp
 from pipeline.picture import content_type, encode_picture, extension, read_picture_header, thumbnail
 from pipeline.renditions import Rendition
+from pipeline.request import next_seed, render_key
 
 JOB_FILE = "job.json"
 
@@ -59,6 +64,7 @@ class Finisher:
     def __init__(self, finishing: Finishing) -> None:
         self._finishing = finishing
         self._store = finishing.place.open()
+        self._checker = Checker(finishing.spec.checks)
 
     def problem(self) -> str:
         """Why this process cannot write the job's pictures, if it cannot: its disk is not the driver's."""
@@ -69,8 +75,9 @@ class Finisher:
             "--out must be a bucket, or a folder that all of them share."
         )
 
-    def finish(self, item: Item, pixels: np.ndarray, device: str) -> Outcome:
-        """Make and store everything that is wanted of one render (H, W, 3).
+    def finish(self, item: Item, pixels: np.ndarray, device: str) -> Outcome | Item:
+        """Make and store everything that is wanted of one render (H, W, 3); or the item with its next seed, where a
+        check wants another one.
 
         Raises:
             RequestError: a format or the store cannot hold this very picture.
@@ -78,7 +85,15 @@ class Finisher:
         """
         started = time.time()
         spec = self._finishing.spec
-        # 1. Renditions, then the picture itself: it is the commit.
+        # 1. Check the pixels.
+        found = self._checker.judge(pixels, item.request.prompt, item.required_text)
+        if reasons := reasons_to_reseed(spec.checks, found, item.reseeds):
+            return with_next_seed(item, reasons, self._finishing.model_digest, self._finishing.precision)
+        looks = likeness(pixels) if spec.check("duplicate") else None
+        item = replace(item, findings=item.findings + found, likeness=looks)
+        if rejection(item.findings):
+            return self._rejected(item, pixels, device, started)
+        # 2. Renditions, then the picture itself: it is the commit.
         written = []
         for rendition in spec.renditions:
             path = rendition_path(item.path, rendition)
@@ -88,12 +103,11 @@ class Finisher:
                 return name_taken(item, path)
             written.append(written_as(rendition, path, stored.data))
         record = self._record(item, device)
-        small = thumbnail(pixels, xmp=xmp_of(item, record))
-        self._store.put(thumbnail_path(item.path), small, "image/webp")
+        self._put_thumbnail(item, pixels, record)
         stored = self._put(item.path, pixels, spec.format, spec.quality, record, item)
         if stored is None:
             return name_taken(item, item.path)
-        # 2. What came of it.
+        # 3. What came of it.
         height, width = pixels.shape[:2]
         return Outcome(
             row=item.row,
@@ -107,10 +121,34 @@ class Finisher:
             render_key=item.render_key,
             finish_key=item.finish_key,
             renditions=tuple(written),
+            seed=item.request.seed,
+            reseeds=item.reseeds,
+            tried=item.tried,
+            findings=item.findings,
+            likeness=item.likeness,
             device=stored.record.device,
             seconds={"finish": time.time() - started},
             finished_at=datetime.now(UTC),
         )
+
+    def _rejected(self, item: Item, pixels: np.ndarray, device: str, started: float) -> Outcome:
+        """The outcome of a picture that is not good enough; only its thumbnail is kept, for whoever asks why."""
+        self._put_thumbnail(item, pixels, self._record(item, device))
+        why = rejection(item.findings)
+        assert why is not None
+        return replace(
+            refusal(item, RequestError(why.check, why.message)),
+            status="rejected",
+            seed=item.request.seed,
+            reseeds=item.reseeds,
+            tried=item.tried,
+            findings=item.findings,
+            device=device,
+            seconds={"finish": time.time() - started},
+        )
+
+    def _put_thumbnail(self, item: Item, pixels: np.ndarray, record: Record) -> None:
+        self._store.put(thumbnail_path(item.path), thumbnail(pixels, xmp=xmp_of(item, record)), "image/webp")
 
     def _record(self, item: Item, device: str, rendition: str = "") -> Record:
         about = self._finishing
@@ -125,6 +163,9 @@ class Finisher:
             generator=about.generator,
             finish_key=item.finish_key,
             rendition=rendition,
+            reseeds=item.reseeds,
+            findings=findings_to_text(item.findings),
+            likeness=item.likeness or 0,
         )
 
     def _put(
@@ -139,6 +180,16 @@ class Finisher:
         if there is None or not there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
             return None
         return Stored(data, there)
+
+
+def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, precision: str) -> Item:
+    """An item that is tried again with the next seed."""
+    request = replace(item.request, seed=next_seed(item.request.seed))
+    digests = [reference.sha256 for reference in item.references]
+    key = render_key(request, digests, model_digest, precision)
+    why = " ".join(each.message for each in reasons) or "not good enough."
+    tried = (*item.tried, f"Seed {item.request.seed}: {why}")
+    return replace(item, request=request, render_key=key, reseeds=item.reseeds + 1, tried=tried)
 
 
 def xmp_of(item: Item, record: Record) -> bytes:

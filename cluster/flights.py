@@ -171,6 +171,9 @@ class Flights:
         flight.seconds[flight.stage] = report.seconds
         if flight.stage == "finish":
             self._tell(flight, report.outcomes)
+            if report.again:  # with other seeds, through all stages; what it costs is the same
+                share = flight.unit.cost * len(report.again) / len(flight.unit.items)
+                self.launch(replace(flight.unit, items=report.again, cost=share))
             self.land(flight)
             return
         flight.suspect, flight.strikes = False, 0  # it ran alone, and well
@@ -187,7 +190,8 @@ class Flights:
         """Its outcomes are known; its seconds are its items' together."""
         each = {stage: seconds / len(flight.unit.items) for stage, seconds in flight.seconds.items()}
         for outcome in outcomes:
-            outcome.attempts, outcome.seconds = max(1, flight.attempts), each | outcome.seconds
+            outcome.attempts = max(1, flight.attempts) + outcome.reseeds
+            outcome.seconds = each | outcome.seconds
         self.outcomes += outcomes
 
     def fail(self, flight: Flight, item: Item, code: str, message: str) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from pipeline.checks.finding import Finding
 from pipeline.provenance import NOTHING_SAID, Provenance
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
@@ -27,7 +28,9 @@ class Reference:
 class Item:
     """One request on its way to its picture: `path` is relative to the job's folder, `row` counts in the manifest.
 
-    `render_key` stands for the pixels that are wanted, `finish_key` for what is made of them.
+    `render_key` stands for the pixels that are wanted, `finish_key` for what is made of them. `findings` are what is
+    known before there are pixels. `reseeds` counts the seeds that were not good enough before the request's own;
+    `tried` says of each what was wrong.
     """
 
     row: int
@@ -37,6 +40,11 @@ class Item:
     finish_key: str
     references: tuple[Reference, ...] = ()
     provenance: Provenance = NOTHING_SAID
+    required_text: str = ""
+    findings: tuple[Finding, ...] = ()
+    reseeds: int = 0
+    tried: tuple[str, ...] = ()
+    likeness: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,10 @@ class Written:
 
 @dataclass
 class Outcome:
-    """What became of one item. `error_code` is empty for a success. Small: the only thing that visits the driver."""
+    """What became of one item. `error_code` is empty for a success. Small: the only thing that visits the driver.
+
+    `seed` is the one that was really used, if it is not the request's own; `likeness` see `pipeline.checks.likeness`.
+    """
 
     row: int
     custom_id: str
@@ -94,6 +105,11 @@ class Outcome:
     render_key: str | None = None
     finish_key: str | None = None
     renditions: tuple[Written, ...] = ()
+    seed: int | None = None
+    reseeds: int = 0
+    tried: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    likeness: int | None = None
     device: str | None = None
     attempts: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
@@ -119,7 +135,8 @@ class ShardCall:
 class Report:
     """One call's small second return value: when it ran (epoch seconds), where, and what it could not do.
 
-    `failures` maps an item's place in the unit to (code, message); `outcomes` comes from finish only;
+    `failures` maps an item's place in the unit to (code, message); `outcomes` comes from finish only, and so do the
+    items that are to be rendered `again` with another seed;
     `storage_error` is the sentence of a store that failed although it was asked again. A replica of several shards
     tells when each of them computed (`calls`), and, if one of them is gone, what was `lost`.
     """
@@ -131,6 +148,7 @@ class Report:
     pid: int
     failures: dict[int, tuple[str, str]] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
+    again: tuple[Item, ...] = ()
     storage_error: str | None = None
     sizes: tuple[int, ...] = ()
     calls: tuple[ShardCall, ...] = ()

@@ -1,4 +1,4 @@
-"""Captions: what a job's rows say about whose their pictures are and what they show, out of the manifest's columns.
+"""Captions: what a job's rows say about whose their pictures are, what they show, and which text must stand in them.
 
 Each field is a template over columns, such as `© {year} Example`; one that the finishing spec does not name is the
 column of its own name, if the manifest has one. What is empty is left out.
@@ -6,6 +6,7 @@ column of its own name, if the manifest has one. What is empty is left out.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,12 +15,30 @@ from jobs.cells import is_list, is_text
 from jobs.template import Template
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError
-from pipeline.provenance import TEXTS, Provenance, ProvenanceSpec
+from pipeline.finishing_spec import FinishingSpec
+from pipeline.provenance import NOTHING_SAID, TEXTS, Provenance
 
 SEPARATOR = "|"
 """Between the keywords of a column of texts, as between references."""
 
 _NOTHING = Template(("",), ())
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one row says: its provenance, and the text that must stand in its picture, "" if none."""
+
+    provenance: Provenance = NOTHING_SAID
+    required_text: str = ""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is not empty: the row's part of its finish key."""
+        required = {"required_text": self.required_text} if self.required_text else {}
+        return self.provenance.given | required
+
+
+SILENCE = Said()
 
 
 @dataclass(frozen=True)
@@ -29,10 +48,11 @@ class Captions:
     texts: dict[str, Template]
     keywords: tuple[Template, ...]
     prompt: bool
+    required: Template
 
     @classmethod
-    def parse(cls, spec: ProvenanceSpec, table: pa.Table) -> "Captions":
-        """Read a spec against a normalised manifest.
+    def parse(cls, finishing: FinishingSpec, table: pa.Table) -> "Captions":
+        """Read a finishing spec against a normalised manifest.
 
         Raises:
             JobError: every template that is none, or asks for a column that there is not.
@@ -46,15 +66,17 @@ class Captions:
                 problems.extend(error.problems)
                 return _NOTHING
 
+        spec, check = finishing.provenance, finishing.check("text")
         wanted = {name: getattr(spec, name) for name in TEXTS}
         usual = [name for name in (*TEXTS, "keywords") if name in table.schema.names and _has_text(table.schema, name)]
         wanted |= {name: f"{{{name}}}" for name in usual if name in wanted and wanted[name] is None}
         keywords = spec.keywords if spec.keywords is not None else ("{keywords}",) if "keywords" in usual else ()
         texts = {name: parsed(name, text) for name, text in wanted.items() if text}
         found = tuple(parsed("keywords", text) for text in keywords)
+        required = parsed("required text", check.option) if check else _NOTHING
         if problems:
             raise JobError(*problems)
-        return cls(texts, found, spec.prompt)
+        return cls(texts, found, spec.prompt, required)
 
     def table(self, rows: pa.Table) -> pa.Table:
         """Every field of some rows of the manifest: texts, "" where they are empty, and a list of keywords."""
@@ -67,13 +89,14 @@ class Captions:
     @property
     def silent(self) -> bool:
         """Whether no row says anything."""
-        return not (self.texts or self.keywords or self.prompt)
+        return not (self.texts or self.keywords or self.prompt or self.required != _NOTHING)
 
-    def each(self, rows: pa.Table) -> Iterator[Provenance]:
-        """The provenance of each of some rows of the manifest."""
+    def each(self, rows: pa.Table) -> Iterator[Said]:
+        """What each of some rows of the manifest says."""
         prompts = rows["prompt"].to_pylist() if self.prompt else [""] * rows.num_rows
-        for said, prompt in zip(self.table(rows).to_pylist(), prompts, strict=True):
-            yield Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt)
+        required = _filled(self.required, rows).to_pylist()
+        for said, prompt, text in zip(self.table(rows).to_pylist(), prompts, required, strict=True):
+            yield Said(Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt), text)
 
 
 def _has_text(schema: pa.Schema, column: str) -> bool:

@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from cluster.store import Store
 from jobs.causes import group_causes
+from jobs.duplicates import judged, remove_rejected
 from jobs.job import SHEET, SIDECAR, SUMMARY, TIMELINE
 from jobs.order import Order
 from jobs.results import Results
 from jobs.sheet import write_sheet
 from jobs.sidecar import sidecar
-from jobs.summary import Summary, count_statuses
+from jobs.summary import Summary, count_flagged, count_statuses
 
 
 def close_job(store: Store, order: Order, results: Results, summary: Summary, trace: dict[str, Any] | None) -> Summary:
@@ -24,9 +25,12 @@ def close_job(store: Store, order: Order, results: Results, summary: Summary, tr
     Raises:
         StorageError: the store failed although it was asked again.
     """
-    table = results.close()
+    duplicates = order.finishing.check("duplicate")
+    table = results.close((lambda all: judged(all, duplicates)) if duplicates else lambda all: all)
+    if duplicates:
+        remove_rejected(store, order, table, duplicates)
     counts: dict[str, Any] = count_statuses(table)
-    summary = replace(summary, **counts, causes=group_causes(table))
+    summary = replace(summary, **counts, flagged=count_flagged(table), causes=group_causes(table))
     if trace:
         store.put(TIMELINE, json.dumps(trace).encode(), "application/json")
     store.put(SIDECAR, sidecar(order, table), "text/csv; charset=utf-8")

@@ -38,7 +38,7 @@ from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.references import References
 from jobs.results import Results
-from jobs.summary import Summary, count_statuses
+from jobs.summary import Summary, count_flagged, count_statuses
 from pipeline.errors import JobError, StorageError
 from pipeline.request import MULTIPLE
 
@@ -238,6 +238,7 @@ class Run:
             model=self._order.job.model,
             rows=self._order.rows,
             **counts,
+            flagged=count_flagged(self._results.last),
             pending=left,
             rendered=self._rendered,
             seconds=round(seconds, 2),

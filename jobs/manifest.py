@@ -22,6 +22,7 @@ from jobs.request_columns import checked_columns, readable_texts
 from jobs.table_reader import DECODED_BYTES, manifest_place
 from jobs.wording import first_of, listed, shortened
 from pipeline.catalogue import Model
+from pipeline.checks.spec import CHECKS
 from pipeline.errors import JobError
 from pipeline.request import RenderRequest
 
@@ -41,7 +42,8 @@ REQUEST_SCHEMA = pa.schema(
 
 RESERVED = (
     *("status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions", "model"),
-    *("model_digest", "device", "attempts"),
+    *("model_digest", "device", "attempts", "reseeds", "flags", "findings", "likeness"),
+    *(f"check_{name}{what}" for name in CHECKS for what in ("", "_score")),
     *("seconds_encode", "seconds_denoise", "seconds_decode", "seconds_finish"),
     *("error_code", "error_message", "finished_at"),
 )

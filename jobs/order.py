@@ -12,27 +12,28 @@ import pyarrow.compute as pc
 
 from cluster.finishing import rendition_suffix
 from cluster.layout import Wishes
-from cluster.store import Store, open_store, read_uri
+from cluster.store import Store, open_store
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
 from jobs.bad_rows import SCHEMA as BAD_ROWS
 from jobs.bad_rows import Problem, grouped, merged
 from jobs.budget import FailureBudget
-from jobs.captions import Captions
+from jobs.captions import SILENCE, Captions
+from jobs.finish_file import read_finish
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
 from jobs.manifest import CHUNK_ROWS, REQUEST_SCHEMA, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.nights import earlier_jobs
 from jobs.pace import Pace
 from jobs.plan import Plan, Sizes, group_by_shape, plan_units
+from jobs.policy import Policy
 from jobs.references import Mentions, References
 from jobs.survey import Surveyed
 from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
-from pipeline.finishing_spec import FinishingSpec, finish_key, read_finishing_spec
+from pipeline.finishing_spec import FinishingSpec, finish_key
 from pipeline.footprint import footprint_of
 from pipeline.picture import FORMATS, extension
-from pipeline.provenance import NOTHING_SAID
 from pipeline.request import render_key
 from pipeline.throughput import throughput
 
@@ -75,7 +76,7 @@ class Order:
         keys = [pa.array([], pa.string())]
         for start in range(0, len(rows), CHUNK_ROWS):
             said = self.captions.each(self.manifest.table.take(pa.array(rows[start : start + CHUNK_ROWS])))
-            made = [finish_key(self.job.finishing_digest, provenance.given) for provenance in said]
+            made = [finish_key(self.job.finishing_digest, row.given) for row in said]
             keys.append(pa.array(made, pa.string()))
         return pa.concat_arrays(keys)
 
@@ -120,11 +121,10 @@ def take_order(spec: JobSpec) -> Order:
     checked(lambda: _check_wishes(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
-    finishing = checked(lambda: _finishing_spec(spec))
+    finishing = checked(lambda: read_finish(spec))
     names = frozen = captions = None
     if manifest is not None:
-        provenance = (finishing or FinishingSpec()).provenance
-        captions = checked(lambda: Captions.parse(provenance, manifest.table))
+        captions = checked(lambda: Captions.parse(finishing or FinishingSpec(), manifest.table))
         if template is not None:
             spare = max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
             names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
@@ -164,20 +164,6 @@ def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], Non
     refuse_another(store, order.job)
     model = fetch_model(order.model, lambda done, total: watch(order.model.name, done, total))
     return replace(order, model=model, job=replace(order.job, model_digest=model_digest(model)))
-
-
-def _finishing_spec(spec: JobSpec) -> FinishingSpec:
-    """What `--finish` and `--format` ask for; a format that there is not is told elsewhere."""
-    format = spec.format if spec.format in FORMATS else "png"
-    if spec.finish is None:
-        return FinishingSpec(format)
-    try:
-        text = read_uri(spec.finish).decode()
-    except (OSError, RequestError) as error:
-        raise JobError(f"--finish {spec.finish} cannot be read: {error}") from None
-    except UnicodeDecodeError:
-        raise JobError(f"--finish {spec.finish} is not UTF-8, as TOML is.") from None
-    return read_finishing_spec(text, format, spec.finish)
 
 
 def _wanted_model(name_or_folder: str) -> Model:
@@ -225,6 +211,9 @@ class Work:
         self._order = order
         self._requests = order.manifest.table.select(REQUEST_SCHEMA.names).combine_chunks()
         self.failures: list[Outcome] = []
+        check = order.finishing.check("policy")
+        self._policy = Policy(check, order.manifest.table["prompt"].combine_chunks()) if check else None
+        pending = self._without_barred(pending)
         named = Mentions(order.manifest.table, pending)
         self._references = references.look(named.uris)
         self._tokens = np.zeros(order.rows, np.int64)
@@ -240,13 +229,19 @@ class Work:
         order, places = self._order, pa.array(rows, pa.int64())
         paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
         silent = order.captions.silent
-        said = repeat(NOTHING_SAID, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
-        for row, request, path, provenance in zip(rows, asked, paths, said, strict=True):
+        said = repeat(SILENCE, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
+        for row, request, path, words in zip(rows, asked, paths, said, strict=True):
             references = tuple(self._usable(uri) for uri in request.references)
             digests = [reference.sha256 for reference in references]
             key = render_key(request, digests, order.job.model_digest, order.job.precision)
-            finish = finish_key(order.job.finishing_digest, provenance.given)
-            yield Item(row, request, path, key, finish, references, provenance)
+            finish = finish_key(order.job.finishing_digest, words.given)
+            found = (self._policy.finding(row),) if self._policy else ()
+            item = Item(row, request, path, key, finish, references, words.provenance)
+            yield (
+                replace(item, required_text=words.required_text, findings=found)
+                if words.required_text or found
+                else item
+            )
 
     def plan(self, rows: np.ndarray, device: str) -> Plan:
         """`rows` in units for a kind of device ("cpu", "cuda"), costliest first."""
@@ -262,6 +257,18 @@ class Work:
             for unit in some:
                 own = tuple(islice(items, len(unit.rows)))
                 yield Unit(unit.index, unit.shape, own, unit.cost, plan.sizes.rows(unit.shape))
+
+    def _without_barred(self, pending: np.ndarray) -> np.ndarray:
+        """The pending rows whose prompts the job's policy allows; the others are rejected."""
+        if self._policy is None:
+            return pending
+        barred = self._policy.rejected[pending]
+        ids = self._order.manifest.table["custom_id"]
+        for row in pending[barred].tolist():
+            found = self._policy.finding(row)
+            told = Outcome(row, ids[row].as_py(), "rejected", error_code=found.check, error_message=found.message)
+            self.failures.append(replace(told, findings=(found,)))
+        return pending[~barred]
 
     def _without_unusable(self, pending: np.ndarray, named: Mentions) -> np.ndarray:
         """The pending rows all of whose references can be used; the others become failures, each with its first."""

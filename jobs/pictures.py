@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.finishing import name_taken, rendition_path, rendition_suffix, written_as
+from cluster.finishing import name_taken, rendition_path, rendition_suffix, with_next_seed, written_as
 from cluster.store import Store, stored_record
 from cluster.unit import Item, Outcome
 from jobs.order import FOLDER, Order, Work
+from pipeline.checks.finding import findings_from_text
 from pipeline.metadata import Record, read_record
 from pipeline.picture import read_picture_header
 
@@ -49,6 +50,8 @@ class Pictures:
             yield from threads.map(lambda row: self._outcome(order, work.item(row)), rows.tolist())
 
     def _outcome(self, order: Order, item: Item) -> Outcome:
+        record = stored_record(self._store, item.path, order.job.format)
+        item = _with_seed_of(item, record, order)
         written = []
         for rendition in order.finishing.renditions:
             path = rendition_path(item.path, rendition)
@@ -56,7 +59,6 @@ class Pictures:
             if not _is_of(read_record(data), item, rendition.name):
                 return name_taken(item, path)
             written.append(written_as(rendition, path, data))
-        record = stored_record(self._store, item.path, order.job.format)
         if record is None or not _is_of(record, item):
             return name_taken(item, item.path)
         data, entry = self._store.get(item.path), self._store.head(item.path)
@@ -73,9 +75,23 @@ class Pictures:
             render_key=item.render_key,
             finish_key=record.finish_key or None,
             renditions=tuple(written),
+            seed=record.seed,
+            reseeds=record.reseeds,
+            tried=item.tried,
+            findings=findings_from_text(record.findings),
+            likeness=record.likeness if order.finishing.check("duplicate") else None,
+            attempts=1 + record.reseeds,
             device=record.device,
             finished_at=entry.modified if entry else None,
         )
+
+
+def _with_seed_of(item: Item, record: Record | None, order: Order) -> Item:
+    """The item with the seed that its picture was made from, if checks may have led to another than its own."""
+    most = max((check.attempts for check in order.finishing.checks), default=0)
+    for _ in range(min(record.reseeds, most) if record else 0):
+        item = with_next_seed(item, (), order.job.model_digest, order.job.precision)
+    return item
 
 
 def _is_of(record: Record | None, item: Item, rendition: str = "") -> bool:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,8 @@ from cluster.store import Store
 from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.job import PARQUET, Job
+from pipeline.checks.finding import FLAGGED
+from pipeline.checks.spec import CHECKS
 from pipeline.errors import JobError, StorageError
 
 FOLDER = "results/"
@@ -61,6 +64,12 @@ SCHEMA = pa.schema(
         ("model_digest", pa.string()),
         ("device", pa.string()),
         ("attempts", pa.int32()),
+        ("reseeds", pa.int32()),
+        ("flags", pa.string()),
+        ("findings", pa.string()),
+        *((f"check_{name}", pa.string()) for name in CHECKS),
+        *((f"check_{name}_score", pa.float64()) for name in CHECKS),
+        ("likeness", pa.uint64()),
         ("seconds_encode", pa.float64()),
         ("seconds_denoise", pa.float64()),
         ("seconds_decode", pa.float64()),
@@ -73,7 +82,7 @@ SCHEMA = pa.schema(
 """Ours; the customer's columns follow."""
 
 LOOKED_AT = (
-    *("custom_id", "status", "image", "width", "height", "error_code", "error_message"),
+    *("custom_id", "status", "image", "width", "height", "flags", "error_code", "error_message"),
     *(f"seconds_{stage}" for stage in STAGES[:-1]),
 )
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
@@ -201,8 +210,11 @@ class Results:
         self._added.append(table.select(LOOKED_AT))
         self._number += 1
 
-    def close(self) -> pa.Table:
-        """All outcomes in manifest order, one row per request, as the one part; the others are removed after it."""
+    def close(self, judge: Callable[[pa.Table], pa.Table] = lambda table: table) -> pa.Table:
+        """All outcomes in manifest order, one row per request, as the one part; the others are removed after it.
+
+        `judge` says the last word on them, with all of them before it.
+        """
         self.flush()
         pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
@@ -220,7 +232,7 @@ class Results:
         del table
         for number in range(len(columns)):
             columns[number] = columns[number].take(taken)  # one by one: a million rows are not held twice
-        table = pa.table(columns, schema=self.schema.with_metadata(busy))
+        table = judge(pa.table(columns, schema=self.schema)).replace_schema_metadata(busy)
         self._store.put(CLOSED, _parquet(table), PARQUET)
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
@@ -243,12 +255,13 @@ class Results:
             name: [getattr(outcome, name) for outcome in outcomes]
             for name in (
                 *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "finish_key"),
-                *("device", "attempts", "error_code", "error_message"),
+                *("device", "attempts", "likeness", "error_code", "error_message"),
             )
         }
         columns["format"] = [self._job.format if good else None for good in done]
         columns["renditions"] = [list(map(asdict, outcome.renditions)) or None for outcome in outcomes]
-        columns["seed"] = self._table["seed"].take(rows)
+        columns["seed"] = pc.coalesce(pa.array([o.seed for o in outcomes], pa.int64()), self._table["seed"].take(rows))
+        columns |= _checked(outcomes)
         columns["model"] = [self._job.model] * count
         columns["model_digest"] = [self._job.model_digest] * count
         columns["finished_at"] = [outcome.finished_at or now for outcome in outcomes]
@@ -257,6 +270,23 @@ class Results:
         for name in self._customer:
             columns[name] = self._table[name].take(rows)
         return pa.table(columns, schema=self.schema)
+
+
+def _checked(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+    """What the checks said, by column: null where none was made."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("reseeds", "flags", "findings")}
+    columns |= {f"check_{name}{what}": [] for name in CHECKS for what in ("", "_score")}
+    for outcome in outcomes:
+        found = {finding.check: finding for finding in outcome.findings}
+        flags = [finding.check for finding in outcome.findings if finding.verdict == FLAGGED]
+        said = [*outcome.tried, *(finding.message for finding in outcome.findings if finding.message)]
+        columns["reseeds"].append(outcome.reseeds if found or outcome.reseeds else None)
+        columns["flags"].append(", ".join(flags) or None)
+        columns["findings"].append(" ".join(said) or None)
+        for name in CHECKS:
+            columns[f"check_{name}"].append(found[name].verdict if name in found else None)
+            columns[f"check_{name}_score"].append(found[name].score if name in found else None)
+    return columns
 
 
 def places_that_count(requests: np.ndarray, done: np.ndarray, count: int) -> np.ndarray:

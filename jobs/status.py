@@ -11,10 +11,10 @@ from jobs.causes import Cause, group_causes
 from jobs.changes import Changes, read_changes
 from jobs.job import SUMMARY, find_job
 from jobs.results import busy_shares, read_results
-from jobs.summary import count_statuses
+from jobs.summary import count_flagged, count_statuses
 
 _RECENT_SEC = 300
-_COLUMNS = ("error_code", "error_message", "finished_at")
+_COLUMNS = ("flags", "error_code", "error_message", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Status:
     cached: int
     failed: int
     rejected: int
+    flagged: int
     pending: int
     finished: bool
     images_per_second: float
@@ -61,6 +62,7 @@ def read_status(store: Store) -> Status:
         model=str(job["model"]),
         rows=int(job["rows"]),
         **counts,
+        flagged=count_flagged(results),
         pending=pending,
         finished=not pending and store.head(SUMMARY) is not None,
         images_per_second=round(speed, 3),

@@ -3,22 +3,24 @@
 import json
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.causes import Cause
 from jobs.changes import NOTHING, Changes
-from jobs.results import STATUSES
+from jobs.results import STATUSES, is_done
 
 
 @dataclass(frozen=True)
 class Summary:
     """A job's counts after a run, and the run's own figures.
 
-    `rendered` are the pictures that this run denoised. `busy` is each stage's share of its workers' time in steady
-    state, and under "replica" how much of it the denoise replicas computed anything (see `cluster.timeline`). `causes`
-    say why rows failed, `changes` what is not kept from the job of `--since` and why, `stopped` why the run ended early
-    (then `pending` rows are left and the same call goes on).
+    `flagged` are those of the pictures that a check would have a person look at, `rendered` those that this run
+    denoised. `busy` is each stage's share of its workers' time in steady state, and under "replica" how much of it the
+    denoise replicas computed anything (see `cluster.timeline`). `causes` say why rows failed, `changes` what is not
+    kept from the job of `--since` and why, `stopped` why the run ended early (then `pending` rows are left and the same
+    call goes on).
     """
 
     out: str
@@ -28,6 +30,7 @@ class Summary:
     cached: int = 0
     failed: int = 0
     rejected: int = 0
+    flagged: int = 0
     pending: int = 0
     rendered: int = 0
     seconds: float = 0.0
@@ -48,6 +51,11 @@ class Summary:
     def to_json(self) -> bytes:
         """The bytes of summary.json."""
         return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def count_flagged(results: pa.Table) -> int:
+    """Pictures that a check flagged."""
+    return int(np.count_nonzero(is_done(results) & results["flags"].is_valid().to_numpy()))
 
 
 def count_statuses(results: pa.Table) -> dict[str, int]:

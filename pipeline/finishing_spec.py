@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
+from pipeline.checks.spec import CheckSpec, read_checks
 from pipeline.errors import JobError
 from pipeline.provenance import USUAL_COLUMNS, ProvenanceSpec, read_provenance_spec
 from pipeline.renditions import Rendition, read_quality, read_renditions
@@ -36,7 +37,12 @@ class FinishingSpec:
     format: str = "png"
     quality: int | None = None
     renditions: tuple[Rendition, ...] = ()
+    checks: tuple[CheckSpec, ...] = ()
     provenance: ProvenanceSpec = USUAL_COLUMNS
+
+    def check(self, name: str) -> CheckSpec | None:
+        """The check of that name, if the job makes it."""
+        return next((each for each in self.checks if each.check == name), None)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -76,6 +82,7 @@ def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
         format=format,
         quality=read_quality(table, format),
         renditions=read_renditions(table),
+        checks=read_checks(table),
         provenance=read_provenance_spec(table),
     )
     table.end()

@@ -59,7 +59,9 @@ class Record:
     """What a picture says about itself. `render_key`, `finish_key` and `model_digest` are hexadecimal SHA-256.
 
     `rendition` names the one that this picture is, "" for the picture as it was rendered. Pictures that were written
-    before there were finish keys have none (""): they were finished plainly.
+    before there were finish keys have none (""): they were finished plainly. `reseeds` counts the seeds that were tried
+    before this one, `findings` is what the checks said (see `pipeline.checks.finding`), `likeness` the perceptual hash
+    where the job looks for duplicates.
     """
 
     custom_id: str
@@ -72,6 +74,9 @@ class Record:
     generator: str = field(default_factory=_generator)
     finish_key: str = ""
     rendition: str = ""
+    reseeds: int = 0
+    findings: str = ""
+    likeness: int = 0
 
     def is_of(self, custom_id: str, render_key: str, finish_key: str, rendition: str = "") -> bool:
         """Whether the picture is this very one."""
@@ -90,9 +95,13 @@ _PROPERTIES = {
     "generator": ("xmp:CreatorTool", f"{{{_XMP}}}CreatorTool"),
     "finish_key": ("pressrun:finishKey", f"{{{_OURS}}}finishKey"),
     "rendition": ("pressrun:rendition", f"{{{_OURS}}}rendition"),
+    "reseeds": ("pressrun:reseeds", f"{{{_OURS}}}reseeds"),
+    "findings": ("pressrun:findings", f"{{{_OURS}}}findings"),
+    "likeness": ("pressrun:likeness", f"{{{_OURS}}}likeness"),
 }
 """Where each field of a record stands in the XMP: as written, and as ElementTree names it."""
-_OPTIONAL = ("finish_key", "rendition")
+_OPTIONAL = ("finish_key", "rendition", "reseeds", "findings", "likeness")
+_NUMBERS = ("seed", "reseeds", "likeness")
 """Fields that are left out where they are empty."""
 
 
@@ -124,7 +133,7 @@ def read_record(data: bytes) -> Record | None:
             for name, (_, tag) in _PROPERTIES.items()
             if name not in _OPTIONAL or description.find(tag) is not None
         }
-        return Record(**(values | {"seed": int(values["seed"])}))
+        return Record(**(values | {name: int(values[name]) for name in _NUMBERS if name in values}))
     except Exception:  # foreign pictures and broken ones are expected here, and there are many ways to be broken
         return None
 

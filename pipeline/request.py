@@ -42,6 +42,12 @@ def derived_seed(custom_id: str) -> int:
     return int.from_bytes(hashlib.sha256(custom_id.encode()).digest()[:8], "big") >> 1
 
 
+def next_seed(seed: int) -> int:
+    """The seed that is tried after a picture of this one was not good enough: as far from it as any other, and always
+    the same one."""
+    return derived_seed(f"after {seed}")
+
+
 def render_key(request: RenderRequest, references: Sequence[str], model_digest: str, precision: str) -> str:
     """Digest (64 hex digits) of everything that decides a request's pixels.
 

@@ -30,6 +30,10 @@ class StrictTable:
         """Whether a field is given."""
         return name in self._values
 
+    def knows(self, name: str) -> None:
+        """A field that may be there."""
+        self._known.append(name)
+
     def text(self, name: str, default: str = "", *, choices: Collection[str] = (), required: bool = False) -> str:
         """A text that is not empty, one of `choices` if there are any."""
 

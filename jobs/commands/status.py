@@ -30,6 +30,7 @@ def _status(options: argparse.Namespace) -> int:
 
 def _status_words(status: Status) -> str:
     parts = [f"{getattr(status, name)} {name}" for name in ("succeeded", "cached", "failed", "rejected", "pending")]
+    parts += [f"{status.flagged} flagged"] if status.flagged else []
     lines = [f"{status.out} ({status.model}): {status.rows} rows: {', '.join(parts)}."]
     if status.images_per_second:
         left = f", {duration(status.seconds_left)} left" if status.seconds_left else ""

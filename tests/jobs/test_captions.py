@@ -5,6 +5,7 @@ import pytest
 
 from jobs.captions import Captions
 from pipeline.errors import JobError
+from pipeline.finishing_spec import FinishingSpec
 from pipeline.provenance import Provenance, ProvenanceSpec
 
 MANIFEST = pa.table(
@@ -23,8 +24,8 @@ MANIFEST = pa.table(
 
 
 def captions(**spec: object) -> list[Provenance]:
-    parsed = Captions.parse(ProvenanceSpec(**spec), MANIFEST)  # type: ignore[arg-type]
-    return list(parsed.each(MANIFEST))
+    parsed = Captions.parse(FinishingSpec(provenance=ProvenanceSpec(**spec)), MANIFEST)  # type: ignore[arg-type]
+    return [said.provenance for said in parsed.each(MANIFEST)]
 
 
 def test_columns_of_the_usual_names_are_taken_without_being_asked_for() -> None:

@@ -1,0 +1,126 @@
+"""Duplicates: pictures of a job that nearly repeat an earlier one, found when all of them are there.
+
+Earlier means earlier in the manifest, so that it does not matter in which order, in how many runs or on how many
+machines the pictures were made.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.finishing import rendition_path
+from cluster.store import Store
+from jobs.order import Order
+from jobs.results import is_done
+from pipeline.checks.checker import finding
+from pipeline.checks.finding import FLAGGED, PASSED, REJECTED
+from pipeline.checks.likeness import BITS
+from pipeline.checks.spec import CheckSpec
+
+_PIECE = 512
+_OF_A_PICTURE = ("image", "width", "height", "format", "sha256", "bytes", "renditions")
+"""Columns that a row without a picture leaves empty."""
+
+
+def judged(table: pa.Table, check: CheckSpec) -> pa.Table:
+    """A closed job's results in manifest order, with the findings of the check for duplicates."""
+    known = _mask(table["likeness"].is_valid()) & (is_done(table) | _is_rejected(table, check))
+    rows = np.flatnonzero(known)
+    hashes = table["likeness"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)[rows]
+    earlier, away = earliest_alike(hashes, int(check.least))
+    alike = np.zeros(table.num_rows, bool)
+    alike[rows[earlier >= 0]] = True
+    firsts = table["custom_id"].take(pa.array(rows[earlier[earlier >= 0]])).combine_chunks()
+    whys = pc.binary_join_element_wise("It nearly repeats the picture of ", firsts, ".", "")
+    said = pc.if_else(pa.array(alike), finding(check, 0.0, "").verdict, PASSED)
+    table = _with(table, "check_duplicate", pc.if_else(pa.array(known), said, None))
+    scores = pa.array(away[earlier >= 0], pa.float64())
+    table = _with(table, "check_duplicate_score", _replaced(table["check_duplicate_score"], alike, scores))
+    return _told(table, alike, whys, check)
+
+
+def remove_rejected(store: Store, order: Order, table: pa.Table, check: CheckSpec) -> None:
+    """Take away the pictures of rows that were rejected as duplicates; their thumbnails stay."""
+    for row in np.flatnonzero(_is_rejected(table, check)).tolist():
+        path = order.paths[row].as_py()
+        for each in (path, *(rendition_path(path, rendition) for rendition in order.finishing.renditions)):
+            store.delete(each)
+
+
+def earliest_alike(hashes: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each of `hashes`, uint64 (N), the place of the earliest one before it that differs in fewer than `least`
+    bits, -1 if there is none, and in how many bits it differs.
+
+    Two hashes that differ in fewer bits than there are bands are equal in one band at least: only those are compared.
+    """
+    if least < 1:
+        return np.full(len(hashes), -1), np.full(len(hashes), BITS)
+    values, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
+    earliest = first.copy()
+    for low, high in _bands(least):
+        band = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(band, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
+            if len(group) > 1:
+                _compare(values, first, group, least, earliest)
+    found = earliest[kind]
+    places = np.arange(len(hashes))
+    found = np.where(found < places, found, -1)
+    return found, np.where(found >= 0, np.bitwise_count(hashes[found] ^ hashes), BITS)
+
+
+def _bands(count: int) -> Iterator[tuple[int, int]]:
+    edges = np.linspace(0, BITS, max(1, count) + 1).round().astype(int).tolist()
+    yield from pairwise(edges)
+
+
+def _compare(values: np.ndarray, first: np.ndarray, group: np.ndarray, least: int, earliest: np.ndarray) -> None:
+    """Note for each hash of a group the earliest that is near enough."""
+    for start in range(0, len(group), _PIECE):
+        some = group[start : start + _PIECE]
+        near = np.bitwise_count(values[some][:, None] ^ values[group][None]) < least  # (some, group)
+        earliest[some] = np.minimum(earliest[some], np.where(near, first[group][None], len(first) + first.max()).min(1))
+
+
+def _told(table: pa.Table, alike: np.ndarray, whys: pa.Array, check: CheckSpec) -> pa.Table:
+    """The other columns of rows that repeat others: flagged, or rejected and without a picture."""
+    fresh = alike & ~_is_rejected(table, check)  # the others were told when they were rejected
+    whys = whys.filter(pa.array(fresh[alike]))
+    if check.verdict not in (FLAGGED, REJECTED) or not fresh.any():
+        return table
+    table = _with(table, "findings", _added(table["findings"], fresh, whys, " "))
+    if check.verdict == FLAGGED:
+        return _with(table, "flags", _added(table["flags"], fresh, pa.array([check.check] * len(whys)), ", "))
+    mask = pa.array(fresh)
+    table = _with(table, "status", pc.if_else(mask, "rejected", table["status"]))
+    table = _with(table, "error_code", pc.if_else(mask, check.check, table["error_code"]))
+    table = _with(table, "error_message", _replaced(table["error_message"], fresh, whys))
+    for name in _OF_A_PICTURE:
+        table = _with(table, name, pc.if_else(mask, pa.scalar(None, table[name].type), table[name]))
+    return table
+
+
+def _added(column: pa.ChunkedArray, mask: np.ndarray, texts: pa.Array, between: str) -> pa.Array:
+    """A column of texts with more said in the rows of a mask."""
+    there = column.combine_chunks().filter(pa.array(mask))
+    return _replaced(column, mask, pc.binary_join_element_wise(there, texts, between, null_handling="skip"))
+
+
+def _replaced(column: pa.ChunkedArray, mask: np.ndarray, values: pa.Array) -> pa.Array:
+    return pc.replace_with_mask(column.combine_chunks(), pa.array(mask), values)
+
+
+def _is_rejected(table: pa.Table, check: CheckSpec) -> np.ndarray:
+    return _mask(pc.fill_null(pc.equal(table["error_code"], check.check), False))
+
+
+def _mask(column: pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+
+
+def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    field = table.schema.field(name)
+    return table.set_column(table.schema.get_field_index(name), field, values.cast(field.type))

@@ -1,0 +1,63 @@
+"""The file that `--finish` names, and whatever it names in turn: read and checked before anything starts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from cluster.store import local_path, read_uri
+from jobs.job import JobSpec
+from jobs.policy import words_of
+from pipeline.checks.classifier import load_classifier
+from pipeline.checks.spec import CheckSpec
+from pipeline.checks.text import check_reader
+from pipeline.errors import JobError, RequestError
+from pipeline.finishing_spec import FinishingSpec, read_finishing_spec
+from pipeline.picture import FORMATS
+
+
+def read_finish(spec: JobSpec) -> FinishingSpec:
+    """What `--finish` and `--format` ask for; a format that there is not is told elsewhere.
+
+    Raises:
+        JobError: everything that is wrong with the file, or what it asks for and cannot be had here.
+    """
+    format = spec.format if spec.format in FORMATS else "png"
+    if spec.finish is None:
+        return FinishingSpec(format)
+    finishing = read_finishing_spec(_text(spec.finish, None, "--finish"), format, spec.finish)
+    problems: list[str] = []
+    checks = []
+    for check in finishing.checks:
+        try:
+            checks.append(_equipped(check, spec.finish))
+        except JobError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise JobError(*problems)
+    return replace(finishing, checks=tuple(checks))
+
+
+def _equipped(check: CheckSpec, finish: str) -> CheckSpec:
+    """A check with everything that it needs."""
+    if check.check == "text":
+        check_reader()
+    elif check.check == "classifier":
+        load_classifier(check.option)
+    elif check.check == "policy":
+        words = words_of(_text(check.option, _folder_of(finish), f"{finish}, [policy]: the file of words"))
+        if not words:
+            raise JobError(f"{finish}, [policy]: {check.option} holds no word; write one a line.")
+        return replace(check, words="\n".join(words))
+    return check
+
+
+def _folder_of(uri: str) -> str:
+    return uri.rpartition("/")[0] if uri.lower().startswith("s3://") else str(Path(local_path(uri)).parent)
+
+
+def _text(uri: str, base: str | None, what: str) -> str:
+    try:
+        return read_uri(uri, base).decode()
+    except (OSError, RequestError) as error:
+        raise JobError(f"{what} {uri} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise JobError(f"{what} {uri} is not UTF-8.") from None

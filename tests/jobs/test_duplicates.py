@@ -1,0 +1,60 @@
+"""Duplicates: every near repetition of an earlier picture is found, and what becomes of its row."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.duplicates import earliest_alike, judged
+from jobs.results import SCHEMA
+from pipeline.checks.likeness import BITS
+from pipeline.checks.spec import CheckSpec
+
+
+def hashes(count: int) -> np.ndarray:
+    """Random hashes, many of which repeat an earlier one but for a few bits."""
+    random = np.random.default_rng(7)
+    made = random.integers(0, 2**64, count, np.uint64)
+    for place in range(count // 2, count):
+        flips = random.choice(BITS, random.integers(0, 12), replace=False)
+        made[place] = made[random.integers(0, place)] ^ np.uint64(sum(1 << int(flip) for flip in flips))
+    return made
+
+
+@pytest.mark.parametrize("least", [0, 1, 6, 12])
+def test_the_bands_find_what_comparing_all_with_all_finds(least: int) -> None:
+    made = hashes(400)
+    away = np.bitwise_count(made[:, None] ^ made[None])
+    alike = np.tril(away < least, -1)
+    wanted = np.where(alike.any(1), alike.argmax(1), -1)
+    found, distance = earliest_alike(made, least)
+    assert found.tolist() == wanted.tolist()
+    assert all(distance[place] == (away[place, first] if first >= 0 else BITS) for place, first in enumerate(wanted))
+    assert (wanted >= 0).any() == (least > 0)
+
+
+ROWS = [
+    {"custom_id": "a", "status": "succeeded", "image": "images/a.png", "likeness": 0},
+    {"custom_id": "b", "status": "failed", "error_code": "bad_size"},
+    {"custom_id": "c", "status": "succeeded", "image": "images/c.png", "likeness": 2**63, "flags": "sharpness"},
+    {"custom_id": "d", "status": "succeeded", "image": "images/d.png", "likeness": 2**64 - 1},
+]
+
+
+def after(action: str) -> list[dict]:
+    return judged(pa.Table.from_pylist(ROWS, SCHEMA), CheckSpec("duplicate", action, 6.0)).to_pylist()
+
+
+def test_a_repetition_is_flagged_beside_what_flagged_it_before() -> None:
+    rows = after("flag")
+    assert [row["check_duplicate"] for row in rows] == ["passed", None, "flagged", "passed"]
+    assert (rows[2]["flags"], rows[2]["check_duplicate_score"]) == ("sharpness, duplicate", 1.0)
+    assert rows[2]["findings"] == "It nearly repeats the picture of a."
+    assert rows[2]["status"] == "succeeded"
+
+
+def test_a_rejected_repetition_has_no_picture_and_stays_rejected_when_the_job_is_closed_again() -> None:
+    rows = after("reject")
+    assert [row["status"] for row in rows] == ["succeeded", "failed", "rejected", "succeeded"]
+    assert (rows[2]["image"], rows[2]["error_code"]) == (None, "duplicate")
+    assert rows[2]["error_message"] == "It nearly repeats the picture of a."
+    assert judged(pa.Table.from_pylist(rows, SCHEMA), CheckSpec("duplicate", "reject", 6.0)).to_pylist() == rows
