@@ -49,9 +49,10 @@ class ModelActor:
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = without_folders(str(error))
 
-    def ready(self) -> tuple[str, str]:
-        """Answers once the model is loaded: the device as the results record it, and what is wrong, if anything."""
-        return self._device, self._problem
+    def ready(self) -> tuple[str, ...]:
+        """Answers once the model is loaded: the device as the results record it, what is wrong, if anything, and on
+        which node it is."""
+        return self._device, self._problem, node_here()
 
     def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
         """One embedding (L, D) per prompt, then the report; one that cannot be encoded gives None and a failure."""
@@ -124,9 +125,9 @@ class FinishActor:
         self._finisher = Finisher(finishing)
         self._threads = ThreadPoolExecutor(threads)
 
-    def ready(self) -> tuple[str, str]:
+    def ready(self) -> tuple[str, ...]:
         """As a model actor's; a folder that is another disk's would swallow the pictures, so the job must be seen."""
-        return "cpu", self._finisher.problem()
+        return "cpu", self._finisher.problem(), node_here()
 
     def finish(self, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
         """Every item's picture checked, encoded, marked and stored; the outcomes are in the report."""
@@ -159,6 +160,13 @@ class FinishActor:
             again=tuple(again),
             storage_error=storage_error,
         )
+
+
+def node_here() -> str:
+    """Ray's name of the node that this process is on."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
 
 
 def load_renderer(spec: ModelSpec) -> "Renderer":

@@ -1,91 +1,93 @@
-"""The crew: every actor of a run, started together, replaced when lost."""
+"""The crew: every actor of a run, started together, replaced when lost; replicas join and leave with their nodes."""
 
 import contextlib
+import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
 
-from cluster.actors import FinishActor, ModelActor
+from cluster.devices import Devices, devices_of_cluster, draining
+from cluster.homes import Homes
 from cluster.layout import Layout
 from cluster.spec import Finishing, ModelSpec
+from cluster.worker import Worker, finish_worker, model_worker
 from pipeline.errors import JobError
 
-DENOISE_SLOTS = 2
-"""Calls bound to a model actor per stage: one that computes and one whose inputs travel meanwhile."""
-FINISH_SLOTS = 4
-FINISH_THREADS = 4
+logger = logging.getLogger(__name__)
+
 REPLICAS_PER_FINISHER = 4
 LOAD_PATIENCE_SEC = 1800.0
+LOOK_SEC = 5.0
+"""How often it looks for nodes that have come, or that were told to leave."""
 _LOAD_ATTEMPTS = 3
 
-
-@dataclass(eq=False)
-class Worker:
-    """One actor, or the leader of several `shards`, and its calls, oldest first.
-
-    It takes `slots` calls of each stage. `quiet_since`: when it last made progress, None until loaded.
-    """
-
-    name: str
-    stages: tuple[str, ...]
-    slots: int
-    start: Callable[[], Any]
-    handle: Any = None
-    ready_ref: Any = None
-    calls: list[Any] = field(default_factory=list)
-    quiet_since: float | None = None
-    started: float = 0.0
-    deaths_while_loading: int = 0
-    device: str = ""
-    shards: int = 1
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the actor has answered that it is ready."""
-        return self.ready_ref is None
-
-    @property
-    def computing(self) -> int:
-        """Calls of one stage that it can compute at the same time; what it takes beyond them waits there."""
-        return FINISH_SLOTS if "finish" in self.stages else self.shards
-
-    def load(self, stage: str) -> int:
-        """Calls of one stage that it holds."""
-        return sum(call.stage == stage for call in self.calls)
+Posts = Mapping[str, int]
+"""How many workers of each kind there are to be, by what they are called without their number."""
 
 
 class Crew:
     """Starts every actor at once; `of` names the workers of a stage, `loading` those that have not answered yet, by
-    the answer that is awaited. Whatever is asked of Ray while units are under way is asked here."""
+    the answer that is awaited. Whatever is asked of Ray while units are under way is asked here.
 
-    def __init__(self, layout: Layout, workers: Sequence[Worker]) -> None:
+    `hire` makes a worker of that name; `wanted` says how many there are to be on the devices that there are now.
+    Without them a crew stays as it is.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        workers: Sequence[Worker],
+        hire: Callable[[str], Worker] | None = None,
+        wanted: Callable[[Devices], Posts] | None = None,
+        homes: Homes | None = None,
+    ) -> None:
         self.layout = layout
         self.workers = list(workers)
         self.loading: dict[Any, Worker] = {}
+        self._hire, self._wanted, self._homes = hire, wanted, homes or Homes()
+        self._posts: dict[str, int] = Counter(worker.post for worker in workers)
+        self._numbers = Counter(self._posts)
+        self._known = self._homes.devices
+        self._warned: set[str] = set()
+        self._looked = time.monotonic()
         for worker in self.workers:
             self._start(worker)
 
     @classmethod
-    def assemble(cls, layout: Layout, spec: ModelSpec, finishing: Finishing) -> "Crew":
+    def assemble(
+        cls,
+        layout: Layout,
+        spec: ModelSpec,
+        finishing: Finishing,
+        devices: Devices | None = None,
+        wanted: Callable[[Devices], Posts] | None = None,
+    ) -> "Crew":
         """The workers that a layout asks for: model actors by its roles, and those that finish pictures."""
-        workers = []
-        for name, role in layout.members():
-            part = replace(spec, stages=role.stages, device=layout.device)
-            slots = DENOISE_SLOTS * role.shards
-            start = _model_actor(part, role.gpus) if role.shards == 1 else _leader(part, role.shards, role.gpus)
-            workers.append(Worker(name, role.stages, slots, start, shards=role.shards))
-        for number in range(-(-layout.replicas // REPLICAS_PER_FINISHER)):
-            workers.append(Worker(f"finish-{number}", ("finish",), FINISH_SLOTS, _finish_actor(finishing)))
-        return cls(layout, workers)
+        roles = {role.title: role for role in layout.roles}
+        spec, homes = replace(spec, device=layout.device), Homes(devices)
+
+        def hire(name: str) -> Worker:
+            role = roles.get(name.rpartition("-")[0])
+            return model_worker(name, role, spec, homes) if role else finish_worker(name, finishing)
+
+        names = [name for name, _ in layout.members()]
+        names += [f"finish-{number}" for number in range(_finishers(layout.replicas))]
+        return cls(layout, [hire(name) for name in names], hire, wanted, homes)
+
+    @property
+    def replicas(self) -> int:
+        """How many workers denoise, or will."""
+        return sum(not worker.leaving for worker in self.of("denoise"))
 
     def _start(self, worker: Worker) -> None:
         worker.handle = worker.start()
         worker.ready_ref = worker.handle.ready.remote()
         self.loading[worker.ready_ref] = worker
-        worker.quiet_since = None
+        worker.quiet_since, worker.nodes = None, ()
         worker.started = time.monotonic()
 
     def of(self, stage: str) -> Sequence[Worker]:
@@ -116,53 +118,117 @@ class Crew:
         Raises:
             JobError: it says that it cannot do its work at all (the model is missing on its node, say).
         """
-        worker.device, problem = self.result(worker.ready_ref)
+        worker.device, problem, *nodes = self.result(worker.ready_ref)
         if problem:
             raise JobError(problem)
         del self.loading[worker.ready_ref]
         worker.ready_ref = None
         worker.deaths_while_loading = 0
         worker.quiet_since = time.monotonic()
+        worker.nodes = tuple(nodes)
 
     def replace(self, worker: Worker, why: str) -> None:
-        """End what is left of an actor and start another in its place.
+        """End what is left of an actor and start another in its place, unless it was about to leave.
 
         Raises:
             JobError: it died again and again before it had loaded.
         """
+        if worker.leaving:
+            self.dismiss(worker)
+            return
         self.kill(worker)
-        self.loading.pop(worker.ready_ref, None)
         if not worker.loaded:
             worker.deaths_while_loading += 1
             if worker.deaths_while_loading >= _LOAD_ATTEMPTS:
                 if self._can_do_without(worker):
-                    self.workers.remove(worker)
+                    self.dismiss(worker)
                     return
                 raise JobError(
                     f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model "
                     f"({why}). Is there memory enough for it? Fewer --replicas or a smaller model need less."
                 )
+        if self._wanted is not None:  # it may have gone with its node
+            self._homes.devices = devices_of_cluster(wait=False)
+            self._looked = 0.0
         self._start(worker)
 
     def _can_do_without(self, worker: Worker) -> bool:
         others = [other for other in self.workers if other is not worker and other.loaded]
         return all(any(stage in other.stages for other in others) for stage in worker.stages)
 
+    def excuses(self, worker: Worker) -> bool:
+        """Whether it was no call's fault that a worker was lost: its node had been told to leave."""
+        if worker.leaving or self._warned.intersection(worker.nodes):
+            return True
+        return bool(self._wanted and self._draining().intersection(worker.nodes))
+
+    def look(self) -> list[Worker]:
+        """Notice, every few seconds, what nodes have come, have gone or were told to leave: workers on those that leave
+        take no more calls, others are hired where there is room. Returns whoever is to take no more calls from now on.
+        """
+        if self._wanted is None or time.monotonic() - self._looked < LOOK_SEC:
+            return []
+        self._looked = time.monotonic()
+        leaving = [
+            worker for worker in self.workers if self._draining().intersection(worker.nodes) and not worker.leaving
+        ]
+        for worker in leaving:
+            worker.leaving = True
+            logger.warning("Worker %s takes no more calls: its node was told to leave the cluster.", worker.name)
+        devices = devices_of_cluster(wait=False)
+        self._homes.devices = devices
+        if devices.nodes and devices != self._known:
+            self._known = devices
+            self._posts = {**self._posts, **self._wanted(devices)}
+            replicas = sum(self._posts.get(role.title, 0) for role in self.layout.roles if "denoise" in role.stages)
+            self._posts |= {"finish": _finishers(replicas)} if "finish" in self._posts else {}
+        return leaving + self._fill_posts()
+
+    def _draining(self) -> set[str]:
+        self._warned |= draining()
+        return self._warned
+
+    def _fill_posts(self) -> list[Worker]:
+        """Hire who is missing. Returns who is too many: those first that have not loaded, then the latest."""
+        surplus = []
+        for post, wanted in self._posts.items():
+            here = [worker for worker in self.workers if worker.post == post and not worker.leaving]
+            for _ in range(wanted - len(here)):
+                assert self._hire is not None, "who wants workers says who they are"
+                worker = self._hire(f"{post}-{self._numbers[post]}")
+                self._numbers[post] += 1
+                self.workers.append(worker)
+                self._start(worker)
+                logger.warning("Worker %s joins.", worker.name)
+            for worker in sorted(here, key=lambda one: one.loaded)[: len(here) - wanted]:
+                worker.leaving = True
+                surplus.append(worker)
+                logger.warning("Worker %s leaves: there is no room for it any more.", worker.name)
+        return surplus
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker for good."""
+        self.kill(worker)
+        self.workers.remove(worker)
+
     def check_loading(self) -> None:
         """Notice workers that never begin.
 
         Raises:
-            JobError: one has waited for half an hour.
+            JobError: one has waited for half an hour, and nobody else does its work.
         """
-        for worker in self.workers:
-            if not worker.loaded and time.monotonic() - worker.started > LOAD_PATIENCE_SEC:
+        for worker in self.loading.values():
+            late = time.monotonic() - worker.started > LOAD_PATIENCE_SEC
+            if late and not self._can_do_without(worker):
                 raise JobError(
                     f"The worker {worker.name} has not loaded for {LOAD_PATIENCE_SEC / 60:.0f} minutes: the cluster "
                     "has no free device for it, or it hangs. Ask for fewer --replicas, or look at the cluster."
                 )
 
-    @staticmethod
-    def kill(worker: Worker) -> None:
+    def kill(self, worker: Worker) -> None:
+        """End an actor, whatever it does."""
+        self.loading.pop(worker.ready_ref, None)
+        self._homes.left(worker.nodes)
         with contextlib.suppress(Exception):
             ray.kill(worker.handle, no_restart=True)
 
@@ -172,28 +238,5 @@ class Crew:
             self.kill(worker)
 
 
-def _model_actor(spec: ModelSpec, gpus: float) -> Callable[[], Any]:
-    # num_cpus=0: more actors than CPUs run slower, they do not hang. Retries are ours alone.
-    actor = ray.remote(ModelActor).options(
-        num_cpus=0,
-        num_gpus=gpus,
-        max_concurrency=2,
-        max_restarts=0,
-        max_task_retries=0,
-        scheduling_strategy="SPREAD",
-    )
-    return lambda: actor.remote(spec)
-
-
-def _leader(spec: ModelSpec, shards: int, gpus: float) -> Callable[[], Any]:
-    from cluster.shards import Leader
-
-    actor = ray.remote(Leader).options(num_cpus=0, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
-    return lambda: actor.remote(spec, shards, gpus)
-
-
-def _finish_actor(finishing: Finishing) -> Callable[[], Any]:
-    actor = ray.remote(FinishActor).options(
-        num_cpus=0, max_concurrency=FINISH_SLOTS, max_restarts=0, max_task_retries=0
-    )
-    return lambda: actor.remote(finishing, FINISH_THREADS)
+def _finishers(replicas: int) -> int:
+    return -(-replicas // REPLICAS_PER_FINISHER)

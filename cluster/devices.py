@@ -6,9 +6,11 @@ Ray knows how many GPUs a node has, not how much memory they have: each node wit
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 OBJECT_STORE_SHARE = 0.3
 """Of a machine's memory: what Ray's objects may take on it, up to `OBJECT_STORE_LIMIT` bytes."""
@@ -71,15 +73,15 @@ def devices_here() -> Devices:
     return Devices((Node(len(os.sched_getaffinity(0)), memory, gpus),))
 
 
-def devices_of_cluster() -> Devices:
-    """The nodes of the cluster that this process has joined, without those that are about to leave it."""
+def devices_of_cluster(wait: bool = True) -> Devices:
+    """The nodes of the cluster that this process has joined, without those that are about to leave it; not waiting,
+    also without those that have not said yet what their GPUs have."""
     import ray
 
     leaving = draining()
-    found = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
-    with_gpus = [node["NodeID"] for node in found if node["Resources"].get("GPU", 0) >= 1]
-    _ask([node for node in with_gpus if node not in _asked])
-    return Devices(tuple(map(_node, found)))
+    found = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving}
+    _ask([name for name, node in found.items() if node["Resources"].get("GPU", 0) >= 1], _ASK_SEC if wait else 0.0)
+    return Devices(tuple(_node(node) for name, node in found.items() if name not in _asking))
 
 
 def draining() -> set[str]:
@@ -90,6 +92,8 @@ def draining() -> set[str]:
 
 
 _asked: dict[str, tuple[int, ...]] = {}
+_asking: dict[str, tuple[Any, float]] = {}
+"""What is known of nodes' GPUs, and whom it was asked of when: a node's identity is never used again."""
 
 
 def _node(found: dict) -> Node:
@@ -100,20 +104,28 @@ def _node(found: dict) -> Node:
     return Node(resources.get("CPU", 0.0), resources.get("memory", 0.0), gpus, name, found["NodeID"])
 
 
-def _ask(nodes: Sequence[str]) -> None:
-    """Have nodes say what their GPUs have; each is asked once, and one that does not answer in a minute not again."""
+def _ask(nodes: Sequence[str], seconds: float) -> None:
+    """Have nodes say what their GPUs have, each once; one that has not answered in time is believed to have them."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    for gone in set(_asking).difference(nodes):
+        del _asking[gone]
     # One call a process: where PyTorch had to be asked, memory on the GPU is taken until the process ends.
     ask = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(gpu_memory)
-    there = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
-    answers = {ask.options(scheduling_strategy=where).remote(): node for node, where in there.items()}
-    ready, _ = ray.wait(list(answers), num_returns=len(answers), timeout=_ASK_SEC) if answers else ([], [])
-    _asked.update(dict.fromkeys(nodes, ()))
+    for node in set(nodes).difference(_asked, _asking):
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        _asking[node] = ask.options(scheduling_strategy=there).remote(), time.monotonic()
+    refs = {answer: node for node, (answer, _) in _asking.items()}
+    ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=seconds) if refs else ([], [])
     for answer in ready:
         with contextlib.suppress(ray.exceptions.RayError):
-            _asked[answers[answer]] = ray.get(answer)
+            _asked[refs[answer]] = ray.get(answer)
+    late = time.monotonic() - _ASK_SEC
+    for node, (answer, since) in list(_asking.items()):
+        if answer in ready or since <= late:
+            del _asking[node]
+            _asked.setdefault(node, ())
 
 
 def gpu_memory() -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import ray.exceptions
 
-from cluster.crew import Crew, Worker
+from cluster.crew import Crew
 from cluster.flight import Call, Errand, Flight
 from cluster.flights import Flights
 from cluster.inputs import EMPTY_PROMPT
@@ -23,6 +23,7 @@ from cluster.recovery import after_error, after_loss
 from cluster.roster import Roster
 from cluster.timeline import STAGES, Timeline
 from cluster.unit import Outcome, Report, Unit
+from cluster.worker import Worker
 from pipeline.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -49,9 +50,7 @@ class Dispatcher:
         self._looked = 0.0
         self._denoised = self._denoise_seconds = 0.0
         self._storage_error: str | None = None
-        replicas = crew.layout.replicas
-        self._ahead = 2 * replicas + 2  # units before the end of denoise
-        self._in_flight = 4 * replicas + 6  # units anywhere: what a slow store may pile up
+        self._reach(crew.layout.replicas)
 
     def run(self, units: Iterator[Unit], stop: Event) -> Iterator[list[Outcome]]:
         """Yield outcomes as they come, at least twice a second (then perhaps none), until all are in or `stop` is set.
@@ -87,6 +86,11 @@ class Dispatcher:
     def unit_seconds(self, cost: float) -> float | None:
         """How long a replica denoises a unit of that cost, by those that it had; None before the first."""
         return cost * self._denoise_seconds / self._denoised if self._denoised else None
+
+    def _reach(self, replicas: int) -> None:
+        """How far it goes ahead of so many replicas."""
+        self._ahead = 2 * replicas + 2  # units before the end of denoise
+        self._in_flight = 4 * replicas + 6  # units anywhere: what a slow store may pile up
 
     # 1. Admit: a bounded number of units ahead of the denoisers.
 
@@ -176,6 +180,16 @@ class Dispatcher:
             if worker.calls and worker.quiet_since is not None and now - worker.quiet_since > self._patience:
                 self._lose(worker, f"no progress for {self._patience:.0f} s")
         self._crew.check_loading()
+        for worker in self._crew.look():
+            self._roster.update(worker)
+            self._let_go(worker)
+        self._reach(max(1, self._crew.replicas))
+
+    def _let_go(self, worker: Worker) -> None:
+        """One that leaves goes when it holds no call any more."""
+        if worker.leaving and not worker.calls:
+            self._roster.remove(worker)
+            self._crew.dismiss(worker)
 
     def _loaded(self, worker: Worker) -> None:
         try:
@@ -213,6 +227,7 @@ class Dispatcher:
         del self._pending[ref]
         call.worker.calls.remove(call)
         self._roster.update(call.worker)
+        self._let_go(call.worker)
 
     # 4. What went wrong.
 
@@ -220,17 +235,18 @@ class Dispatcher:
         """A call raised: its worker is lost, or what it was given is, or the fault is ours."""
         loss = is_loss(error)
         if loss == "worker":
-            self._lose(call.worker, sentence(error))
+            self._lose(call.worker, sentence(error), excused=getattr(error, "preempted", False))
             return
         self._take_back(call, ref)
         after_error(self._flights, call.cause, loss, error)
 
-    def _lose(self, worker: Worker, why: str) -> None:
+    def _lose(self, worker: Worker, why: str, excused: bool = False) -> None:
         """Replace a worker; its calls are bound anew."""
+        excused = excused or self._crew.excuses(worker)
         calls, worker.calls = worker.calls, []
         held = ", ".join(map(str, calls)) or "nothing"
         logger.warning("Worker %s was lost (%s); it held: %s. Its work goes elsewhere.", worker.name, why, held)
         self._pending = {ref: call for ref, call in self._pending.items() if call.worker is not worker}
         self._roster.remove(worker)
         self._crew.replace(worker, why)
-        after_loss(self._flights, calls)
+        after_loss(self._flights, calls, excused)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.crew import Worker
 from cluster.inputs import Key
 from cluster.unit import Unit
+from cluster.worker import Worker
 
 
 @dataclass

@@ -17,11 +17,12 @@ LOSSES = 10
 """Times that a unit's inputs may be lost with a node before the unit is given up."""
 
 
-def after_loss(flights: Flights, calls: Sequence[Call]) -> None:
-    """A worker was lost with these calls, the oldest first."""
+def after_loss(flights: Flights, calls: Sequence[Call], excused: bool = False) -> None:
+    """A worker was lost with these calls, the oldest first. It is `excused` where no call can have been the reason."""
     for place, call in enumerate(calls):
-        call.cause.suspect = call.cause.suspect or place == 0
-        call.cause.strikes += len(calls) == 1
+        if not excused:
+            call.cause.suspect = call.cause.suspect or place == 0
+            call.cause.strikes += len(calls) == 1
         if isinstance(call.cause, Errand):
             _encode_again(flights, call.cause)
         elif call.cause.strikes >= STRIKES:

@@ -1,7 +1,7 @@
 """The roster: which workers have a free slot, by stage and load. Kept up to date call by call, so that finding one
 costs the same on a crew of a thousand as on a crew of two."""
 
-from cluster.crew import Worker
+from cluster.worker import Worker
 
 Rank = tuple[bool, int]
 """Whether a call more would only wait there, and how many calls the worker holds: the lowest is asked first."""
@@ -16,9 +16,9 @@ class Roster:
 
     def update(self, worker: Worker) -> None:
         """Note how loaded a worker is now. Nothing is bound before it has loaded, so that whoever dies while loading
-        has nobody else to blame; nothing joins a suspect, which runs alone."""
+        has nobody else to blame; nothing joins a suspect, which runs alone, or a worker that leaves."""
         self.remove(worker)
-        if not worker.loaded or any(call.cause.suspect for call in worker.calls):
+        if not worker.loaded or worker.leaving or any(call.cause.suspect for call in worker.calls):
             return
         places = self._places[worker] = {}
         for stage in worker.stages:

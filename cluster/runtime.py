@@ -42,10 +42,15 @@ def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
             "Ray is in use in this process already, and a run starts or joins its own: call ray.shutdown() first, wait "
             "for the other run, or render in a process of its own."
         )
-    address = os.environ.get("RAY_ADDRESS")
+    address = joined()
     with stdout_to_stderr():
         with _joined(address) if address else _local(scratch or Scratch()):
             yield
+
+
+def joined() -> str:
+    """The address of the cluster that a run joins; "" where Ray is this machine's own."""
+    return os.environ.get("RAY_ADDRESS", "")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import ray
 from ray.util.placement_group import placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from cluster.actors import checked_model, device_name
+from cluster.actors import checked_model, device_name, node_here
 from cluster.batch import unpack_batches
 from cluster.layout import CPU_THREADS
 from cluster.losses import is_loss, sentence
@@ -74,9 +74,9 @@ class ShardActor:
         self._transformer = Transformer.load(model, dtype, self._spec.device, blocks)
         self._schedule = Schedule.load(model)
 
-    def ready(self) -> tuple[str, str]:
+    def ready(self) -> tuple[str, ...]:
         """As a model actor's."""
-        return self._device, self._problem
+        return self._device, self._problem, node_here()
 
     def begin(self, ticket: int, unit: Unit, *inputs: PackedTensor) -> tuple[Crossing, ShardCall]:
         """A unit's first step in the first shard; `ticket` names the unit from here on."""
@@ -139,11 +139,13 @@ class Leader:
         self._tickets = itertools.count()
         self._device = spec.device
 
-    async def ready(self) -> tuple[str, str]:
-        """Answers once all shards are loaded: their device, and what is wrong with the first that cannot work."""
+    async def ready(self) -> tuple[str, ...]:
+        """Answers once all shards are loaded: their device, what is wrong with the first that cannot work, and the
+        nodes that the replica depends on."""
         answers = await asyncio.gather(*[shard.ready.remote() for shard in self._shards])
         self._device = answers[0][0]
-        return self._device, next((problem for _, problem in answers if problem), "")
+        nodes = dict.fromkeys([node_here(), *(node for _, _, node in answers)])
+        return self._device, next((problem for _, problem, _ in answers if problem), ""), *nodes
 
     async def denoise(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor | None, Report]:
         """Latents (B, tokens, C) of the unit. `inputs` are references to objects, which travel to the first shard and

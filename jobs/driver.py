@@ -31,7 +31,7 @@ from jobs.closing import close_job
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.keeping import Keeping
 from jobs.order import Order, Work, bring_model, take_order
-from jobs.outlook import Outlook, layout_for, likely_device, outlook
+from jobs.outlook import Outlook, growth, layout_for, likely_device, outlook
 from jobs.pace import Pace
 from jobs.pictures import Pictures
 from jobs.plan import Plan
@@ -187,7 +187,7 @@ class Run:
         from cluster.crew import Crew
         from cluster.devices import devices_of_cluster
         from cluster.dispatch import Dispatcher
-        from cluster.runtime import Interrupt, ray_runtime
+        from cluster.runtime import Interrupt, joined, ray_runtime
 
         pending = sum(len(unit.rows) for unit in plan)
         with contextlib.ExitStack() as stack:
@@ -197,9 +197,10 @@ class Run:
             devices = devices_of_cluster()
             if devices.kind != plan.sizes.device:
                 plan = work.plan(plan.rows, devices.kind)
-            layout, _ = layout_for(self._spec, self._order, plan, self._results.last, devices)
+            layout, needs = layout_for(self._spec, self._order, plan, self._results.last, devices)
             progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()} ({layout.why})")
-            crew = Crew.assemble(layout, *self._parts(scratch))
+            grow = growth(self._spec, layout, needs, len(plan))
+            crew = Crew.assemble(layout, *self._parts(scratch), devices, grow if joined() else None)
             stack.callback(crew.close)
             dispatcher = Dispatcher(crew)
             self._results.busy = dispatcher.busy

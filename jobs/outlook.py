@@ -1,16 +1,18 @@
 """Where a plan would be rendered: the layout for the devices that there are, and what each of its actors holds."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.choice import choose_layout, holdings
-from cluster.devices import Devices, devices_here
+from cluster.devices import Devices, devices_here, devices_of_cluster
+from cluster.growth import posts_for
 from cluster.layout import Holding, Layout, Wishes
 from cluster.needs import STAGES, Needs, StageSeconds, needs_of
+from cluster.runtime import joined, ray_runtime
 from jobs.job import JobSpec
 from jobs.order import Order
 from jobs.plan import Plan
@@ -36,7 +38,12 @@ def layout_for(spec: JobSpec, order: Order, plan: Plan, results: pa.Table, devic
     """
     shapes = [(shape, plan.sizes.rows(shape), rows) for shape, rows in plan.rows_by_shape()]
     needs = needs_of(order.model, order.job.precision, shapes, measured_seconds(results))
-    return choose_layout(Wishes(spec.layout, spec.replicas, spec.shards), devices, needs, len(plan)), needs
+    return choose_layout(_wishes(spec), devices, needs, len(plan)), needs
+
+
+def growth(spec: JobSpec, layout: Layout, needs: Needs, units: int) -> Callable[[Devices], dict[str, int]]:
+    """How many workers of a layout there are to be on the devices that a cluster has by then."""
+    return partial(posts_for, layout, _wishes(spec), needs=needs, units=units)
 
 
 def outlook(spec: JobSpec, order: Order, plan: Plan, results: pa.Table) -> Outlook:
@@ -52,7 +59,7 @@ def outlook(spec: JobSpec, order: Order, plan: Plan, results: pa.Table) -> Outlo
 
 def likely_device() -> str:
     """The kind of device that a plan will run on, as far as it is known before a cluster was joined."""
-    return "cuda" if os.environ.get("RAY_ADDRESS") else devices_here().kind
+    return "cuda" if joined() else devices_here().kind
 
 
 def measured_seconds(results: pa.Table) -> StageSeconds | None:
@@ -65,10 +72,11 @@ def measured_seconds(results: pa.Table) -> StageSeconds | None:
 
 
 def _devices() -> Devices:
-    if not os.environ.get("RAY_ADDRESS"):
+    if not joined():
         return devices_here()
-    from cluster.devices import devices_of_cluster
-    from cluster.runtime import ray_runtime
-
     with ray_runtime():
         return devices_of_cluster()
+
+
+def _wishes(spec: JobSpec) -> Wishes:
+    return Wishes(spec.layout, spec.replicas, spec.shards)

@@ -1,22 +1,15 @@
 """The dispatcher on a real Ray with actors that misbehave on purpose: who is blamed, and who must not suffer."""
 
-import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 from cluster.layout import Layout, Role
 from cluster.runtime import ray_runtime
-from cluster.unit import Item, Outcome, Reference, Report, Unit
 from pipeline.errors import StorageError
-from pipeline.request import RenderRequest
-from pipeline.shape import Shape
-
-SHAPE = Shape(64, 64, 1, 1.0, 0, 8, False)
+from tests.cluster.puppets import Puppet, units
 
 
 @pytest.fixture(scope="module")
@@ -25,57 +18,14 @@ def ray_here() -> Iterator[None]:
         yield
 
 
-def report(stage: str, **more: Any) -> Report:
-    now = time.time()
-    return Report(stage, now, now, "cpu", os.getpid(), **more)
-
-
-class Puppet:
-    """A model actor without a model: a prompt says what it does."""
-
-    def ready(self) -> tuple[str, str]:
-        return "cpu", ""
-
-    def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
-        if "encode crash" in prompts:
-            os._exit(1)
-        failures = {place: ("prompt_too_long", "Too long.") for place, prompt in enumerate(prompts) if prompt == "long"}
-        return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts), failures=failures))
-
-    def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
-        if reference.uri.startswith("gone"):
-            failure = {0: ("reference_missing", f"{reference.uri} is gone.")}
-            return None, report("encode", failures=failure, sizes=(0,))
-        return np.zeros(4), report("encode", sizes=(32,))
-
-    def denoise(self, unit: Unit, *inputs: Any) -> tuple[Any, Report]:
-        prompts = [item.request.prompt for item in unit.items]
-        assert len(inputs) == len(prompts) + sum(len(item.references) for item in unit.items)
-        if "crash" in prompts:
-            os._exit(1)
-        if "hang" in prompts:
-            time.sleep(600)
-        if "bug" in prompts:
-            raise ZeroDivisionError("division by zero")
-        return np.zeros(4), report("denoise")
-
-    def decode(self, unit: Unit, latents: Any) -> tuple[Any, Report]:
-        return np.zeros(4), report("decode")
-
-    def finish(self, unit: Unit, device: str, pixels: Any) -> Report:
-        if unit.items[0].request.prompt == "full disk":
-            return report("finish", storage_error="no space left")
-        done = tuple(Outcome(item.row, item.request.custom_id, "succeeded") for item in unit.items)
-        return report("finish", outcomes=done)
-
-
 @pytest.fixture
 def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
     """Run units given by their prompts; returns each custom_id's status or error code. `run.dispatcher` is the last."""
     import ray
 
-    from cluster.crew import Crew, Worker
+    from cluster.crew import Crew
     from cluster.dispatch import Dispatcher
+    from cluster.worker import Worker
 
     crews = []
 
@@ -97,20 +47,6 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
     yield go
     for crew in crews:
         crew.close()
-
-
-def units(*prompts: list[str]) -> Iterator[Unit]:
-    row = 0
-    for index, some in enumerate(prompts):
-        items = []
-        for prompt in some:
-            request = RenderRequest(f"{prompt}-{row}", prompt, 64, 64, 1, 1.0, 0)
-            references = (Reference("mug.png", "f00d", (4, 4)),) * prompt.count("image")
-            if prompt.startswith("at "):
-                references = (Reference(prompt.removeprefix("at "), "cafe", (4, 4)),)
-            items.append(Item(row, request, f"images/{row}.png", "key", "finish", references))
-            row += 1
-        yield Unit(index, SHAPE, tuple(items))
 
 
 def test_every_request_of_every_unit_comes_back_once(run: Callable[..., dict[str, str]]) -> None:

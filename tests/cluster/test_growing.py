@@ -1,0 +1,124 @@
+"""A cluster of several nodes that grows, shrinks and loses nodes while a run goes on: nobody's units are lost."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cluster.layout import Layout, Role
+from cluster.unit import Outcome
+from tests.cluster.cluster_here import ClusterHere, cluster_here
+from tests.cluster.puppets import Puppet, units
+
+STAGES = ("encode", "denoise", "decode")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClusterHere]:
+    import ray
+
+    with cluster_here(head_cpus=1) as cluster:
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster
+        ray.shutdown()
+
+
+class Run:
+    """A run of slow units, a puppet for each core that the cluster has."""
+
+    def __init__(self) -> None:
+        import ray
+
+        from cluster.crew import Crew
+        from cluster.devices import Devices, devices_of_cluster
+        from cluster.dispatch import Dispatcher
+        from cluster.homes import Homes
+        from cluster.worker import Worker
+
+        actor, options = ray.remote(Puppet), {"num_cpus": 0, "max_concurrency": 2, "max_restarts": 0}
+        devices = devices_of_cluster()
+        homes = Homes(devices)
+
+        def hire(name: str) -> Worker:
+            stages = ("finish",) if name.startswith("finish") else STAGES
+            return Worker(
+                name, stages, 2, lambda: actor.options(**options, scheduling_strategy=homes.choose(0)).remote()
+            )
+
+        def wanted(devices: Devices) -> dict[str, int]:
+            return {"replica": sum(int(node.cpus) for node in devices.nodes)}
+
+        count = wanted(devices)["replica"]
+        layout = Layout("whole", count, (Role(STAGES, count, 0.0),), "cpu")
+        names = [*(f"replica-{number}" for number in range(count)), "finish-0"]
+        self.crew = Crew(layout, [hire(name) for name in names], hire, wanted, homes)
+        self.dispatcher = Dispatcher(self.crew)
+        self.outcomes: list[Outcome] = []
+
+    def go(self, count: int, until: Callable[[], bool] = lambda: False) -> None:
+        """Render units; `until` is asked again and again, and once it holds no more of them come."""
+        stop, end = threading.Event(), time.monotonic() + 120
+
+        def some() -> Iterator[Any]:
+            for unit in units(*[["slow", "a"]] * count):
+                if until():
+                    return
+                yield unit
+
+        for outcomes in self.dispatcher.run(some(), stop):
+            self.outcomes += outcomes
+            assert time.monotonic() < end, [worker.name for worker in self.crew.workers]
+        self.crew.close()
+
+    def replicas(self, node: Any = None) -> list[str]:
+        """Names of the replicas that are there, on one node if it is named."""
+        there = [worker for worker in self.crew.of("denoise") if worker.loaded and not worker.leaving]
+        return [worker.name for worker in there if node is None or node.node_id in worker.nodes]
+
+
+@pytest.fixture
+def run(cluster: ClusterHere, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("cluster.crew.LOOK_SEC", 0.5)
+    return Run()
+
+
+def test_replicas_join_as_the_cluster_grows_and_leave_unblamed_when_told_to(cluster: ClusterHere, run: Run) -> None:
+    nodes: list[Any] = []
+    assert len(run.crew.of("denoise")) == 1
+
+    def grown_and_shrunk() -> bool:
+        if not nodes:
+            nodes.append(cluster.add(num_cpus=2))
+        elif len(nodes) == 1 and len(run.replicas(nodes[0])) == 2:
+            cluster.tell_to_leave(nodes[0])
+            nodes.append("told")
+        return len(nodes) == 2 and len(run.crew.of("denoise")) == 1
+
+    run.go(10_000, grown_and_shrunk)
+    cluster.remove(nodes[0])
+    assert grown_and_shrunk(), "the cluster did not grow and shrink"
+    assert {outcome.status for outcome in run.outcomes} == {"succeeded"}
+    assert {outcome.attempts for outcome in run.outcomes} == {1}, "a unit was given up although there was notice"
+    lanes = {span.worker for span in run.dispatcher.timeline.spans if span.stage == "denoise"}
+    assert lanes == {"replica-0", "replica-1", "replica-2"}
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_costs_the_units_that_were_on_it_and_its_replicas_are_not_missed(cluster: ClusterHere) -> None:
+    node = cluster.add(num_cpus=2)
+    run = Run()
+    killed: list[float] = []
+
+    def lost() -> bool:
+        if not killed and len(run.replicas(node)) == 2:
+            cluster.kill(node)
+            killed.append(time.monotonic())
+        return bool(killed) and not run.replicas(node) and len(run.crew.of("denoise")) == 1
+
+    run.go(10_000, lost)
+    assert killed
+    rows = [outcome.row for outcome in run.outcomes]
+    assert len(rows) == len(set(rows))
+    assert {outcome.status for outcome in run.outcomes} == {"succeeded"}
