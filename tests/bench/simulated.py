@@ -16,9 +16,10 @@ from typing import Any
 
 from ray import cloudpickle
 
-from cluster.crew import DENOISE_SLOTS, FINISH_SLOTS, REPLICAS_PER_FINISHER, Crew, Worker
+from cluster.crew import REPLICAS_PER_FINISHER, Crew
 from cluster.layout import Layout, Role
 from cluster.unit import Outcome, Report, Unit
+from cluster.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
 
 STAGES = ("encode", "denoise", "decode")
 DEVICE = "cpu AVX512, torch 2.13.0+cpu"
