@@ -50,7 +50,7 @@ class Crew:
         self.loading: dict[Any, Worker] = {}
         self._hire, self._wanted, self._homes = hire, wanted, homes or Homes()
         self._posts: dict[str, int] = Counter(worker.post for worker in workers)
-        self._numbers = Counter(self._posts)
+        self._hired = Counter(self._posts)
         self._known = self._homes.devices
         self._warned: set[str] = set()
         self._looked = time.monotonic()
@@ -195,8 +195,8 @@ class Crew:
             here = [worker for worker in self.workers if worker.post == post and not worker.leaving]
             for _ in range(wanted - len(here)):
                 assert self._hire is not None, "who wants workers says who they are"
-                worker = self._hire(f"{post}-{self._numbers[post]}")
-                self._numbers[post] += 1
+                worker = self._hire(f"{post}-{self._hired[post]}")
+                self._hired[post] += 1
                 self.workers.append(worker)
                 self._start(worker)
                 logger.warning("Worker %s joins.", worker.name)
