@@ -1,7 +1,6 @@
 """An earlier job, read for what a later one can keep of it: a few columns, joined by custom_id."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,24 +15,11 @@ from jobs.pictures import paths_in
 from jobs.reference_stamps import Stamped, read_stamped
 from jobs.references import Mentions, rows_digests
 from jobs.results import is_done, read_results
+from jobs.tonight import Tonight
 from pipeline.errors import JobError
 
 _COMPARED = {"prompt": ("prompt",), "size": ("width", "height"), "settings": ("steps", "guidance", "seed")}
 """The manifest's columns behind each reason."""
-
-
-@dataclass(frozen=True)
-class Tonight:
-    """Rows of a manifest that may be kept: their numbers in `table`, their custom_ids, their render keys (null where a
-    reference cannot be used) and finish keys, what they mention, and the digest of each reference that is mentioned."""
-
-    table: pa.Table
-    rows: np.ndarray
-    ids: pa.Array
-    keys: pa.Array
-    finish_keys: pa.Array
-    mentions: Mentions
-    digests: Sequence[str | None]
 
 
 class Earlier:

@@ -8,7 +8,7 @@ the same pixels would be judged the same.
 Everything is columns: a million rows against a million outcomes are joined, not asked for one by one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +18,13 @@ import pyarrow.compute as pc
 from cluster.finishing import rendition_suffix, thumbnail_path
 from cluster.store import Store, open_object
 from jobs.changes import NOTHING, Changes, counted, note_changes, with_reasons
-from jobs.earlier import Earlier, Tonight
-from jobs.manifest import CHUNK_ROWS
+from jobs.earlier import Earlier
 from jobs.order import FOLDER, Order
-from jobs.references import Mentions, References, rows_digests
+from jobs.references import References
 from jobs.results import SCHEMA, Results
-from pipeline.request import RenderKeys
+from jobs.tonight import Tonight
 
 _CHUNK = 65_536
-_KEYED = ("prompt", "width", "height", "steps", "guidance", "seed")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,10 @@ class Keeping:
         """
         if not self._earlier:
             return Kept(rows[:0])
-        tonight = self._tonight(rows, references)
+        job, earlier_job = self._order.job, self._earlier[0].job
+        # A model that is not on this machine yet, in a dry run, is taken for the one that it was.
+        was = str(earlier_job["model_digest"]) if earlier_job["model"] == job.model else ""
+        tonight = Tonight.of(self._order, rows, references, job.model_digest or was)
         left = np.ones(len(rows), bool)
         finds, reasons = [], []
         for earlier in self._earlier:
@@ -78,27 +79,6 @@ class Keeping:
         if len(gone):
             note_changes(self._store, since, gone, with_reasons(gone, {"picture missing": np.ones(len(gone), bool)}))
         return Kept(rows[~left], counted(since, changes))
-
-    def _tonight(self, rows: np.ndarray, references: References) -> Tonight:
-        table = self._order.manifest.table
-        mentions = Mentions(table, rows)
-        digests = references.digests(mentions.uris)
-        ids = table["custom_id"].combine_chunks().take(pa.array(rows))
-        keys = pa.chunked_array(self._keys(rows, mentions, digests), pa.string()).combine_chunks()
-        return Tonight(table, rows, ids, keys, self._order.finish_keys(rows), mentions, digests)
-
-    def _keys(self, rows: np.ndarray, mentions: Mentions, digests: Sequence[str | None]) -> Iterator[pa.Array]:
-        """Render keys, a few thousand at a time; null where a reference cannot be used."""
-        job, earlier = self._order.job, self._earlier[0].job
-        # A model that is not on this machine yet, in a dry run, is taken for the one that it was.
-        model_digest = job.model_digest or (str(earlier["model_digest"]) if earlier["model"] == job.model else "")
-        key = RenderKeys(model_digest, job.precision)
-        keyed = self._order.manifest.table.select(_KEYED)
-        for start in range(0, len(rows), CHUNK_ROWS):
-            some = rows[start : start + CHUNK_ROWS]
-            columns = [column.to_pylist() for column in keyed.take(pa.array(some)).columns]
-            requests = zip(*columns, rows_digests(mentions, digests, some), strict=True)
-            yield pa.array([None if None in request[-1] else key(*request) for request in requests], pa.string())
 
     def _changes(self, tonight: Tonight, left: np.ndarray, reasons: Sequence[dict[str, np.ndarray]]) -> pa.Table:
         """Why each row is not kept: as the newest of the jobs says that has an outcome of it."""

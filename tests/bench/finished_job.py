@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 from cluster.store import Store, open_store
 from jobs.job import PARQUET, JobSpec, open_job
 from jobs.order import Order, take_order
+from jobs.references import References
 from jobs.results import SCHEMA
+from jobs.tonight import Tonight
 from pipeline.metadata import Record, write_xmp
 from pipeline.picture import encode_picture
 
@@ -51,10 +53,14 @@ def build(manifest: str, out: str, missing: int = 0, parts: int = 0, whole: bool
 def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.Table]:
     """Results of a few thousand rows at a time; their files are written on the way."""
     random = np.random.default_rng(0)
+    job = order.job
+    references = References(order.model, order.web, noting=True)
+    tonight = Tonight.of(order, np.arange(rows), references, job.model_digest)
+    references.note(store)
     for start in range(0, rows, _PIECE):
         count = min(_PIECE, rows - start)
         manifest = order.manifest.table.slice(start, count)
-        keys = [random.bytes(32).hex() for _ in range(count)]
+        keys = tonight.keys.slice(start, count).to_pylist()
         paths = order.paths.slice(start, count).to_pylist()
         files = [_picture(order, manifest, row, key) for row, key in enumerate(keys)] if whole else [b"x"] * count
         _write(store, paths, files)
@@ -69,6 +75,8 @@ def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.T
             "sha256": [hashlib.sha256(data).hexdigest() for data in files] if whole else keys[::-1],
             "bytes": [len(data) for data in files],
             "render_key": keys,
+            "finish_key": tonight.finish_keys.slice(start, count),
+            "renditions": [None] * count,
             "model": ["mini"] * count,
             "model_digest": [order.job.model_digest] * count,
             "device": ["cpu AVX512, torch 2.13.0+cpu"] * count,
@@ -86,7 +94,9 @@ def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.T
 def _picture(order: Order, manifest: pa.Table, row: int, key: str) -> bytes:
     job = order.job
     custom_id, seed = manifest["custom_id"][row].as_py(), manifest["seed"][row].as_py()
-    record = Record(custom_id, seed, key, job.model, job.model_digest, "cpu", job.precision)
+    finish = order.finish_keys(np.array([row]))[0].as_py()
+    made = (job.model, job.model_digest, "cpu", job.precision)
+    record = Record(custom_id, seed, key, *made, finish_key=finish)
     return encode_picture(np.zeros((SIDE, SIDE, 3), np.uint8), job.format, write_xmp(record))
 
 

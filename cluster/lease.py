@@ -1,0 +1,164 @@
+"""A lease: the right to do something alone, in a store that many processes share, which no crash can leave behind.
+
+Leases are numbered objects, and only the one with the highest number counts. Whoever wants it creates the next number,
+which a store lets exactly one of several do. Its holder writes it anew every few seconds; one that says that it was
+released, or that nobody has written for `TTL_SEC`, can be followed by the next. How long that is the one who waits
+measures by a clock of its own, so that no machine's time of day has to be right.
+
+In a store without conditional create the last of several writers wins, and each looks again after a moment: two that
+write in the same moment are told apart, two that the store shows to nobody else for longer than that are not.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from cluster.store import Store
+from pipeline.errors import JobError, StorageError
+
+TTL_SEC = 30.0
+BEAT_SEC = 5.0
+_SETTLE_SEC = 2.0
+
+
+class Lease:
+    """The lease in `folder` of a store that was prepared. `purpose` says in words what it is for, as in “A night is
+    rendered into …”; who asks for the same `purpose` again is let in beside the holder, if `shared`.
+
+    Use it as a context, or `acquire` and `release` it. `lost` turns true when somebody else has it, which happens only
+    to a holder that was stopped, or cut off from its store, for longer than `ttl_sec`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: str,
+        purpose: str,
+        *,
+        shared: bool = False,
+        wait: bool = False,
+        waiting: Callable[[str], None] | None = None,
+        ttl_sec: float = TTL_SEC,
+        beat_sec: float = BEAT_SEC,
+    ) -> None:
+        self._store, self._folder, self._purpose, self._shared = store, f"{folder}/", purpose, shared
+        self._wait, self._waiting = wait, waiting
+        self._ttl, self._beat = ttl_sec, beat_sec
+        self._owner = secrets.token_hex(8)
+        self._number = 0
+        self._beats = 0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost = False
+
+    def __enter__(self) -> "Lease":
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Have the lease, after a holder that died if need be, and with `wait` after one that lives.
+
+        Raises:
+            JobError: somebody else has it, and is alive.
+        """
+        seen: tuple[int, Any] | None = None
+        first = changed = time.monotonic()
+        told = False
+        while True:
+            number, there = self._newest()
+            now = time.monotonic()
+            if there is not None and there.get("held"):
+                if self._shared and there.get("purpose") == self._purpose:
+                    return
+                state = (number, there.get("beats"))
+                if state != seen:
+                    alive, seen, changed = seen is not None, state, now
+                    if alive and not self._wait:
+                        raise JobError(
+                            f"{there.get('purpose', 'Something')} just now, by {there.get('by')}; wait for it."
+                        )
+                    if alive and not told and self._waiting is not None:
+                        told = True
+                        self._waiting(f"{there.get('purpose')} just now, by {there.get('by')}: waiting for it.")
+                if now - changed < self._ttl:
+                    time.sleep(min(1.0, self._beat / 2, max(0.05, now - first)))
+                    continue
+            if self._take(number + 1):
+                return
+
+    def release(self) -> None:
+        """Let others have it; nothing happens where it is not held."""
+        if self._thread is None:
+            return
+        self._ended.set()
+        self._thread.join()
+        self._thread = None
+        if not self.lost:
+            try:
+                self._write(held=False)
+            except StorageError:  # then it ends by itself
+                pass
+
+    def check(self) -> None:
+        """Raise StorageError if somebody else has the lease by now."""
+        if self.lost:
+            raise StorageError("This process was out of touch for so long that another one took over; run it again.")
+
+    def _newest(self) -> tuple[int, dict[str, Any] | None]:
+        paths = sorted(self._store.paths(self._folder))
+        if not paths:
+            return 0, None
+        number = int(paths[-1].removeprefix(self._folder).partition(".")[0])
+        try:
+            return number, json.loads(self._store.get(paths[-1]))
+        except (FileNotFoundError, ValueError):
+            return number, None
+
+    def _take(self, number: int) -> bool:
+        self._number = number
+        if not self._store.create(self._path(number), self._said(held=True), "application/json"):
+            return False
+        if not self._store.conditional:
+            time.sleep(_SETTLE_SEC)
+            newest, there = self._newest()
+            if newest != number or there is None or there.get("owner") != self._owner:
+                return False
+        for path in self._store.paths(self._folder):
+            if path < self._path(number):
+                self._store.delete(path)
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+        return True
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._beat):
+            try:
+                number, there = self._newest()
+                if number != self._number or there is None or there.get("owner") != self._owner:
+                    self.lost = True
+                    return
+                self._write(held=True)
+            except StorageError:  # asked again at the next beat
+                continue
+
+    def _write(self, held: bool) -> None:
+        self._beats += 1
+        self._store.put(self._path(self._number), self._said(held), "application/json")
+
+    def _said(self, held: bool) -> bytes:
+        by = f"process {os.getpid()} on {os.uname().nodename}"
+        said = {"purpose": self._purpose, "by": by, "owner": self._owner, "held": held, "beats": self._beats}
+        return (json.dumps(said, ensure_ascii=False) + "\n").encode()
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}{number:08d}.json"

@@ -1,0 +1,70 @@
+"""`pressrun publish`: a job's pictures into the place that a shop serves, and back."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from jobs.commands.parsing import add_command
+from jobs.commands.words import say
+from jobs.publishing import Published, publish
+from jobs.undo import Undone, undo
+from jobs.wording import first_of
+from pipeline.errors import JobError
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun publish`."""
+    command = add_command(
+        commands,
+        "publish",
+        "put the pictures under their stable names, only what changed; or undo that",
+        _publish,
+        True,
+    )
+    command.add_argument("uri", metavar="URI", nargs="?", help="a job's --out")
+    command.add_argument("--to", metavar="PLACE", help="a folder or s3://bucket/prefix")
+    command.add_argument(
+        "--remove", action="store_true", help="also remove what was published and is in the job no more"
+    )
+    command.add_argument(
+        "--records", metavar="URI", help="where the place's records lie (default: beside it, PLACE.pressrun)"
+    )
+    command.add_argument("--undo", metavar="FILE", help="put a place back as it was before a publication")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def _publish(options: argparse.Namespace) -> int:
+    if options.undo:
+        if options.uri or options.to or options.remove or options.dry_run or options.records:
+            raise JobError("--undo FILE stands alone: the file says of which place and publication it is.")
+        undone = undo(options.undo)
+        say(asdict(undone) if options.json else _undone_words(undone), options.json)
+        return 1 if undone.left else 0
+    if not options.uri or not options.to:
+        raise JobError("Say what is published where: pressrun publish JOB --to PLACE.")
+    done = publish(options.uri, options.to, records=options.records, remove=options.remove, dry_run=options.dry_run)
+    say(asdict(done) if options.json else _words(done), options.json)
+    return 1 if done.missing else 0
+
+
+def _words(done: Published) -> str:
+    counts = f"{done.added} added, {done.replaced} replaced, {done.removed} removed, {done.unchanged} unchanged"
+    lines = [f"{done.place}: {counts}{' (nothing is done yet)' if done.dry_run else ''}."]
+    if done.foreign:
+        lines.append(f"{done.foreign} of the replaced were not known to be Pressrun's.")
+    if done.superfluous:
+        lines.append(f"{done.superfluous} are in the job no more and stay; --remove removes them.")
+    if done.not_ready:
+        lines.append(f"{done.not_ready} rows have no picture; what was published of them stays.")
+    if done.missing:
+        lines.append(f"{len(done.missing)} pictures of the job are gone: {first_of(done.missing)}; render it again.")
+    if done.undo:
+        lines.append(f"To undo it: pressrun publish --undo {done.undo}")
+    return "\n".join(lines)
+
+
+def _undone_words(undone: Undone) -> str:
+    lines = [f"{undone.place}: {undone.restored} put back, {undone.taken_away} taken away."]
+    if undone.left:
+        lines.append(f"{len(undone.left)} were changed by somebody else and left alone: {first_of(undone.left)}.")
+    return "\n".join(lines)
