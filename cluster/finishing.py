@@ -23,6 +23,7 @@ from cluster.unit import Item, Outcome, Written
 from pipeline.checks.checker import Checker, reasons_to_reseed, rejection
 from pipeline.checks.finding import Finding, findings_to_text
 from pipeline.checks.likeness import likeness
+from pipeline.credentials import Claim
 from pipeline.errors import RequestError
 from pipeline.metadata import COMPOSITE, GENERATED, Record, read_record, write_xmp
 from pipeline.picture import content_type, encode_picture, extension, read_picture_header, thumbnail
@@ -81,7 +82,7 @@ class Finisher:
 
         Raises:
             RequestError: a format or the store cannot hold this very picture.
-            StorageError: the store failed although it was asked again.
+            StorageError: the store, or the signer, failed although it was asked again.
         """
         started = time.time()
         spec = self._finishing.spec
@@ -168,11 +169,22 @@ class Finisher:
             likeness=item.likeness or 0,
         )
 
+    def _claim(self, item: Item, record: Record, format: str) -> Claim:
+        about = self._finishing
+        names = [reference.uri.partition("?")[0].rpartition("/")[2] for reference in item.references]
+        sources = [(name, reference.sha256) for name, reference in zip(names, item.references, strict=True)]
+        title = item.provenance.title or record.custom_id
+        return Claim(
+            title, format, about.generator, about.model, about.model_digest, source_type_of(item), tuple(sources)
+        )
+
     def _put(
         self, path: str, pixels: np.ndarray, format: str, quality: int | None, record: Record, item: Item
     ) -> Stored | None:
-        """Encode with XMP and put; None where somebody else's picture stands."""
+        """Encode with XMP, sign and put; None where somebody else's picture stands."""
         data = encode_picture(pixels, format, xmp_of(item, record), quality)
+        if self._finishing.signing:
+            data = self._finishing.signing.sign(data, self._claim(item, record, format))
         if self._store.create(path, data, content_type(format)):
             return Stored(data, record)
         data = self._store.get(path)
@@ -194,7 +206,12 @@ def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, pr
 
 def xmp_of(item: Item, record: Record) -> bytes:
     """The XMP packet of one of an item's pictures."""
-    return write_xmp(record, COMPOSITE if item.references else GENERATED, item.provenance.given)
+    return write_xmp(record, source_type_of(item), item.provenance.given)
+
+
+def source_type_of(item: Item) -> str:
+    """IPTC's word for how an item's pictures came about."""
+    return COMPOSITE if item.references else GENERATED
 
 
 def written_as(rendition: Rendition, path: str, data: bytes) -> Written:

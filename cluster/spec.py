@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cluster.signing import Signing
 from cluster.store import Place
 from cluster.web_rules import WebRules
 from pipeline.finishing_spec import FinishingSpec
@@ -37,3 +38,4 @@ class Finishing:
     model_digest: str
     precision: str
     generator: str
+    signing: Signing | None = field(default=None, repr=False)

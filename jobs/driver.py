@@ -28,6 +28,7 @@ from jobs.budget import FailureBudget
 from jobs.causes import group_causes
 from jobs.changes import NOTHING, Changes, read_changes
 from jobs.closing import close_job
+from jobs.finish_file import refuse_signing
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.keeping import Keeping
 from jobs.order import Order, Work, bring_model, take_order
@@ -59,6 +60,7 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
     store = open_store(spec.out)
     order = bring_model(order, store, progress.fetching)
     store.prepare()
+    refuse_signing(spec, store)
     # 2. The job's folder: created now, or found with this very job in it.
     open_job(store, order.job, order.frozen)
     run = Run(spec, order, store)
@@ -289,8 +291,8 @@ class Run:
         kept = str(scratch.references) if scratch.used else ""
         model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
         generator = f"Pressrun {product_version()}"
-        finishing = self._order.finishing
-        return model, Finishing(place, finishing, job.model, job.model_digest, job.precision, generator)
+        common = (job.model, job.model_digest, job.precision, generator, self._order.signing)
+        return model, Finishing(place, self._order.finishing, *common)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered

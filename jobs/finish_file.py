@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.store import local_path, read_uri
+from cluster.store import Store, local_path, read_uri
 from jobs.job import JobSpec
 from jobs.policy import words_of
 from pipeline.checks.classifier import load_classifier
@@ -15,14 +15,14 @@ from pipeline.picture import FORMATS
 
 
 def read_finish(spec: JobSpec) -> FinishingSpec:
-    """What `--finish` and `--format` ask for; a format that there is not is told elsewhere.
+    """What `--finish`, `--format` and `--sign` ask for; a format that there is not is told elsewhere.
 
     Raises:
         JobError: everything that is wrong with the file, or what it asks for and cannot be had here.
     """
     format = spec.format if spec.format in FORMATS else "png"
     if spec.finish is None:
-        return FinishingSpec(format)
+        return FinishingSpec(format, sign=spec.sign)
     finishing = read_finishing_spec(_text(spec.finish, None, "--finish"), format, spec.finish)
     problems: list[str] = []
     checks = []
@@ -33,7 +33,17 @@ def read_finish(spec: JobSpec) -> FinishingSpec:
             problems.extend(error.problems)
     if problems:
         raise JobError(*problems)
-    return replace(finishing, checks=tuple(checks))
+    return replace(finishing, checks=tuple(checks), sign=spec.sign)
+
+
+def refuse_signing(spec: JobSpec, store: Store) -> None:
+    """Raises JobError where signed pictures cannot be told from each other: no signature is like another, so a picture
+    must be created once, and a store without conditional create replaces what is there."""
+    if spec.sign and not store.conditional:
+        raise JobError(
+            f"{store.uri} does not keep two writers from replacing each other's pictures (it ignores If-None-Match), "
+            "which signed ones need; render without --sign, or into a folder or another store."
+        )
 
 
 def _equipped(check: CheckSpec, finish: str) -> CheckSpec:

@@ -1,10 +1,11 @@
 """What a picture says about itself, and whether it can be believed."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cluster.store import read_uri
+from pipeline.credentials import Credentials, check_credentials_library, read_credentials
 from pipeline.errors import JobError, RequestError
 from pipeline.metadata import read_properties, read_record
 from pipeline.picture import read_picture_header
@@ -12,8 +13,8 @@ from pipeline.picture import read_picture_header
 
 @dataclass(frozen=True)
 class Inspection:
-    """One picture file. `says` is its XMP by the names that it is known under; `ours` tells whether this program wrote
-    it."""
+    """One picture file. `says` is its XMP by the names that it is known under, `ours` tells whether this program wrote
+    it, `signature` what its signature comes to. `signature_unread`: without the extra `sign` nobody knows."""
 
     file: str
     format: str
@@ -23,6 +24,8 @@ class Inspection:
     sha256: str
     ours: bool
     says: dict[str, str | list[str]]
+    signature: Credentials | None = None
+    signature_unread: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -45,4 +48,9 @@ def inspect(uri: str) -> Inspection:
         raise JobError(f"{uri} is no picture in PNG, JPEG, WebP or AVIF.")
     digest = hashlib.sha256(data).hexdigest()
     ours = read_record(data) is not None
-    return Inspection(uri, *header, len(data), digest, ours, read_properties(data))
+    found = Inspection(uri, *header, len(data), digest, ours, read_properties(data))
+    try:
+        check_credentials_library()
+    except JobError:
+        return replace(found, signature_unread=True)
+    return replace(found, signature=read_credentials(data, header.format))

@@ -40,7 +40,7 @@ class JobSpec:
     servers (`host` or `host:port`) that references may come from although they have private addresses or speak plain
     http. `accept_license` accepts the licence of a model that is not for commercial use; job.json records it, and who
     resumes the job is not asked again. `finish` is the path or `s3://` URI of a finishing spec (see
-    `pipeline.finishing_spec`).
+    `pipeline.finishing_spec`); `sign` has every picture signed (see `cluster.signing`).
     """
 
     manifest: str
@@ -50,6 +50,7 @@ class JobSpec:
     format: str = "png"
     name: str = "{custom_id}"
     finish: str | None = None
+    sign: bool = False
     layout: str = "auto"
     replicas: int | None = None
     shards: int | None = None

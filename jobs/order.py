@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cluster.finishing import rendition_suffix
 from cluster.layout import Wishes
+from cluster.signing import Signing, signing_from_environment
 from cluster.store import Store, open_store
 from cluster.unit import Item, Outcome, Reference, Unit
 from cluster.web_rules import WebRules, web_rules
@@ -51,7 +52,8 @@ class Order:
     picture belongs (null: nowhere); the renditions' places follow from it.
 
     `bad` are the rows that fail as they stand (see `jobs.bad_rows.SCHEMA`). `frozen` is manifest.parquet.
-    `web` are the rules for references on the web, `earlier` the jobs whose pictures may be kept, the first one first.
+    `web` are the rules for references on the web, `earlier` the jobs whose pictures may be kept, the first one first,
+    `signing` who signs the pictures.
     """
 
     job: Job
@@ -64,6 +66,7 @@ class Order:
     frozen: bytes = field(repr=False)
     web: WebRules
     earlier: tuple[str, ...] = ()
+    signing: Signing | None = field(default=None, repr=False)
 
     @property
     def rows(self) -> int:
@@ -116,6 +119,7 @@ def take_order(spec: JobSpec) -> Order:
     web = checked(lambda: web_rules(spec.allow_hosts))
     template = checked(lambda: NameTemplate.parse(spec.name))
     earlier = checked(lambda: earlier_jobs(spec.out, spec.since))
+    signing = checked(signing_from_environment) if spec.sign else None
     model = checked(lambda: _wanted_model(spec.model))
     checked(lambda: _check_licence(spec, model))
     checked(lambda: _check_wishes(spec, model))
@@ -148,7 +152,7 @@ def take_order(spec: JobSpec) -> Order:
     )
     paths = pc.binary_join_element_wise(pa.scalar(FOLDER, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web, earlier or ())
+    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web, earlier or (), signing)
 
 
 def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:

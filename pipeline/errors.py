@@ -5,6 +5,7 @@
     ├── RequestError   one row is wrong: it becomes a failed or rejected result, its neighbours go on
     ├── WorkerError    an actor, node or GPU is lost: its units go elsewhere
     └── StorageError   the place where bytes live does not answer: backoff, then a clean stop; exit 3
+        └── SigningError   nor does whoever signs pictures: the same, and no picture is let out unsigned
 
 Foreign errors are mapped to these at the boundary, once: Ray's in `cluster/`, botocore's in the store.
 Everything else that is raised is a bug of ours.
@@ -60,3 +61,7 @@ class WorkerError(PressrunError):
 
 class StorageError(PressrunError):
     """A store did not do what was asked although it was asked again; the job can be resumed later."""
+
+
+class SigningError(StorageError):
+    """A picture could not be signed although it was tried again; the job can be resumed later."""

@@ -32,13 +32,14 @@ REVISION = 1
 @dataclass(frozen=True)
 class FinishingSpec:
     """How a job's pictures are finished. `format` and `quality` are those of the picture as it was rendered; every
-    rendition comes beside it."""
+    rendition comes beside it. `sign` is `--sign`; by whom is no part of it, so that a certificate may be renewed."""
 
     format: str = "png"
     quality: int | None = None
     renditions: tuple[Rendition, ...] = ()
     checks: tuple[CheckSpec, ...] = ()
     provenance: ProvenanceSpec = USUAL_COLUMNS
+    sign: bool = False
 
     def check(self, name: str) -> CheckSpec | None:
         """The check of that name, if the job makes it."""

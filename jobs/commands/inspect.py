@@ -18,8 +18,8 @@ def add(commands: Any) -> None:
 
 def _inspect(options: argparse.Namespace) -> int:
     found = inspect(options.file)
-    say(found.to_dict() if options.json else "\n".join(_words(found)), options.json)
-    return 0
+    say(found.to_dict() if options.json else "\n".join([*_words(found), *_signature_words(found)]), options.json)
+    return 1 if found.signature and found.signature.state == "invalid" else 0
 
 
 def _words(found: Inspection) -> Iterator[str]:
@@ -31,3 +31,22 @@ def _words(found: Inspection) -> Iterator[str]:
         yield "  It says nothing about itself: no XMP."
     elif not found.ours:
         yield "  Pressrun did not write this: it has no record of ours."
+
+
+def _signature_words(found: Inspection) -> Iterator[str]:
+    signature = found.signature
+    if found.signature_unread:
+        yield '  Whether it is signed is not known: pip install "pressrun[sign]".'
+    elif signature is None:
+        yield "  It is not signed."
+    elif signature.state == "invalid":
+        why = ", ".join(signature.problems) or "no reason given"
+        yield f"  SIGNATURE INVALID: it was changed after it was signed, or the signature is damaged ({why})."
+    else:
+        when = f" at {signature.signed_at}" if signature.signed_at else ""
+        yield f"  Signed by {signature.signer} of {signature.issuer}{when}; unchanged since."
+        if not signature.trusted:
+            yield "  Nobody here vouches for the signer."
+        yield f"  {'claims to be':<32}{signature.digital_source_type.rpartition('/')[2]}"
+        for source in signature.sources:
+            yield f"  {'made from':<32}{source}"

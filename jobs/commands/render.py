@@ -48,6 +48,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--since", metavar="URI|latest", help="an earlier job whose pictures are kept where nothing changed"
     )
+    command.add_argument(
+        "--sign", action="store_true", help="sign every picture (C2PA); certificate and key from PRESSRUN_SIGN_…"
+    )
     command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
     command.add_argument(
@@ -62,7 +65,7 @@ def add(commands: Any) -> None:
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    more = {name: getattr(options, name) for name in ("finish", "max_failures", "accept_license", "since")}
+    more = {name: getattr(options, name) for name in ("finish", "sign", "max_failures", "accept_license", "since")}
     spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
         plan = forecast(spec)
