@@ -14,14 +14,16 @@ from PIL import Image
 
 from pipeline.catalogue import Model
 from pipeline.checkpoint import load_part
-from pipeline.request import MULTIPLE
+from pipeline.request import MULTIPLE, WHOLE_PIXELS
 from pipeline.shape import Grid
+from pipeline.tiles import decode_in_tiles
 
 PATCH = 2
 
 
 class Autoencoder:
-    """A model's autoencoder. Bit for bit what diffusers' Flux2 pipelines compute for one picture."""
+    """A model's autoencoder. Bit for bit what diffusers' Flux2 pipelines compute for one picture; but for rounding,
+    where it is so large that it is decoded in tiles."""
 
     def __init__(self, network: AutoencoderKLFlux2) -> None:
         self.network = network
@@ -61,6 +63,9 @@ class Autoencoder:
         patches = patches * self.deviation + self.mean
         patches = patches.reshape(1, channels // PATCH**2, PATCH, PATCH, rows, columns).permute(0, 1, 4, 2, 5, 3)
         latents = patches.reshape(1, channels // PATCH**2, rows * PATCH, columns * PATCH)  # (1, C/4, H/8, W/8)
-        pixels = self.network.decode(latents, return_dict=False)[0]  # (1, 3, H, W) in -1..1
+        if width * height > WHOLE_PIXELS:
+            pixels = decode_in_tiles(self.network, latents)  # (1, 3, H, W) in -1..1
+        else:
+            pixels = self.network.decode(latents, return_dict=False)[0]
         [picture] = self.processor.postprocess(pixels, output_type="pil")
         return np.asarray(picture)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.catalogue import Model
 from pipeline.errors import JobError
+from pipeline.request import WHOLE_PIXELS
 from pipeline.shape import Shape
 from pipeline.weights import tensor_sizes
 
@@ -52,6 +53,8 @@ def cut(blocks: int, shards: int) -> list[range]:
 
 DECODE_OPERATIONS = 153
 """For each pixel and the square of `DECODE_NUMBERS`' channels: counted on the meta device as well."""
+TILED_OFTEN = 3.5
+"""How much more arithmetic decoding in tiles takes than decoding whole (measured with mini: see `pipeline.tiles`)."""
 CONVOLUTION = 2.5
 """How much longer than in a matrix product an operation of a convolution takes (a rule of thumb)."""
 
@@ -106,7 +109,8 @@ class Footprint:
         if "denoise" in stages:
             numbers.append(DENOISE_NUMBERS * self.width * batch * shape.tokens)
         if "decode" in stages:
-            numbers.append(DECODE_NUMBERS * self.channels[1] * shape.width * shape.height)
+            pixels = min(shape.width * shape.height, WHOLE_PIXELS)  # beyond, tiles need no more than that
+            numbers.append(DECODE_NUMBERS * self.channels[1] * pixels)
         return int(max(numbers) * size)
 
     def operations(self, stage: str, shape: Shape) -> float:
@@ -119,7 +123,9 @@ class Footprint:
             met = len(self.blocks) * min(self.blocks)
             attention = 4.0 * shape.tokens * self.width * len(self.blocks)
             return shape.passes * shape.tokens * (2.0 * met + attention)
-        return CONVOLUTION * DECODE_OPERATIONS * self.channels[1] ** 2 * shape.width * shape.height
+        pixels = shape.width * shape.height
+        often = TILED_OFTEN if pixels > WHOLE_PIXELS else 1.0
+        return CONVOLUTION * DECODE_OPERATIONS * often * self.channels[1] ** 2 * pixels
 
 
 def footprint_of(model: Model) -> Footprint | None:

@@ -14,6 +14,11 @@ REVISION = 1
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
+WHOLE_PIXELS = 1024 * 1024
+"""Pictures of more pixels are decoded in tiles (see `pipeline.tiles`), whatever memory a machine has: how a picture is
+decoded depends on its request alone."""
+
+
 @dataclass(frozen=True)
 class RenderRequest:
     """One picture wanted: a row of the manifest after defaults were filled in and values were checked.
