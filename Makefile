@@ -20,7 +20,10 @@ test-slow: .venv/installed
 bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tests.bench.startup
+	$(BIN)/python -m tests.bench.throughput
+	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.peers --repeats 3
+	$(BIN)/python -m tests.bench.peers --manifest variants --rows 256 --more 256
 	$(BIN)/python -m tests.bench.manifest
 
 lint: .venv/installed

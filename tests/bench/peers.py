@@ -1,10 +1,14 @@
-"""Pressrun beside what one would use instead: a plain diffusers script, and Ray Data over an actor pool.
+"""Pressrun beside what one would use instead, a plain diffusers script and Ray Data over an actor pool, and beside the
+bare denoiser, which is as fast as the cores are.
 
-    python -m tests.bench.peers [--rows 64] [--more 64] [--repeats 1] [--batch N] [--json FILE]
+    python -m tests.bench.peers [--manifest mixed|variants] [--rows 64] [--more 64] [--repeats 1] [--json FILE]
 
-All three render the same manifest of mixed sizes with the shipped model and its own recipe, in turns, each time as a
-process of its own, with no more help than their authors give. Pressrun's time has all of its work in it: checks,
-records in the pictures, thumbnails, results, contact sheet.
+All render the same manifest with the shipped model and its own recipe, in turns, each time as a process of its own,
+with no more help than their authors give. Pressrun's time has all of its work in it: checks, records in the pictures,
+thumbnails, results, contact sheet. The bare denoiser (`bare.py`) only denoises and decodes Pressrun's units.
+
+mixed      rows of five sizes, 168 prompts
+variants   8 prompts, each with 32 seeds and sizes, as a campaign has them
 
 wall       from the process's start to its end
 first      from its start to the first picture in the folder
@@ -39,6 +43,9 @@ COLOURS = ("red", "blue", "green", "yellow", "black", "pink", "orange")
 SCENES = ("in a studio", "on the beach", "in the snow", "in a forest", "on marble", "at sunset")
 
 
+BARE = "bare"
+
+
 @dataclass(frozen=True)
 class Turn:
     """One run of one contender; seconds from its start."""
@@ -51,20 +58,17 @@ class Turn:
     peak_mib: float
 
 
-def write_manifest(path: Path, rows: int) -> dict[str, tuple[int, int]]:
-    """A manifest of mixed sizes without references; returns each picture's size."""
-    table = [
-        {
-            "custom_id": f"row-{number:04d}",
-            "prompt": f"a {COLOURS[number % 7]} {PRODUCTS[number % 8]} {SCENES[number % 6]}",
-            "width": SIZES[number % len(SIZES)][0],
-            "height": SIZES[number % len(SIZES)][1],
-            "seed": number,
-        }
-        for number in range(rows)
-    ]
+def write_manifest(path: Path, rows: int, kind: str = "mixed") -> dict[str, tuple[int, int]]:
+    """A manifest without references; returns each picture's size."""
+    table = []
+    for number in range(rows):
+        which = number if kind == "mixed" else number // 32 % 8
+        width, height = SIZES[number % len(SIZES)]
+        prompt = f"a {COLOURS[which % 7]} {PRODUCTS[which % 8]} {SCENES[which % 6]}"
+        row = {"custom_id": f"row-{number:04d}", "prompt": prompt, "width": width, "height": height, "seed": number}
+        table.append(row)
     pq.write_table(pa.Table.from_pylist(table), path)
-    return {str(row["custom_id"]): (int(row["width"]), int(row["height"])) for row in table}  # type: ignore[call-overload]
+    return {str(row["custom_id"]): (int(row["width"]), int(row["height"])) for row in table}
 
 
 def contenders(batch: int) -> dict[str, Callable[[Path, Path], list[str]]]:
@@ -78,6 +82,7 @@ def contenders(batch: int) -> dict[str, Callable[[Path, Path], list[str]]]:
         "pressrun": ours,
         "script": lambda manifest, out: ["tests.bench.diffusers_script", str(manifest), str(out), *rest],
         "ray data": lambda manifest, out: ["tests.bench.ray_data", str(manifest), str(out), *rest],
+        BARE: lambda manifest, out: ["tests.bench.bare", str(manifest)],
     }
 
 
@@ -85,6 +90,8 @@ def take_turn(name: str, command: list[str], out: Path, sizes: dict[str, tuple[i
     """Run one contender and check that every picture is there, whole and of its size."""
     started = time.time()
     measured = run(command)
+    if name == BARE:  # it keeps no picture
+        return Turn(name, len(sizes), measured.seconds, 0.0, measured.cpu_seconds, measured.peak_mib)
     pictures = list((out / "images" if name == "pressrun" else out).glob("*.png"))
     found = {}
     for path in pictures:
@@ -131,7 +138,7 @@ def table(lines: list[dict[str, float | str]]) -> str:
     heads = ("wall s", "first s", "images/s", "steady", "CPU s", "CPU s/image", "peak MiB")
     rows = ["".join([f"{'':<10}", *(f"{head:>13}" for head in heads)])]
     for line in lines:
-        cells = (f"{line[name]:>13.2f}" if name in line else f"{'':>13}" for name in names)
+        cells = (f"{line[name]:>13.2f}" if line.get(name) else f"{'':>13}" for name in names)
         rows.append(f"{line['contender']:<10}" + "".join(cells))
     ours = lines[0]
     for line in lines[1:]:
@@ -139,7 +146,7 @@ def table(lines: list[dict[str, float | str]]) -> str:
         for name in names:
             ratio = float(ours.get(name, 0)) / float(line.get(name, 0) or 1)
             better = ratio if name in ("images_per_second", "steady") else 1 / ratio if ratio else 0
-            cells.append(f"{better:>13.2f}" if name in line else f"{'':>13}")
+            cells.append(f"{better:>13.2f}" if line.get(name) else f"{'':>13}")
         rows.append(f"× {line['contender']:<8}" + "".join(cells))
     return "\n".join(rows)
 
@@ -147,6 +154,7 @@ def table(lines: list[dict[str, float | str]]) -> str:
 def main() -> None:
     """Let the contenders take turns and print what came of it."""
     parser = argparse.ArgumentParser(description="Pressrun beside a diffusers script and Ray Data.")
+    parser.add_argument("--manifest", choices=("mixed", "variants"), default="mixed")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--more", type=int, default=64, help="rows that the longer manifest has more; 0: none")
     parser.add_argument("--repeats", type=int, default=1)
@@ -157,7 +165,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as name:
         folder = Path(name)
         lengths = [options.rows, options.rows + options.more][: 2 if options.more else 1]
-        sizes = {rows: write_manifest(folder / f"{rows}.parquet", rows) for rows in lengths}
+        sizes = {rows: write_manifest(folder / f"{rows}.parquet", rows, options.manifest) for rows in lengths}
         batch, tried = options.batch, {}
         if not batch:
             command = ["tests.bench.diffusers_script", str(folder / f"{lengths[-1]}.parquet"), str(folder / "try")]
@@ -176,11 +184,19 @@ def main() -> None:
     lines = report(turns, options.rows, options.more)
     load = os.getloadavg()[0]
     print(
-        f"{options.rows} rows, batch {batch}, medians of {options.repeats}, load {load:.1f} on {os.cpu_count()} cores"
+        f"{options.rows} rows, {options.manifest}, batch {batch}, medians of {options.repeats}, load {load:.1f}"
+        f" on {os.cpu_count()} cores"
     )
     print(table(lines))
     if options.json:
-        what = {"rows": options.rows, "more": options.more, "batch": batch, "tried": tried, "load": load}
+        what = {
+            "manifest": options.manifest,
+            "rows": options.rows,
+            "more": options.more,
+            "batch": batch,
+            "tried": tried,
+            "load": load,
+        }
         options.json.write_text(json.dumps({**what, "lines": lines, "turns": [asdict(t) for t in turns]}, indent=2))
 
 
