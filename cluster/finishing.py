@@ -66,6 +66,11 @@ class Finisher:
         self._finishing = finishing
         self._store = finishing.place.open()
         self._checker = Checker(finishing.spec.checks)
+        self._typesetter = None
+        if finishing.spec.copy:
+            from pipeline.typesetting import Typesetter  # nothing that sets type is loaded where none is set
+
+            self._typesetter = Typesetter(finishing.spec.copy)
 
     def problem(self) -> str:
         """Why this process cannot write the job's pictures, if it cannot: its disk is not the driver's."""
@@ -81,7 +86,7 @@ class Finisher:
         check wants another one.
 
         Raises:
-            RequestError: a format or the store cannot hold this very picture.
+            RequestError: words cannot be set on it, or a format or the store cannot hold this very picture.
             StorageError: the store, or the signer, failed although it was asked again.
         """
         started = time.time()
@@ -94,12 +99,16 @@ class Finisher:
         item = replace(item, findings=item.findings + found, likeness=looks)
         if rejection(item.findings):
             return self._rejected(item, pixels, device, started)
-        # 2. Renditions, then the picture itself: it is the commit.
+        # 2. Each output's pixels, words included: a row whose words do not fit leaves nothing behind.
+        composed = [self._composed(item, rendition.of(pixels), rendition.bare) for rendition in spec.renditions]
+        if self._typesetter and not self._typesetter.only_renditions:
+            pixels = self._typesetter.set(self._typesetter.enlarged(pixels), item.words)
+        # 3. Renditions, then the picture itself: it is the commit.
         written = []
-        for rendition in spec.renditions:
+        for rendition, output in zip(spec.renditions, composed, strict=True):
             path = rendition_path(item.path, rendition)
             record = self._record(item, device, rendition.name)
-            stored = self._put(path, rendition.of(pixels), rendition.format, rendition.quality, record, item)
+            stored = self._put(path, output, rendition.format, rendition.quality, record, item)
             if stored is None:
                 return name_taken(item, path)
             written.append(written_as(rendition, path, stored.data))
@@ -108,7 +117,7 @@ class Finisher:
         stored = self._put(item.path, pixels, spec.format, spec.quality, record, item)
         if stored is None:
             return name_taken(item, item.path)
-        # 3. What came of it.
+        # 4. What came of it.
         height, width = pixels.shape[:2]
         return Outcome(
             row=item.row,
@@ -150,6 +159,10 @@ class Finisher:
 
     def _put_thumbnail(self, item: Item, pixels: np.ndarray, record: Record) -> None:
         self._store.put(thumbnail_path(item.path), thumbnail(pixels, xmp=xmp_of(item, record)), "image/webp")
+
+    def _composed(self, item: Item, pixels: np.ndarray, bare: bool) -> np.ndarray:
+        """A rendition with its row's words and the logos, unless it is to be bare."""
+        return pixels if bare or not self._typesetter else self._typesetter.set(pixels, item.words)
 
     def _record(self, item: Item, device: str, rendition: str = "") -> Record:
         about = self._finishing

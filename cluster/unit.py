@@ -1,6 +1,7 @@
 """A unit: requests of one shape that run as one tensor batch; the grain of scheduling and retry. And its outcome."""
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -30,7 +31,7 @@ class Item:
 
     `render_key` stands for the pixels that are wanted, `finish_key` for what is made of them. `findings` are what is
     known before there are pixels. `reseeds` counts the seeds that were not good enough before the request's own;
-    `tried` says of each what was wrong.
+    `tried` says of each what was wrong. `words` are set on the picture, by column.
     """
 
     row: int
@@ -45,6 +46,7 @@ class Item:
     reseeds: int = 0
     tried: tuple[str, ...] = ()
     likeness: int | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ Each field is a template over columns, such as `© {year} Example`; one that the
 column of its own name, if the manifest has one. What is empty is left out.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -26,16 +26,18 @@ _NOTHING = Template(("",), ())
 
 @dataclass(frozen=True)
 class Said:
-    """What one row says: its provenance, and the text that must stand in its picture, "" if none."""
+    """What one row says: its provenance, the text that must stand in its picture, "" if none, and by column the words
+    that are set on it."""
 
     provenance: Provenance = NOTHING_SAID
     required_text: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> dict[str, Any]:
         """What is not empty: the row's part of its finish key."""
         required = {"required_text": self.required_text} if self.required_text else {}
-        return self.provenance.given | required
+        return self.provenance.given | required | ({"words": dict(self.words)} if self.words else {})
 
 
 SILENCE = Said()
@@ -49,6 +51,7 @@ class Captions:
     keywords: tuple[Template, ...]
     prompt: bool
     required: Template
+    words: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, finishing: FinishingSpec, table: pa.Table) -> "Captions":
@@ -74,9 +77,12 @@ class Captions:
         texts = {name: parsed(name, text) for name, text in wanted.items() if text}
         found = tuple(parsed("keywords", text) for text in keywords)
         required = parsed("required text", check.option) if check else _NOTHING
+        words = finishing.copy.columns if finishing.copy else ()
+        for name in words:
+            parsed("[copy]", f"{{{name}}}")
         if problems:
             raise JobError(*problems)
-        return cls(texts, found, spec.prompt, required)
+        return cls(texts, found, spec.prompt, required, words)
 
     def table(self, rows: pa.Table) -> pa.Table:
         """Every field of some rows of the manifest: texts, "" where they are empty, and a list of keywords."""
@@ -89,14 +95,21 @@ class Captions:
     @property
     def silent(self) -> bool:
         """Whether no row says anything."""
-        return not (self.texts or self.keywords or self.prompt or self.required != _NOTHING)
+        return not (self.texts or self.keywords or self.prompt or self.required != _NOTHING or self.words)
 
     def each(self, rows: pa.Table) -> Iterator[Said]:
         """What each of some rows of the manifest says."""
         prompts = rows["prompt"].to_pylist() if self.prompt else [""] * rows.num_rows
         required = _filled(self.required, rows).to_pylist()
-        for said, prompt, text in zip(self.table(rows).to_pylist(), prompts, required, strict=True):
-            yield Said(Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt), text)
+        words = [{name: text for name, text in row.items() if text} for row in self._set(rows).to_pylist()]
+        for said, prompt, text, set_on in zip(self.table(rows).to_pylist(), prompts, required, words, strict=True):
+            yield Said(Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt), text, set_on)
+
+    def _set(self, rows: pa.Table) -> pa.Table:
+        """The columns that are set on the pictures of some rows, as text."""
+        if not self.words:
+            return pa.table({"": pa.nulls(rows.num_rows)})
+        return pa.table({name: _text(rows[name]) for name in self.words})
 
 
 def _has_text(schema: pa.Schema, column: str) -> bool:
@@ -108,11 +121,11 @@ def _has_text(schema: pa.Schema, column: str) -> bool:
 def _parse(name: str, text: str, schema: pa.Schema) -> Template:
     template = Template.parse(text, f"The finishing spec's {name}")
     problem = f"The finishing spec's {name} “{shortened(text)}” asks for"
-    for field in template.fields:
-        if field not in schema.names:
-            raise JobError(f"{problem} “{shortened(field)}”, but the manifest has {first_of(schema.names, 50)}.")
-        if not _has_text(schema, field):
-            raise JobError(f"{problem} “{shortened(field)}”, whose values have no obvious text.")
+    for column in template.fields:
+        if column not in schema.names:
+            raise JobError(f"{problem} “{shortened(column)}”, but the manifest has {first_of(schema.names, 50)}.")
+        if not _has_text(schema, column):
+            raise JobError(f"{problem} “{shortened(column)}”, whose values have no obvious text.")
     return template
 
 

@@ -9,6 +9,7 @@ from jobs.policy import words_of
 from pipeline.checks.classifier import load_classifier
 from pipeline.checks.spec import CheckSpec
 from pipeline.checks.text import check_reader
+from pipeline.copy_spec import CopySpec
 from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, read_finishing_spec
 from pipeline.picture import FORMATS
@@ -31,9 +32,14 @@ def read_finish(spec: JobSpec) -> FinishingSpec:
             checks.append(_equipped(check, spec.finish))
         except JobError as error:
             problems.extend(error.problems)
+    copy = finishing.copy
+    try:
+        copy = _with_assets(copy, spec.finish) if copy else None
+    except JobError as error:
+        problems.extend(error.problems)
     if problems:
         raise JobError(*problems)
-    return replace(finishing, checks=tuple(checks), sign=spec.sign)
+    return replace(finishing, checks=tuple(checks), copy=copy, sign=spec.sign)
 
 
 def refuse_signing(spec: JobSpec, store: Store) -> None:
@@ -58,6 +64,19 @@ def _equipped(check: CheckSpec, finish: str) -> CheckSpec:
             raise JobError(f"{finish}, [policy]: {check.option} holds no word; write one a line.")
         return replace(check, words="\n".join(words))
     return check
+
+
+def _with_assets(copy: CopySpec, finish: str) -> CopySpec:
+    """What is set on pictures, with the fonts and logos that it names; files are beside the spec."""
+    from pipeline.typesetting import with_assets  # nothing that sets type is loaded where none is set
+
+    def read(file: str) -> bytes:
+        try:
+            return read_uri(file, _folder_of(finish))
+        except (OSError, RequestError) as error:
+            raise JobError(f"{finish}, [copy]: “{file}” cannot be read: {error}") from None
+
+    return with_assets(copy, read)
 
 
 def _folder_of(uri: str) -> str:

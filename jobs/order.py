@@ -241,10 +241,9 @@ class Work:
             finish = finish_key(order.job.finishing_digest, words.given)
             found = (self._policy.finding(row),) if self._policy else ()
             item = Item(row, request, path, key, finish, references, words.provenance)
+            more = words.required_text or words.words or found
             yield (
-                replace(item, required_text=words.required_text, findings=found)
-                if words.required_text or found
-                else item
+                replace(item, required_text=words.required_text, findings=found, words=words.words) if more else item
             )
 
     def plan(self, rows: np.ndarray, device: str) -> Plan:

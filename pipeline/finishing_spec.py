@@ -20,6 +20,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 from pipeline.checks.spec import CheckSpec, read_checks
+from pipeline.copy_spec import CopySpec, read_copy
 from pipeline.errors import JobError
 from pipeline.provenance import USUAL_COLUMNS, ProvenanceSpec, read_provenance_spec
 from pipeline.renditions import Rendition, read_quality, read_renditions
@@ -40,6 +41,7 @@ class FinishingSpec:
     checks: tuple[CheckSpec, ...] = ()
     provenance: ProvenanceSpec = USUAL_COLUMNS
     sign: bool = False
+    copy: CopySpec | None = None
 
     def check(self, name: str) -> CheckSpec | None:
         """The check of that name, if the job makes it."""
@@ -60,9 +62,9 @@ class FinishingSpec:
 def finish_key(spec_digest: str, of_row: Mapping[str, Any]) -> str:
     """Digest (64 hex digits) of everything but the pixels that decides the bytes of a row's pictures.
 
-    `of_row` is what the row itself brings along: its rights and captions, never its custom_id, which stands in the
-    picture but decides nothing (a renamed row keeps its picture, as with the render key). Neither is the name and
-    version of the program part of it, or a device.
+    `of_row` is what the row itself brings along: its rights, captions and words to be set, never its custom_id, which
+    stands in the picture but decides nothing (a renamed row keeps its picture, as with the render key). Neither is the
+    name and version of the program part of it, or a device.
     """
     return _digest({"spec": spec_digest, "row": dict(of_row)})
 
@@ -85,6 +87,7 @@ def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
         renditions=read_renditions(table),
         checks=read_checks(table),
         provenance=read_provenance_spec(table),
+        copy=read_copy(table),
     )
     table.end()
     if problems:
@@ -97,8 +100,10 @@ def _described(value: Any) -> Any:
         return {
             field.name: _described(getattr(value, field.name))
             for field in fields(value)
-            if field.default is MISSING or getattr(value, field.name) != field.default
+            if field.compare and (field.default is MISSING or getattr(value, field.name) != field.default)
         }
+    if isinstance(value, Mapping):
+        return {name: _described(each) for name, each in value.items()}
     return [_described(each) for each in value] if isinstance(value, tuple) else value
 
 

@@ -25,7 +25,8 @@ class Rendition:
 
     `fit` says how a picture of another shape comes to that size: `crop` covers it and cuts off what stands out on the
     sides away from `anchor`, `pad` fits into it and fills the rest with `background`, `inside` fits into it and keeps
-    the picture's own shape, so that one side may be shorter.
+    the picture's own shape, so that one side may be shorter. A `bare` one gets none of the words and logos that are set
+    on the others.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rendition:
     quality: int | None = None
     anchor: str = "centre"
     background: str = "#ffffff"
+    bare: bool = False
 
     def of(self, pixels: np.ndarray) -> np.ndarray:
         """The rendition of a picture, uint8 (H, W, 3) in sRGB; resampled once, with Lanczos' kernel."""
@@ -89,8 +91,9 @@ def _read_rendition(table: StrictTable) -> Rendition:
         table.note(f"“background” fills what is padded; this rendition is made to fit by “{fit}”.")
     if not _COLOUR.fullmatch(background):
         table.note(f"“background” is “{background}”; write a colour as #rrggbb.")
+    bare = table.truth("bare")
     table.end()
-    return Rendition(name, width, height, fit, format, quality, anchor, background.lower())
+    return Rendition(name, width, height, fit, format, quality, anchor, background.lower(), bare)
 
 
 def read_quality(table: StrictTable, format: str) -> int | None:

@@ -71,6 +71,18 @@ class StrictTable:
         """true or false (the default)."""
         return bool(self._field(name, False, lambda value: isinstance(value, bool), "true or false", False))
 
+    def mapping(self, name: str, wanted: str, right: Callable[[Any], Any]) -> dict[str, Any]:
+        """A table of any fields, each of which is `right`."""
+
+        def all_right(value: Any) -> bool:
+            return isinstance(value, dict) and all(map(right, value.values()))
+
+        return dict(self._field(name, {}, all_right, wanted, False))
+
+    def anything(self, name: str, right: Callable[[Any], bool], wanted: str, *, required: bool = False) -> Any:
+        """A field of a kind of its own; None where there is none."""
+        return self._field(name, None, right, wanted, required)
+
     def table(self, name: str) -> "StrictTable":
         """A table within; an empty one if it is not given."""
         values = self._field(name, {}, lambda value: isinstance(value, dict), f"a table [{name}]", False)
