@@ -53,8 +53,8 @@ class Moments:
         mean = self.mean.repeat_interleave(each)  # (C,)
         scale = weight * torch.rsqrt(self.squares / self.count + eps).repeat_interleave(each)
         shift = bias - mean * scale
-        columns = (factor.float().view(1, -1, 1, 1) for factor in (shift, scale))
-        return torch.addcmul(*columns, hidden.float()).to(hidden.dtype)
+        shift, scale = (factor.float().view(1, -1, 1, 1) for factor in (shift, scale))
+        return torch.addcmul(shift, scale, hidden.float()).to(hidden.dtype)
 
 
 @dataclass(frozen=True)
