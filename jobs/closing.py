@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster.store import Store
 from jobs.causes import group_causes
@@ -44,4 +45,7 @@ def contact_sheet(store: Store, order: Order, table: pa.Table, summary: Summary)
     job = {"title": store.uri.rsplit("/", 1)[-1], "model": order.job.model, "out": store.uri}
     figures = {"seconds": summary.seconds, "images_per_second": summary.images_per_second}
     prompts = order.manifest.table["prompt"]
-    return write_sheet(table.add_column(1, "prompt", prompts), job, figures)
+    # A rejected picture is not kept, but its thumbnail is: whoever looks can judge the judge.
+    judged = pc.and_(pc.equal(table["status"], "rejected"), pc.is_valid(table["device"]))
+    thumbs = pc.if_else(judged, order.paths, pa.scalar(None, pa.string()))
+    return write_sheet(table.add_column(1, "prompt", prompts).add_column(2, "thumb", thumbs), job, figures)

@@ -91,7 +91,7 @@ def _told(table: pa.Table, alike: np.ndarray, whys: pa.Array, check: CheckSpec) 
     whys = whys.filter(pa.array(fresh[alike]))
     if check.verdict not in (FLAGGED, REJECTED) or not fresh.any():
         return table
-    table = _with(table, "findings", _added(table["findings"], fresh, whys, " "))
+    table = _with(table, "findings", _added(table["findings"], fresh, whys, "\n"))
     if check.verdict == FLAGGED:
         return _with(table, "flags", _added(table["flags"], fresh, pa.array([check.check] * len(whys)), ", "))
     mask = pa.array(fresh)

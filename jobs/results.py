@@ -282,7 +282,7 @@ def _checked(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
         said = [*outcome.tried, *(finding.message for finding in outcome.findings if finding.message)]
         columns["reseeds"].append(outcome.reseeds if found or outcome.reseeds else None)
         columns["flags"].append(", ".join(flags) or None)
-        columns["findings"].append(" ".join(said) or None)
+        columns["findings"].append("\n".join(said) or None)
         for name in CHECKS:
             columns[f"check_{name}"].append(found[name].verdict if name in found else None)
             columns[f"check_{name}_score"].append(found[name].score if name in found else None)

@@ -13,7 +13,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -34,7 +34,7 @@ TEXT = 4_000
 FACET = 50
 """Distinct values up to which a column becomes a filter."""
 
-OURS = frozenset(("prompt", *SCHEMA.names))
+OURS = frozenset(("prompt", "thumb", *SCHEMA.names))
 """Columns that mean the same in every job; any other is the customer's."""
 
 Cell = None | bool | int | float | str
@@ -49,9 +49,10 @@ def write_sheet(
 ) -> bytes:
     """The bytes of `OUT/index.html`.
 
-    `results` is the closed job's table: the result columns, `prompt`, then the customer's, in manifest order. Of `job`
-    the page uses `title`, `model` and `out` (the job's place), of `summary` `seconds` and `images_per_second`; each may
-    be missing. At most `limit` rows are shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
+    `results` is the closed job's table: the result columns, `prompt`, `thumb` (where a rejected picture would stand,
+    whose thumbnail is there), then the customer's, in manifest order. Of `job` the page uses `title`, `model` and `out`
+    (the job's place), of `summary` `seconds` and `images_per_second`; each may be missing. At most `limit` rows are
+    shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
     """
     shown = min(limit, results.num_rows)
     data = _json(_data(results, job, summary, shown))
@@ -83,9 +84,18 @@ def _data(results: pa.Table, job: Mapping[str, Any], summary: Mapping[str, Any],
         "rate": _cell(summary.get("images_per_second")),
         "rows": results.num_rows,
         "shown": shown,
+        "flagged": _count(results, "flags", lambda flags: flags.is_valid()),
+        "reseeded": _count(results, "reseeds", lambda reseeds: pc.greater(reseeds, 0)),
         "counts": {status: counts[status] for status in STATUSES if counts.get(status)},
         "columns": [_column(name, rows[name]) for name in rows.column_names],
     }
+
+
+def _count(results: pa.Table, name: str, which: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
+    """Of how many rows with a picture something holds."""
+    if name not in results.schema.names:
+        return 0
+    return int(pc.sum(pc.and_(which(results[name]), results["image"].is_valid())).as_py() or 0)
 
 
 def _column(name: str, values: pa.ChunkedArray) -> dict[str, Any]:
@@ -105,7 +115,7 @@ def _column(name: str, values: pa.ChunkedArray) -> dict[str, Any]:
 
 def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
     """Whether a column divides the rows into groups, rather than naming or describing each."""
-    if name in ("status", "error_code"):
+    if name in ("status", "error_code", "flags"):
         return 2 <= len(distinct) <= FACET
     if name in OURS or not 2 <= len(distinct) <= FACET or max(len(str(value)) for value in distinct) > 60:
         return False

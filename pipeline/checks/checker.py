@@ -32,7 +32,7 @@ class Checker:
         """The score that a check gives, and a sentence in case that it is too low; None where it does not apply."""
         if spec.check == "blank":
             score = contrast(pixels)
-            return score, f"There is next to nothing to see: contrast {score:.1f}, {spec.least:g} is needed."
+            return score, f"There is little to see: contrast {score:.1f}, {spec.least:g} is needed."
         if spec.check == "sharpness":
             score = sharpness(pixels)
             return score, f"The picture is not sharp: {score:.2f}, {spec.least:g} is needed."

@@ -220,6 +220,60 @@ def test_all_pictures_load_whatever_their_names_and_with_or_without_thumbnails(b
     sheet.until(f"{LOADED} === 23")
 
 
+CHECKED = (
+    row(0, flags="blank, duplicate", findings="There is little to see.", check_blank="flagged", check_blank_score=9.5),
+    row(1, reseeds=2, findings="Seed 1: not sharp.\nSeed 2: not sharp.", check_sharpness="passed"),
+    row(2, status="rejected", image=None, thumb="images/c.png", reseeds=1, findings="Seed 3: not sharp.\nNot sharp.",
+        error_code="sharpness", error_message="Not sharp."),
+    row(3, status="rejected", image=None, error_code="policy", error_message="A barred word."),
+)  # fmt: skip
+
+
+@pytest.fixture
+def checked(browser, tmp_path) -> Sheet:
+    """A sheet of a flagged picture, one of a third seed, one that was rejected, and one that was never rendered."""
+    for number in range(2):
+        draw(tmp_path / str(CHECKED[number]["image"]), number)
+    draw(tmp_path / "thumbs/c.png.webp", 2)
+    fields = {name: pa.string() for name in ("thumb", "flags", "findings", "renditions")}
+    fields |= {"reseeds": pa.int32(), "check_blank_score": pa.float64()}
+    fields |= {f"check_{name}": pa.string() for name in ("blank", "sharpness")}
+    schema = pa.schema([*RESULTS, *fields.items()])
+    (tmp_path / "index.html").write_bytes(write_sheet(pa.Table.from_pylist(list(CHECKED), schema), JOB, SUMMARY))
+    return Sheet(browser, tmp_path / "index.html")
+
+
+@pytest.mark.browser
+def test_what_was_flagged_rejected_and_tried_again_is_marked_and_says_why(checked):
+    sheet = checked
+    sheet.until(f"{LOADED} === 3")
+    marks = sheet.ask(
+        "[...document.querySelectorAll('.tile')].map(tile => tile.querySelector('em')?.textContent ?? '')"
+    )
+    assert marks == ["flagged: blank, duplicate", "seed 3", "after 2 seeds", ""]
+    whys = sheet.ask("[...document.querySelectorAll('.tile .why')].map(why => why.textContent)")
+    assert whys == ["RejectedNot sharp.", "RejectedA barred word."]
+    figures = sheet.ask("[...document.querySelectorAll('.figures div')].map(figure => figure.textContent)")
+    assert "flagged1" in figures and "reseeded1" in figures
+
+
+@pytest.mark.browser
+def test_a_row_opens_with_everything_that_the_checks_said(checked):
+    sheet = checked
+    sheet.until(f"{LOADED} === 3")
+    said = []
+    for number in range(3):
+        sheet.ask(f"openRow({number})")
+        said.append(sheet.ask("document.querySelector('.cause').innerText"))
+    assert said == [
+        "There is little to see.",
+        "Seed 1: not sharp.\nSeed 2: not sharp.",
+        "Seed 3: not sharp.\nNot sharp.",
+    ]
+    sheet.ask("openRow(0)")
+    assert "blank\nflagged (9.5)" in sheet.ask("document.querySelector('.row').innerText")
+
+
 @pytest.mark.browser
 def test_a_picture_kept_from_an_earlier_job_is_found_beside_this_one(browser, tmp_path):
     draw(tmp_path / "run 6/images/a%23.png", 0)
