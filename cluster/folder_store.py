@@ -123,6 +123,13 @@ class FolderStore:
                     names.append(child.name)
         return names, entries
 
+    def sweep(self) -> None:
+        with contextlib.suppress(OSError):
+            (self._temporaries / _LOCK).unlink()
+        for folder, _, _ in os.walk(self._root, topdown=False):
+            with contextlib.suppress(OSError):  # something is left in it
+                Path(folder).rmdir()
+
     def copy(self, source: Store, there: str, path: str, content_type: str = "application/octet-stream") -> str:
         self.put(path, source.get(there))
         with self._failures("read", path):

@@ -28,7 +28,8 @@ _SETTLE_SEC = 2.0
 
 class Lease:
     """The lease in `folder` of a store that was prepared. `purpose` says in words what it is for, as in “A night is
-    rendered into …”; who asks for the same `purpose` again is let in beside the holder, if `shared`.
+    rendered into …”; who asks for the same `purpose` again is let in beside the holder, if `shared`. `hint` tells
+    whoever is refused what to do.
 
     Use it as a context, or `acquire` and `release` it. `lost` turns true when somebody else has it, which happens only
     to a holder that was stopped, or cut off from its store, for longer than `ttl_sec`.
@@ -45,10 +46,11 @@ class Lease:
         waiting: Callable[[str], None] | None = None,
         ttl_sec: float = TTL_SEC,
         beat_sec: float = BEAT_SEC,
+        hint: str = "try again when that is done",
     ) -> None:
         self._store, self._folder, self._purpose, self._shared = store, f"{folder}/", purpose, shared
         self._wait, self._waiting = wait, waiting
-        self._ttl, self._beat = ttl_sec, beat_sec
+        self._ttl, self._beat, self._hint = ttl_sec, beat_sec, hint
         self._owner = secrets.token_hex(8)
         self._number = 0
         self._beats = 0
@@ -84,9 +86,7 @@ class Lease:
                 if state != seen:
                     alive, seen, changed = seen is not None, state, now
                     if alive and not self._wait:
-                        raise JobError(
-                            f"{there.get('purpose', 'Something')} just now, by {there.get('by')}; wait for it."
-                        )
+                        raise JobError(f"{there.get('purpose')} just now, by {there.get('by')}; {self._hint}.")
                     if alive and not told and self._waiting is not None:
                         told = True
                         self._waiting(f"{there.get('purpose')} just now, by {there.get('by')}: waiting for it.")

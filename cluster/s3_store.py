@@ -128,6 +128,8 @@ class S3Store:
         names = [name for name in names if name and start + name + "/" != _PROBES]
         return sorted(names, key=str.encode), sorted(entries, key=lambda entry: entry.path.encode())
 
+    def sweep(self) -> None: ...
+
     def copy(self, source: Store, there: str, path: str, content_type: str = "application/octet-stream") -> str:
         if not isinstance(source, S3Store):
             self.put(path, source.get(there), content_type)

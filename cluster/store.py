@@ -98,6 +98,9 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Remove an object; it is fine if there is none."""
 
+    def sweep(self) -> None:
+        """Remove the folders in which nothing is left, the root included; a bucket has none."""
+
     def copy(self, source: "Store", there: str, path: str, content_type: str = "application/octet-stream") -> str:
         """`put` with the bytes of the object `there` of another store (or this one); returns the new object's etag.
 

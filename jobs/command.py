@@ -11,13 +11,25 @@ from collections.abc import Sequence
 
 from cluster.runtime import open_streams, terminable
 from cluster.store import Refusal
-from jobs.commands import bundle, dev_certificate, failures, inspect, models, publish, render, status, variants, verify
+from jobs.commands import (
+    bundle,
+    dev_certificate,
+    failures,
+    inspect,
+    models,
+    prune,
+    publish,
+    render,
+    status,
+    variants,
+    verify,
+)
 from jobs.commands.parsing import EXAMPLES
 from jobs.commands.words import say
 from jobs.job import product_version
 from pipeline.errors import JobError, PressrunError, StorageError
 
-COMMANDS = (variants, render, status, failures, verify, publish, inspect, bundle, models, dev_certificate)
+COMMANDS = (variants, render, status, failures, verify, publish, prune, inspect, bundle, models, dev_certificate)
 """In the order in which help lists them."""
 
 

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from cluster.layout import Layout
 from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import Place, Store, aws_environment, open_store
-from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
@@ -31,6 +29,8 @@ from jobs.closing import close_job
 from jobs.finish_file import refuse_signing
 from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
 from jobs.keeping import Keeping
+from jobs.limits import Limits
+from jobs.nights import alone
 from jobs.order import Order, Work, bring_model, take_order
 from jobs.outlook import Outlook, growth, layout_for, likely_device, outlook
 from jobs.pace import Pace
@@ -39,9 +39,9 @@ from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.references import References
 from jobs.results import Results
+from jobs.speed import estimate
 from jobs.summary import Summary, count_flagged, count_statuses
 from pipeline.errors import JobError, StorageError
-from pipeline.request import MULTIPLE
 
 if TYPE_CHECKING:  # Ray is imported only when there is something to render
     from cluster.dispatch import Dispatcher
@@ -54,6 +54,11 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
         JobError: the job is refused; nothing was rendered.
     """
     progress = progress or Silent()
+    with alone(spec.out, spec.since, spec.wait, progress.note):
+        return _render(spec, progress)
+
+
+def _render(spec: JobSpec, progress: Progress) -> Summary:
     started = time.monotonic()
     # 1. Everything that can be wrong with the order is found before anything is written or started.
     order = take_order(spec)
@@ -132,12 +137,14 @@ class Run:
 
     def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
         self._spec, self._order, self._store = spec, order, store
+        self._limits = Limits(spec.limit, spec.max_images, spec.max_minutes)
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
         self.done = self.kept = 0
         self._on_paper = False
         self.changes = NOTHING
-        self._rendered = 0
+        self._rendered = self._planned = 0
+        self._megapixels = 0.0
         self._layout = ""
         self._busy: dict[str, float] = {}
         self._trace: dict[str, Any] | None = None
@@ -152,8 +159,7 @@ class Run:
         self._results.disown(whole)
         pending = np.flatnonzero(~self._results.settled)
         self.done = order.rows - len(pending)
-        if self._spec.limit is not None:
-            pending = pending[pending < self._spec.limit]
+        pending = self._limits.within(pending)
         bad = np.isin(pending, order.bad["row"].to_numpy())
         keeping = Keeping(order, self._store)
         references = References(order.model, order.web, scratch, watch, keeping.known, noting=write)
@@ -162,7 +168,7 @@ class Run:
         work = Work(order, np.setdiff1d(pending[~bad], kept.rows), references)
         found = pictures.unaccounted(order, work.rows, whole)
         self.done += len(found) + len(kept.rows)
-        plan = work.plan(np.setdiff1d(work.rows, found), likely_device())
+        plan = work.plan(self._limits.affordable(np.setdiff1d(work.rows, found)), likely_device())
         if write:
             references.note(self._store)
             failures = chain(order.refusals(pending), work.failures)
@@ -191,7 +197,8 @@ class Run:
         from cluster.dispatch import Dispatcher
         from cluster.runtime import Interrupt, joined, ray_runtime
 
-        pending = sum(len(unit.rows) for unit in plan)
+        pending = len(plan.rows)
+        self._megapixels, self._planned = plan.megapixels, pending
         with contextlib.ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt())
             stack.enter_context(ray_runtime(scratch))
@@ -213,7 +220,7 @@ class Run:
             progress.begin(total, total - pending)
             stack.callback(progress.end)
             try:
-                for outcomes in dispatcher.run(work.units(plan, pace), interrupt.stop):
+                for outcomes in dispatcher.run(self._limits.in_time(work.units(plan, pace)), interrupt.stop):
                     self._results.add(outcomes)
                     progress.update(outcomes)
                     if self._budget.exceeded(outcomes):
@@ -234,8 +241,8 @@ class Run:
             stopped = stopped or str(error)
         counts: dict[str, Any] = count_statuses(self._results.last)
         left = self._order.rows - sum(counts.values())
-        if left and not stopped and self._spec.limit is not None:
-            stopped = f"--limit {self._spec.limit} is reached."
+        if left and not stopped:
+            stopped = self._limits.reached()
         summary = Summary(
             out=self._store.uri,
             model=self._order.job.model,
@@ -244,6 +251,7 @@ class Run:
             flagged=count_flagged(self._results.last),
             pending=left,
             rendered=self._rendered,
+            megapixels=round(self._megapixels, 3),
             seconds=round(seconds, 2),
             images_per_second=round(self._rendered / seconds, 3),
             busy=self._busy,
@@ -262,21 +270,8 @@ class Run:
         return summary
 
     def estimate(self, plan: Plan) -> tuple[float | None, str]:
-        """Seconds that a plan takes at the speed of this job's earlier results, or at the one that the catalogue knows,
-        and which of the two it was."""
-        work = sum(unit.shape.tokens * unit.shape.passes * len(unit.rows) for unit in plan)
-        earlier = self._results.last
-        done = earlier.filter(pc.is_valid(earlier["seconds_denoise"]))
-        if done.num_rows:
-            seconds = sum(pc.sum(done[f"seconds_{stage}"]).as_py() or 0.0 for stage in STAGES[:-1])
-            pixels = pc.sum(pc.multiply(done["width"], done["height"])).as_py()
-            planned = sum(unit.shape.width * unit.shape.height * len(unit.rows) for unit in plan)
-            return seconds / pixels * planned, "the seconds of this job's earlier pictures, one after the other"
-        model = self._order.model
-        if not model.picture_seconds:
-            return None, "nothing is known before the first pictures"
-        tokens = model.text_length + (model.width // MULTIPLE) * (model.height // MULTIPLE)
-        return model.picture_seconds * work / (tokens * model.steps), f"one {model.picture_device}, start-up aside"
+        """Seconds that a plan takes, and by what that was judged."""
+        return estimate(self._order, plan, self._results.last, self._store.uri)
 
     def outlook(self, plan: Plan) -> Outlook | None:
         """Where a plan would be rendered; None where nothing is left of it."""
@@ -296,6 +291,7 @@ class Run:
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered
+        self._megapixels *= self._rendered / max(1, self._planned)
         self._layout = layout.describe()
         self._busy = dispatcher.busy()
         self._trace = dispatcher.timeline.trace()

@@ -32,7 +32,9 @@ class Earlier:
         self.store = open_store(uri)
         self.uri = self.store.uri
         self.job = find_job(self.store)
-        self.results = read_results(self.store, ("image", "render_key", "finish_key", "renditions")).combine_chunks()
+        self.results = read_results(
+            self.store, ("image", "render_key", "finish_key", "renditions", "reseeds")
+        ).combine_chunks()
 
     @cached_property
     def stamped(self) -> dict[str, Stamped]:
@@ -64,8 +66,10 @@ class Earlier:
         unchanged = np.zeros(len(places), bool)
         known = np.flatnonzero(places >= 0)
         outcomes = self.results.take(pa.array(places[known]))
+        reseeds = outcomes["reseeds"].combine_chunks().fill_null(0).to_numpy()
+        keys = tonight.keys_after(known, reseeds)
         unchanged[known] = (
-            ~_unequal(outcomes["render_key"], tonight.keys.take(pa.array(known)))
+            ~_unequal(outcomes["render_key"], keys)
             & ~_unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(known)))
             & (is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
         )

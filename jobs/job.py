@@ -23,6 +23,8 @@ SIDECAR = "metadata.csv"
 TIMELINE = "timeline.json"
 REFERENCES = "references.parquet"
 CHANGES = "changes.parquet"
+PRUNED = "pruned.json"
+"""In place of job.json where a job was pruned and later ones refer to its pictures."""
 
 _DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")
 """Fields of a job that make it this one."""
@@ -33,9 +35,11 @@ class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
     `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
-    `shards`, `limit`, `max_failures`, `allow_hosts`, `accept_license` and `since` say how this run goes about it and
-    are no part of the job: they may differ when it is resumed. `since` is an earlier job whose pictures are kept where
-    nothing changed, or "latest" (see `jobs.nights`): a picture that is kept is the one that would be rendered.
+    `shards`, `limit`, `max_failures`, `allow_hosts`, `accept_license`, `since`, `wait`, `max_images` and `max_minutes`
+    say how this run goes about it and are no part of the job: they may differ when it is resumed. `since` is an earlier
+    job whose pictures are kept where nothing changed, or "latest" (see `jobs.nights`): a picture that is kept is the
+    one that would be rendered. `wait` waits for another night that is being rendered beside this one. `max_images` and
+    `max_minutes` stop this run.
     `precision` None is the model's own. `max_failures` is a number or a share such as "5%". `allow_hosts` are web
     servers (`host` or `host:port`) that references may come from although they have private addresses or speak plain
     http. `accept_license` accepts the licence of a model that is not for commercial use; job.json records it, and who
@@ -59,6 +63,9 @@ class JobSpec:
     allow_hosts: tuple[str, ...] = ()
     accept_license: bool = False
     since: str | None = None
+    wait: bool = False
+    max_images: int | None = None
+    max_minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,13 @@ def read_job(store: Store) -> dict[str, Any]:
         FileNotFoundError: there is no job.
         JobError: it is not readable.
     """
-    data = store.get(JOB)
+    try:
+        data = store.get(JOB)
+    except FileNotFoundError:
+        if store.head(PRUNED) is not None:
+            why = "what is left of it belongs to later nights"
+            raise JobError(f"{store.uri} was pruned, and {why}; choose another place.") from None
+        raise
     try:
         there = json.loads(data)
         return _with_finishing({**there, "fingerprint": str(there["fingerprint"])})

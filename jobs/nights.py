@@ -1,12 +1,17 @@
 """Nights: jobs side by side under one prefix, each named by its date, and which of them a new one can keep from."""
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator
 
+from cluster.lease import Lease
 from cluster.store import Store, open_store
 from jobs.job import JOB, SUMMARY, find_job
 from pipeline.errors import JobError
 
 LATEST = "latest"
+LOCK = ".lock"
+"""Under a prefix of nights: who works on them."""
 
 _DATED = re.compile(r"\d{4}-?\d{2}-?\d{2}(\D.*)?")
 
@@ -64,3 +69,33 @@ def _back_from(prefix: Store, name: str) -> list[str]:
             if prefix.head(f"{other}/{SUMMARY}") is not None:
                 break
     return found
+
+
+@contextlib.contextmanager
+def alone(out: str, since: str | None, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
+    """No other night is rendered under the same prefix meanwhile; several drivers of one job are one night.
+
+    Only nights that keep from each other are in each other's way: without `since`, or with one from elsewhere, nothing
+    is locked. With `wait` the night before is waited for, and `tell` is told so.
+
+    Raises:
+        JobError: another night is being rendered.
+    """
+    prefix = _shared_prefix(open_store(out).uri, since)
+    if prefix is None:
+        yield
+        return
+    store = open_store(prefix)
+    store.prepare()
+    purpose = f"A night is rendered into {open_store(out).uri}"
+    with Lease(store, LOCK, purpose, shared=True, wait=wait, waiting=tell, hint="--wait waits for it"):
+        yield
+
+
+def _shared_prefix(out: str, since: str | None) -> str | None:
+    if since == LATEST:
+        return prefix_of(out)[0]
+    with contextlib.suppress(JobError):
+        if since is not None and prefix_of(open_store(since).uri)[0] == prefix_of(out)[0]:
+            return prefix_of(out)[0]
+    return None

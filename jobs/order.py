@@ -22,6 +22,7 @@ from jobs.budget import FailureBudget
 from jobs.captions import SILENCE, Captions
 from jobs.finish_file import read_finish
 from jobs.job import Job, JobSpec, freeze, frozen_digest, recorded_licence, refuse_another
+from jobs.limits import Limits
 from jobs.manifest import CHUNK_ROWS, REQUEST_SCHEMA, Manifest, normalise, read_manifest, requests
 from jobs.names import NameTemplate
 from jobs.nights import earlier_jobs
@@ -199,8 +200,7 @@ def _odd_options(spec: JobSpec) -> Iterator[str]:
         yield f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
     if spec.precision is not None and spec.precision not in PRECISIONS:
         yield f"--precision {spec.precision} is not available; choose one of {', '.join(PRECISIONS)}."
-    if spec.limit is not None and spec.limit < 1:
-        yield f"--limit {spec.limit} leaves nothing to render; give a number from 1 on."
+    yield from Limits(spec.limit, spec.max_images, spec.max_minutes).problems()
 
 
 class Work:

@@ -107,6 +107,11 @@ class Plan(Sequence[PlannedUnit]):
         return self._rows
 
     @property
+    def megapixels(self) -> float:
+        """Of all pictures, as they are rendered."""
+        return sum(shape.width * shape.height * rows for shape, rows in self.rows_by_shape()) / 1e6
+
+    @property
     def shapes(self) -> list[Shape]:
         """Every shape that occurs, in the order of its first row."""
         return list(self._shapes)

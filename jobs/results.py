@@ -194,7 +194,7 @@ class Results:
         if not len(rows):
             return
         taken = pa.array(rows, pa.int64())
-        table = self._table.select(["custom_id", "seed", *self._customer]).take(taken)
+        table = self._table.select(["custom_id", *self._customer]).take(taken)
         rejected = pc.equal(found["status"], "rejected")
         ours: dict[str, object] = {name: table[name] for name in table.column_names}
         ours["status"] = pc.if_else(rejected, "rejected", "cached")

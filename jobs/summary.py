@@ -33,6 +33,7 @@ class Summary:
     flagged: int = 0
     pending: int = 0
     rendered: int = 0
+    megapixels: float = 0.0
     seconds: float = 0.0
     images_per_second: float = 0.0
     busy: dict[str, float] = field(default_factory=dict)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.manifest import CHUNK_ROWS
 from jobs.order import Order
 from jobs.references import Mentions, References, rows_digests
-from pipeline.request import RenderKeys
+from pipeline.request import RenderKeys, next_seed
 
 _KEYED = ("prompt", "width", "height", "steps", "guidance", "seed")
 
@@ -26,6 +27,7 @@ class Tonight:
     finish_keys: pa.Array
     mentions: Mentions
     digests: Sequence[str | None]
+    key: RenderKeys
 
     @classmethod
     def of(cls, order: Order, rows: np.ndarray, references: References, model_digest: str) -> "Tonight":
@@ -36,7 +38,23 @@ class Tonight:
         key = RenderKeys(model_digest, order.job.precision)
         keys = pa.chunked_array(_keys(table, rows, key, mentions, digests), pa.string()).combine_chunks()
         ids = table["custom_id"].combine_chunks().take(pa.array(rows))
-        return cls(table, rows, ids, keys, order.finish_keys(rows), mentions, digests)
+        return cls(table, rows, ids, keys, order.finish_keys(rows), mentions, digests, key)
+
+    def keys_after(self, places: np.ndarray, reseeds: np.ndarray) -> pa.Array:
+        """The render keys of the rows at `places`, of each after so many seeds that checks found not good enough."""
+        keys = self.keys.take(pa.array(places))
+        again = np.flatnonzero(reseeds)
+        if not len(again):
+            return keys
+        some = self.rows[places[again]]
+        requests = self.table.select(_KEYED).take(pa.array(some)).to_pylist()
+        others: list[str | None] = []
+        digests = rows_digests(self.mentions, self.digests, some)
+        for request, times, shas in zip(requests, reseeds[again].tolist(), digests, strict=True):
+            for _ in range(times):
+                request["seed"] = next_seed(request["seed"])
+            others.append(None if None in shas else self.key(**request, references=[sha for sha in shas if sha]))
+        return pc.replace_with_mask(keys, pa.array(reseeds > 0), pa.array(others, pa.string()))
 
 
 def _keys(

@@ -12,6 +12,7 @@ from jobs.commands.parsing import add_command
 from jobs.commands.words import busy_words, cause_words, change_words, say
 from jobs.driver import Forecast, forecast, render
 from jobs.job import JobSpec
+from jobs.on_finish import tell
 from jobs.order import PRECISIONS
 from jobs.outlook import Outlook
 from jobs.progress import Terse, duration, progress_for
@@ -51,6 +52,10 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--sign", action="store_true", help="sign every picture (C2PA); certificate and key from PRESSRUN_SIGN_…"
     )
+    command.add_argument("--wait", action="store_true", help="wait for another night that is being rendered beside it")
+    command.add_argument("--max-images", type=int, metavar="N", help="stop after rendering N pictures")
+    command.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
+    command.add_argument("--on-finish", metavar="COMMAND", help="run this when it has ended, the summary on its input")
     command.add_argument("--limit", type=int, metavar="N", help="stop after the manifest's first N rows")
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
     command.add_argument(
@@ -65,7 +70,13 @@ def add(commands: Any) -> None:
 
 def _render(options: argparse.Namespace) -> int:
     names = ("manifest", "out", "model", "precision", "format", "name", "layout", "replicas", "shards", "limit")
-    more = {name: getattr(options, name) for name in ("finish", "sign", "max_failures", "accept_license", "since")}
+    more = {
+        name: getattr(options, name)
+        for name in (
+            *("finish", "sign", "max_failures", "accept_license"),
+            *("since", "wait", "max_images", "max_minutes"),
+        )
+    }
     spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
         plan = forecast(spec)
@@ -76,6 +87,8 @@ def _render(options: argparse.Namespace) -> int:
         say(asdict(summary), True)
     else:
         print("\n".join(_summary_words(summary)))
+    if options.on_finish and (problem := tell(options.on_finish, summary)):
+        print(f"pressrun: {problem}", file=sys.stderr)
     return summary.exit_code
 
 

@@ -1,0 +1,35 @@
+"""`pressrun prune`: old nights go, and what later ones refer to stays."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from jobs.commands.parsing import add_command
+from jobs.commands.words import say
+from jobs.pruning import Pruned, prune
+from jobs.wording import first_of
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun prune`."""
+    command = add_command(
+        commands, "prune", "remove old nights, but not what later ones refer to", _prune, resumable=True
+    )
+    command.add_argument("uri", metavar="PREFIX", help="the place under which the dated jobs stand")
+    command.add_argument("--keep", type=int, required=True, metavar="N", help="the last N finished nights stay")
+    command.add_argument("--dry-run", action="store_true", help="say what would be removed, and do nothing")
+
+
+def _prune(options: argparse.Namespace) -> int:
+    done = prune(options.uri, options.keep, dry_run=options.dry_run)
+    say(asdict(done) if options.json else _words(done), options.json)
+    return 0
+
+
+def _words(done: Pruned) -> str:
+    which = f" ({first_of(done.pruned)})" if done.pruned else ""
+    lines = [f"{done.prefix}: {len(done.kept)} nights stay, {len(done.pruned)} are pruned{which}."]
+    lines[0] += " (nothing is done yet)" if done.dry_run else ""
+    if done.referred_to:
+        lines.append(f"{done.referred_to} of their pictures stay: later nights refer to them.")
+    return "\n".join(lines)
