@@ -33,8 +33,8 @@ class Timeline:
     """Sums for the whole run (`computed` seconds by stage), spans for its first 20,000 calls.
 
     What counts for the busy shares is steady state: from the first denoise call's start to the moment when no unit was
-    left to send after those under way, in a short run to the last one's end. Loading and the last units' end, in which
-    workers run dry one by one, are told by other figures.
+    left to send after those under way; in a run that is too short for one, to the last decode call's end. Loading and
+    the last units' end, in which workers run dry one by one, are told by other figures.
     """
 
     def __init__(self) -> None:
@@ -54,8 +54,9 @@ class Timeline:
         self.computed[report.stage] += report.seconds
         calls = [(f"{worker} shard {call.shard}", call.started, call.ended) for call in report.calls]
         calls = calls or [(worker, report.started, report.ended)]
-        if report.stage == "denoise":
+        if report.stage in ("denoise", "decode"):
             self._last = max(self._last, report.ended)
+        if report.stage == "denoise":
             window = self._workers.setdefault(worker, _Window(report.started))
             window.shards = max(window.shards, 1 + max((call.shard for call in report.calls), default=0))
             if self._first == math.inf:

@@ -232,13 +232,14 @@ class Work:
         """Some rows as what travels to the cluster."""
         order, places = self._order, pa.array(rows, pa.int64())
         paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
-        silent = order.captions.silent
+        silent, digest = order.captions.silent, order.job.finishing_digest
+        unsaid = finish_key(digest, SILENCE.given)
         said = repeat(SILENCE, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
         for row, request, path, words in zip(rows, asked, paths, said, strict=True):
             references = tuple(self._usable(uri) for uri in request.references)
             digests = [reference.sha256 for reference in references]
             key = render_key(request, digests, order.job.model_digest, order.job.precision)
-            finish = finish_key(order.job.finishing_digest, words.given)
+            finish = unsaid if silent else finish_key(digest, words.given)
             found = (self._policy.finding(row),) if self._policy else ()
             item = Item(row, request, path, key, finish, references, words.provenance)
             more = words.required_text or words.words or found

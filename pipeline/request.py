@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,7 +40,11 @@ class RenderRequest:
     @property
     def render_size(self) -> tuple[int, int]:
         """Width and height in pixels at which the model works; the surplus is cropped off around the centre."""
-        return -(-self.width // MULTIPLE) * MULTIPLE, -(-self.height // MULTIPLE) * MULTIPLE
+        return _render_size(self.width, self.height)
+
+
+def _render_size(width: int, height: int) -> tuple[int, int]:
+    return -(-width // MULTIPLE) * MULTIPLE, -(-height // MULTIPLE) * MULTIPLE
 
 
 def derived_seed(custom_id: str) -> int:
@@ -82,8 +87,9 @@ class RenderKeys:
     ) -> str:
         """As `render_key`."""
         digests = ", ".join(map(_json, references))
+        tiles = '"decoding": "tiles", ' if math.prod(_render_size(width, height)) > WHOLE_PIXELS else ""
         decides = (
-            f'{{"guidance": {guidance!r}, "height": {height}, {self._recipe}, "prompt": {_json(prompt)}, '
+            f'{{{tiles}"guidance": {guidance!r}, "height": {height}, {self._recipe}, "prompt": {_json(prompt)}, '
             f'"references": [{digests}], "revision": {REVISION}, "seed": {seed}, "steps": {steps}, "width": {width}}}'
         )
         return hashlib.sha256(decides.encode()).hexdigest()

@@ -147,7 +147,7 @@ def main() -> None:
         print(json.dumps(asdict(simulate(replicas, options.rows, Path(options.here), RayCosts(options.call)))))
         return
     heads = ("replicas", "rows", "units", "rows/unit", "CPU ms/unit", "Ray ms/unit", "ms/row", "load", "busy")
-    print(""._joined(f"{head:>12}" for head in (*heads, "over bound", "peak MiB", "simulated s", "real s")))
+    print("".join(f"{head:>12}" for head in (*heads, "over bound", "peak MiB", "simulated s", "real s")))
     lines = []
     with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as folder:
         for replicas in crews:
@@ -169,7 +169,7 @@ def table(line: Line) -> str:
     cells = [f"{line.replicas:,}", f"{line.rows:,}", f"{line.units:,}", f"{line.rows / line.units:.1f}"]
     cells += [f"{own:.2f}", f"{ray:.2f}", f"{row:.3f}", f"{line.load:.0%}", f"{line.busy:.1%}"]
     cells += [f"{line.over_bound:.1%}", f"{line.peak_mib:.0f}", f"{line.seconds:.0f}", f"{line.real_seconds:.0f}"]
-    return ""._joined(f"{cell:>12}" for cell in cells)
+    return "".join(f"{cell:>12}" for cell in cells)
 
 
 if __name__ == "__main__":
