@@ -18,10 +18,10 @@ import numpy as np
 
 from jobs.plan import Plan, PlannedUnit
 
-DRIVER_SEC = 0.002
+DRIVER_SEC = 0.0025
 """What a unit costs the driver: measured with `python -m tests.bench.scale`, rounded up."""
 
-DRIVER_SHARE = 0.4
+DRIVER_SHARE = 0.25
 """Of its time that the driver spends on units at most, so that it answers at once: beyond, units travel together."""
 
 PARTS = 2
