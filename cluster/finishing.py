@@ -26,7 +26,7 @@ from pipeline.checks.likeness import likeness
 from pipeline.credentials import Claim
 from pipeline.errors import RequestError
 from pipeline.metadata import COMPOSITE, GENERATED, Record, read_record, write_xmp
-from pipeline.picture import content_type, encode_picture, extension, read_picture_header, thumbnail
+from pipeline.picture import content_type, decode_picture, encode_picture, extension, read_picture_header, thumbnail
 from pipeline.renditions import Rendition
 from pipeline.request import next_seed, render_key
 
@@ -36,6 +36,11 @@ JOB_FILE = "job.json"
 def thumbnail_path(path: str) -> str:
     """Where the contact sheet looks for the small picture of `images/…`."""
     return "thumbs/" + path.removeprefix("images/") + ".webp"
+
+
+def kept_path(render_key: str) -> str:
+    """Where the pixels of a render are kept, relative to the place for them; a few hundred folders share a million."""
+    return f"{render_key[:2]}/{render_key}.png"
 
 
 def rendition_path(path: str, rendition: Rendition) -> str:
@@ -65,6 +70,7 @@ class Finisher:
     def __init__(self, finishing: Finishing) -> None:
         self._finishing = finishing
         self._store = finishing.place.open()
+        self._pixels = finishing.pixels.open() if finishing.pixels else None
         self._checker = Checker(finishing.spec.checks)
         self._typesetter = None
         if finishing.spec.copy:
@@ -89,6 +95,35 @@ class Finisher:
             RequestError: words cannot be set on it, or a format or the store cannot hold this very picture.
             StorageError: the store, or the signer, failed although it was asked again.
         """
+        if self._pixels:
+            record = replace(self._record(item, device), finish_key="", findings="")
+            data = encode_picture(pixels, "png", write_xmp(record, source_type_of(item)))
+            self._pixels.put(kept_path(item.render_key), data, content_type("png"))
+        return self._finished(item, pixels, device)
+
+    def refinish(self, item: Item) -> Outcome | None:
+        """As `finish`, from pixels that were kept; None where they are not, or another seed is wanted whose are not."""
+        wanted: Item | Outcome = item
+        while isinstance(wanted, Item):
+            kept = self._kept(wanted)
+            if kept is None:
+                return None
+            wanted = self._finished(wanted, *kept)
+        return wanted
+
+    def _kept(self, item: Item) -> tuple[np.ndarray, str] | None:
+        """The pixels (H, W, 3) that were kept of an item's render, and the device that they were rendered on."""
+        assert self._pixels is not None
+        try:
+            data = self._pixels.get(kept_path(item.render_key))
+        except FileNotFoundError:
+            return None
+        record, pixels = read_record(data), decode_picture(data)
+        if record is None or pixels is None or record.render_key != item.render_key:
+            return None
+        return pixels, record.device
+
+    def _finished(self, item: Item, pixels: np.ndarray, device: str) -> Outcome | Item:
         started = time.time()
         spec = self._finishing.spec
         # 1. Check the pixels.

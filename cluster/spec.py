@@ -30,7 +30,8 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Finishing:
-    """What every picture of a job has in common once its pixels are there. `generator` is our name and version."""
+    """What every picture of a job has in common once its pixels are there. `generator` is our name and version,
+    `pixels` where pixels are kept, if they are."""
 
     place: Place
     spec: FinishingSpec
@@ -39,3 +40,4 @@ class Finishing:
     precision: str
     generator: str
     signing: Signing | None = field(default=None, repr=False)
+    pixels: Place | None = None

@@ -19,7 +19,7 @@ import numpy as np
 from cluster.layout import Layout
 from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
-from cluster.store import Place, Store, aws_environment, open_store
+from cluster.store import Store, aws_environment, open_store
 from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
 from jobs.budget import FailureBudget
@@ -27,7 +27,7 @@ from jobs.causes import group_causes
 from jobs.changes import NOTHING, Changes, read_changes
 from jobs.closing import close_job
 from jobs.finish_file import refuse_signing
-from jobs.job import SUMMARY, JobSpec, open_job, product_version, refuse_another
+from jobs.job import SUMMARY, JobSpec, open_job, refuse_another
 from jobs.keeping import Keeping
 from jobs.limits import Limits
 from jobs.nights import alone
@@ -38,6 +38,7 @@ from jobs.pictures import Pictures
 from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.references import References
+from jobs.refinishing import Refinishing, finishing_of
 from jobs.results import Results
 from jobs.speed import estimate
 from jobs.summary import Summary, count_flagged, count_statuses
@@ -168,7 +169,11 @@ class Run:
         work = Work(order, np.setdiff1d(pending[~bad], kept.rows), references)
         found = pictures.unaccounted(order, work.rows, whole)
         self.done += len(found) + len(kept.rows)
-        plan = work.plan(self._limits.affordable(np.setdiff1d(work.rows, found)), likely_device())
+        again = Refinishing(finishing_of(order, self._store, self._spec), work, np.setdiff1d(work.rows, found))
+        finished = again.into(self._results) if write else again.rows
+        self.done += len(finished)
+        left = np.setdiff1d(work.rows, np.concatenate([found, finished]))
+        plan = work.plan(self._limits.affordable(left), likely_device())
         if write:
             references.note(self._store)
             failures = chain(order.refusals(pending), work.failures)
@@ -278,16 +283,12 @@ class Run:
         return outlook(self._spec, self._order, plan, self._results.last) if len(plan) else None
 
     def _parts(self, scratch: Scratch) -> tuple[ModelSpec, Finishing]:
-        job, environment = self._order.job, aws_environment()
-        place = Place(self._store.uri, self._store.conditional, environment)
-        web = self._order.web
+        job, web, environment = self._order.job, self._order.web, aws_environment()
         folder = Path(self._spec.model)
         name = str(folder.resolve()) if folder.is_dir() else self._spec.model  # the workers run elsewhere
         kept = str(scratch.references) if scratch.used else ""
         model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
-        generator = f"Pressrun {product_version()}"
-        common = (job.model, job.model_digest, job.precision, generator, self._order.signing)
-        return model, Finishing(place, self._order.finishing, *common)
+        return model, finishing_of(self._order, self._store, self._spec)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
         self._rendered = dispatcher.rendered

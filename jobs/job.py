@@ -21,6 +21,7 @@ PARQUET = "application/vnd.apache.parquet"
 SHEET = "index.html"
 SIDECAR = "metadata.csv"
 TIMELINE = "timeline.json"
+PIXELS = "pixels"
 REFERENCES = "references.parquet"
 CHANGES = "changes.parquet"
 PRUNED = "pruned.json"
@@ -45,6 +46,7 @@ class JobSpec:
     http. `accept_license` accepts the licence of a model that is not for commercial use; job.json records it, and who
     resumes the job is not asked again. `finish` is the path or `s3://` URI of a finishing spec (see
     `pipeline.finishing_spec`); `sign` has every picture signed (see `cluster.signing`).
+    `keep_pixels` is the place where pixels are kept for another finish, "" the job's own folder.
     """
 
     manifest: str
@@ -55,6 +57,7 @@ class JobSpec:
     name: str = "{custom_id}"
     finish: str | None = None
     sign: bool = False
+    keep_pixels: str | None = None
     layout: str = "auto"
     replicas: int | None = None
     shards: int | None = None

@@ -86,6 +86,15 @@ def read_picture_header(data: bytes) -> PictureHeader | None:
         return None
 
 
+def decode_picture(data: bytes) -> np.ndarray | None:
+    """The pixels of one of our own files, uint8 (H, W, 3); None if it is damaged."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except Exception:  # there are many ways to be damaged
+        return None
+
+
 def content_type(format: str) -> str:
     """Media type of a format, e.g. `image/png`."""
     return f"image/{format}"

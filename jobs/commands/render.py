@@ -52,6 +52,13 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--sign", action="store_true", help="sign every picture (C2PA); certificate and key from PRESSRUN_SIGN_…"
     )
+    command.add_argument(
+        "--keep-pixels",
+        nargs="?",
+        const="",
+        metavar="URI",
+        help="keep pixels for another finish, and use those that are there (default: OUT/pixels)",
+    )
     command.add_argument("--wait", action="store_true", help="wait for another night that is being rendered beside it")
     command.add_argument("--max-images", type=int, metavar="N", help="stop after rendering N pictures")
     command.add_argument("--max-minutes", type=float, metavar="M", help="stop after M minutes")
@@ -73,7 +80,7 @@ def _render(options: argparse.Namespace) -> int:
     more = {
         name: getattr(options, name)
         for name in (
-            *("finish", "sign", "max_failures", "accept_license"),
+            *("finish", "sign", "keep_pixels", "max_failures", "accept_license"),
             *("since", "wait", "max_images", "max_minutes"),
         )
     }

@@ -180,3 +180,22 @@ def test_another_night_keeps_renditions_too_and_another_spec_is_a_reason_to_rend
     (finished / "again/images/mug-1@thumb.webp").unlink()
     gone = forecast(replace(spec, out=str(finished / "other"), since=str(finished / "again")))
     assert (gone.pending, gone.changes.reasons) == (1, {"picture missing": 1})
+
+
+def test_where_pixels_are_kept_another_finish_needs_no_rendering(
+    finished: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    manifest = finished / "in/manifest.parquet"
+    kept = pressrun("render", manifest, "--out", tmp_path / "a", "--keep-pixels", "--json")
+    assert (kept.code, kept.json["rendered"]) == (0, 3), kept.err
+    assert discrepancies(tmp_path / "a") == []
+    spec = tmp_path / "other.toml"
+    spec.write_text(SPEC + '\n[checks.blank]\naction = "reject"\nleast = 128\n')
+    for more, status in ((("--finish", finished / "in/finish.toml"), "succeeded"), (("--finish", spec), "rejected")):
+        out = tmp_path / status
+        again = pressrun("render", manifest, "--out", out, "--keep-pixels", tmp_path / "a/pixels", "--json", *more)
+        assert (again.json["rendered"], again.json[status]) == (0, 3), again.err
+        assert discrepancies(out) == []
+    one, other = results(tmp_path / "succeeded"), results(finished / "out")
+    told = ["custom_id", "sha256", "render_key", "finish_key", "renditions", "device", "seed"]
+    assert one.select(told).equals(other.select(told))
