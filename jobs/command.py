@@ -20,6 +20,7 @@ from jobs.commands import (
     prune,
     publish,
     render,
+    sheet,
     status,
     variants,
     verify,
@@ -29,7 +30,10 @@ from jobs.commands.words import say
 from jobs.job import product_version
 from pipeline.errors import JobError, PressrunError, StorageError
 
-COMMANDS = (variants, render, status, failures, verify, publish, prune, inspect, bundle, models, dev_certificate)
+COMMANDS = (
+    *(variants, render, status, failures, verify, sheet, bundle),
+    *(publish, prune, inspect, models, dev_certificate),
+)
 """In the order in which help lists them."""
 
 

@@ -5,21 +5,17 @@ column by column, and everything that it shows besides is a picture at a relativ
 text: it enters the page as JSON in which `<` cannot occur, and the page's policy runs one script only, ours.
 """
 
-import base64
 import datetime
 import decimal
-import hashlib
-import html
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.page import as_json, page
 from jobs.results import SCHEMA, STATUSES
 
 ROWS = 50_000
@@ -55,17 +51,11 @@ def write_sheet(
     shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
     """
     shown = min(limit, results.num_rows)
-    data = _json(_data(results, job, summary, shown))
+    data = as_json(_data(results, job, summary, shown))
     while shown > 1 and len(data) > page_bytes:
         shown = max(1, min(shown // 2, shown * page_bytes // len(data)))
-        data = _json(_data(results, job, summary, shown))
-    template = resources.files(__package__).joinpath("sheet.html").read_text(encoding="utf-8")
-    script = re.search(r"<script>(.*?)</script>", template, re.DOTALL)
-    assert script is not None, "sheet.html has lost its script"
-    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest())
-    parts = {"title": html.escape(_title(job)).encode("utf-8", "replace"), "digest": digest, "data": data}
-    # One pass, so that a value that looks like a placeholder is not taken for one.
-    return re.sub(rb"\{\{(title|digest|data)\}\}", lambda m: parts[m[1].decode()], template.encode())
+        data = as_json(_data(results, job, summary, shown))
+    return page("sheet.html", _title(job), data)
 
 
 def _title(job: Mapping[str, Any]) -> str:
@@ -100,17 +90,17 @@ def _count(results: pa.Table, name: str, which: Callable[[pa.ChunkedArray], pa.C
 
 def _column(name: str, values: pa.ChunkedArray) -> dict[str, Any]:
     """One column in the shortest of three forms: a single `value`, `values` with `codes`, or `cells`."""
-    cells = _cells(name, values)
-    distinct = list(dict.fromkeys(cells))
+    shown = cells(name, values)
+    distinct = list(dict.fromkeys(shown))
     column: dict[str, Any] = {"name": name, "ours": name in OURS}
     if len(distinct) == 1:
         return column | {"value": distinct[0]}
-    if facet := _is_facet(name, distinct, len(cells)):
+    if facet := _is_facet(name, distinct, len(shown)):
         column["facet"] = True
-    if facet or 2 * len(distinct) <= len(cells):
+    if facet or 2 * len(distinct) <= len(shown):
         code = {value: number for number, value in enumerate(distinct)}
-        return column | {"values": distinct, "codes": [code[cell] for cell in cells]}
-    return column | {"cells": cells}
+        return column | {"values": distinct, "codes": [code[cell] for cell in shown]}
+    return column | {"cells": shown}
 
 
 def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
@@ -122,14 +112,15 @@ def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
     return len(distinct) < rows and (len(distinct) <= 12 or 2 * len(distinct) <= rows)
 
 
-def _cells(name: str, values: pa.ChunkedArray) -> list[Cell]:
+def cells(name: str, values: pa.ChunkedArray) -> list[Cell]:
+    """A column's values as a page shows them."""
     if pa.types.is_float32(values.type) or pa.types.is_float16(values.type):
         # By way of text: 19.99 is to read 19.99, not 19.989999771118164.
         values = values.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
-    cells = [_cell(value) for value in values.to_pylist()]
+    found = [_cell(value) for value in values.to_pylist()]
     if name.startswith("seconds_") and name in OURS:
-        return [round(cell, 3) if isinstance(cell, float) else cell for cell in cells]
-    return cells
+        return [round(cell, 3) if isinstance(cell, float) else cell for cell in found]
+    return found
 
 
 def _cell(value: object) -> Cell:
@@ -153,9 +144,3 @@ def _cell(value: object) -> Cell:
             return str(value)
         case _:
             return _cell(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _json(data: object) -> bytes:
-    """JSON that stands inside `<script>` unharmed: without `<` there is neither an end tag nor a comment."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").encode("utf-8", "replace")

@@ -69,15 +69,32 @@ def fitted(
     """The text at the largest whole size in `sizes` (pixels) at which it fits the room (width, height) that there is
     at that size; None if it fits at none.
 
-    At that size its lines are made as even as they get without becoming more.
+    Phrases are broken only where they fit at no size. At its size the text's lines are made as even as they get without
+    becoming more.
     """
+    for whole in (True, False):
+        found = _largest(text, face_at, room_at, sizes, line_height, language, whole)
+        if found:
+            return found
+    return None
+
+
+def _largest(
+    text: str,
+    face_at: Callable[[int], ImageFont.FreeTypeFont],
+    room_at: Callable[[int], tuple[float, float]],
+    sizes: tuple[int, int],
+    line_height: float,
+    language: str,
+    whole: bool,
+) -> Setting | None:
     least, most = sizes
     best = None
     while least <= most:
         size = (least + most) // 2
         face = face_at(size)
         width, height = room_at(size)
-        lines = broken(text, language, width, partial(length, face=face, language=language))
+        lines = broken(text, language, width, partial(length, face=face, language=language), whole)
         if lines is not None and len(lines) * line_height * size <= height:
             best, least = (lines, face, size), size + 1
         else:
@@ -85,16 +102,20 @@ def fitted(
     if best is None:
         return None
     lines, face, size = best
-    even = _evened(text, language, room_at(size)[0], lines, partial(length, face=face, language=language))
+    measure = partial(length, face=face, language=language)
+    even = _evened(lines, room_at(size)[0], lambda width: broken(text, language, width, measure, whole))
     return Setting(even, face, size, line_height, language)
 
 
-def broken(text: str, language: str, width: float, measure: Measure) -> tuple[str, ...] | None:
-    """Lines of at most `width`, broken as late as possible; None where one piece alone is too wide."""
+def broken(text: str, language: str, width: float, measure: Measure, whole: bool = False) -> tuple[str, ...] | None:
+    """Lines of at most `width`, broken as late as possible; None where one piece alone is too wide.
+
+    With `whole` no phrase is broken; without, one that is wider than a line is.
+    """
     lines: list[str] = []
     for paragraph in text.strip().splitlines():
         line = ""
-        for piece in _pieces(paragraph.strip(), language, width, measure):
+        for piece in _pieces(paragraph.strip(), language, math.inf if whole else width, measure):
             if line and measure(_shown(line + piece)) > width:
                 lines.append(_shown(line, ended=True))
                 line = ""
@@ -105,14 +126,16 @@ def broken(text: str, language: str, width: float, measure: Measure) -> tuple[st
     return tuple(lines) or None
 
 
-def _evened(text: str, language: str, width: float, lines: tuple[str, ...], measure: Measure) -> tuple[str, ...]:
+def _evened(
+    lines: tuple[str, ...], width: float, broken_at: Callable[[float], tuple[str, ...] | None]
+) -> tuple[str, ...]:
     """The same number of lines in as little width as they can be had in."""
     if len(lines) == 1:
         return lines
     least, most = width / 3, width
     for _ in range(6):
         middle = (least + most) / 2
-        narrower = broken(text, language, middle, measure)
+        narrower = broken_at(middle)
         if narrower is not None and len(narrower) == len(lines):
             lines, most = narrower, middle
         else:

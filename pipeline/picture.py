@@ -73,6 +73,12 @@ def thumbnail(pixels: np.ndarray, side: int = 256, xmp: bytes = b"") -> bytes:
     return file.getvalue()
 
 
+def decoded(data: bytes) -> np.ndarray:
+    """The pixels, uint8 (H, W, 3), of a picture file of ours. Raises OSError or ValueError for bytes that are none."""
+    with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 def read_picture_header(data: bytes) -> PictureHeader | None:
     """Format and size of a picture file, or None if `data` is no picture in one of our formats.
 

@@ -1,7 +1,7 @@
 """Typesetting: exact words and logos on a picture, legible on the very pixels that are behind them.
 
 Words are set, never generated. Pillow draws them, shaped by HarfBuzz and FriBidi (its Raqm layout). In this order:
-1. every text is fitted into its box, in its language; 2. plates and scrims are laid until every text has its contrast;
+1. every text is fitted into its box, in its language; 2. scrims and plates are laid until every text has its contrast;
 3. logos and words are drawn. The same picture, words and spec give the same pixels.
 """
 
@@ -22,6 +22,10 @@ from pipeline.lines import Setting, features_for, fitted, pixels_of
 MAX_LOGO_PIXELS = 16_000_000
 _LOGO_FORMATS = ("PNG", "WEBP", "JPEG")
 _ROUNDS = 4
+_PREFERENCE = 0.1
+"""How much stronger the scrim for an earlier colour may be than the one for a later colour: the order is a wish."""
+_SOFT = 0.03
+"""A scrim's softness is at least this share of the picture's shorter side, so that small print has no halo."""
 _SEEN = 1.7
 """Contrast at which a logo counts as seen; WCAG asks none of logos."""
 
@@ -100,8 +104,7 @@ class Typesetter:
         Raises:
             RequestError: `copy_does_not_fit`, `missing_glyph` or `low_contrast`, with a sentence.
         """
-        placed = self.placed(pixels, words)
-        ground, placed = self.legible(self._with_plates(pixels, placed), placed)
+        ground, placed = self.legible(pixels, self.placed(pixels, words))
         for logo in self._copy.logos:
             ground = self._with_logo(ground, logo)
         for text in placed:
@@ -118,10 +121,14 @@ class Typesetter:
         ]
 
     def legible(self, ground: np.ndarray, placed: list[Placed]) -> tuple[np.ndarray, list[Placed]]:
-        """The ground with the scrims that it needs, and each text in a colour that is legible on it."""
+        """The ground with the scrims that it needs and the plates over them, and each text in a colour that is legible
+        there."""
         for _ in range(_ROUNDS):  # a scrim may lie under a neighbour that was fine without it
             for place, text in enumerate(placed):
-                ground, placed[place] = _coloured(ground, text)
+                if not text.style.panel:
+                    ground, placed[place] = _coloured(ground, text)
+            ground = self._with_plates(ground, placed)
+            placed = [_coloured(ground, text)[1] if text.style.panel else text for text in placed]
             ratios = [least_contrast(rgb(text.colour), ground[text.behind]) for text in placed]
             if all(ratio >= text.style.ratio for ratio, text in zip(ratios, placed, strict=True)):
                 return ground, [replace(text, ratio=ratio) for text, ratio in zip(placed, ratios, strict=True)]
@@ -208,14 +215,16 @@ def _coloured(ground: np.ndarray, text: Placed) -> tuple[np.ndarray, Placed]:
         if least_contrast(rgb(colour), ground[behind]) >= text.style.ratio:
             return ground, replace(text, colour=colour)
     if text.style.remedy == "scrim" and not text.style.panel:
-        cover = scrim_under((ground.shape[1], ground.shape[0]), text.block, 0.55 * text.setting.size)
+        softness = max(0.55 * text.setting.size, _SOFT * min(ground.shape[:2]))
+        cover = scrim_under((ground.shape[1], ground.shape[0]), text.block, softness)
         found = [
             (scrim[0], place, scrim[1])
             for place, colour in enumerate(text.style.colours)
             if (scrim := weakest_scrim(ground, rgb(colour), behind, cover, text.style.ratio))
         ]
         if found:
-            _, place, ground = min(found, key=lambda one: one[:2])
+            enough = min(strength for strength, _, _ in found) + _PREFERENCE
+            _, place, ground = next(one for one in found if one[0] <= enough)
             return ground, replace(text, colour=text.style.colours[place])
     raise RequestError(
         "low_contrast",

@@ -12,6 +12,7 @@ EXAMPLES = """examples:
   pressrun render catalog.parquet --out ./out/run-1 --dry-run
   pressrun status s3://shop/run-1 --watch
   pressrun failures ./out/run-1 --out again.parquet
+  pressrun sheet ./out/run-1 --rows product --columns region
   pressrun bundle ./out/run-1 --by channel --name "{sku}-{width}x{height}"
 
 Endpoint and credentials of a bucket come from the standard AWS environment (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …).

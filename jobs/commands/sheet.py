@@ -1,0 +1,73 @@
+"""`pressrun sheet`: a job's pictures as a matrix, and the rows that were picked in it as a manifest."""
+
+import argparse
+from typing import Any
+
+from cluster.store import Store, open_store, write_uri
+from jobs.commands.parsing import add_command
+from jobs.commands.words import say
+from jobs.manifest_file import check_manifest_path, write_manifest
+from jobs.matrix import MATRIX, Matrix, write_matrix
+from jobs.picks import picked_rows, read_picks
+from jobs.wording import shortened
+from pipeline.errors import JobError, RequestError
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun sheet`."""
+    command = add_command(
+        commands, "sheet", "the pictures as a matrix of two columns; picked rows as a manifest", _sheet
+    )
+    command.add_argument("uri", metavar="URI", help="a job's --out")
+    command.add_argument("--rows", metavar="COLUMN[,…]", help="what runs down the page")
+    command.add_argument("--columns", metavar="COLUMN[,…]", help="what runs across it")
+    command.add_argument(
+        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="only rows with that value; repeatable"
+    )
+    command.add_argument("--rendition", default="", metavar="NAME", help="show this rendition of every picture")
+    command.add_argument("--pick", metavar="IDS", help="custom_ids a,b,c or @file: write these rows as a manifest")
+    command.add_argument("--reseed", action="store_true", help="with --pick: give these rows new seeds")
+    command.add_argument(
+        "--out", metavar="FILE", help=f"the page (default: {MATRIX} in the job's place), or the manifest"
+    )
+
+
+def _sheet(options: argparse.Namespace) -> int:
+    problems = _odd_options(options)
+    if problems:
+        raise JobError(*problems)
+    store = open_store(options.uri)
+    if options.pick:
+        return _pick(store, options)
+    where = dict(condition.split("=", 1) for condition in options.where)
+    matrix = Matrix(tuple(options.rows.split(",")), tuple(options.columns.split(",")), where, options.rendition)
+    data, pictures = write_matrix(store, matrix)
+    out = options.out or f"{store.uri}/{MATRIX}"
+    try:
+        write_uri(out, [data], "text/html; charset=utf-8")
+    except (OSError, RequestError) as error:
+        raise JobError(f"{out} cannot be written: {error}") from None
+    say({"pictures": pictures, "out": out} if options.json else f"{pictures} pictures: {out}", options.json)
+    return 0
+
+
+def _pick(store: Store, options: argparse.Namespace) -> int:
+    check_manifest_path(options.out)
+    table = picked_rows(store, read_picks(options.pick), options.reseed)
+    write_manifest(table.schema, [table], options.out)
+    said = {"rows": table.num_rows, "reseeded": options.reseed, "out": options.out}
+    seeds = " with new seeds" if options.reseed else ""
+    say(said if options.json else f"{table.num_rows} rows{seeds}: {options.out}", options.json)
+    return 0
+
+
+def _odd_options(options: argparse.Namespace) -> list[str]:
+    if options.pick is not None:
+        return [] if options.out else ["--pick wants --out FILE, where the manifest is to be written."]
+    problems = []
+    if not (options.rows and options.columns):
+        problems.append("A matrix wants --rows and --columns, such as --rows product --columns region.")
+    if options.reseed:
+        problems.append("--reseed gives picked rows new seeds; name them with --pick.")
+    problems += [f"--where {shortened(each)} wants COLUMN=VALUE." for each in options.where if "=" not in each]
+    return problems
