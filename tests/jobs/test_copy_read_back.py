@@ -4,7 +4,6 @@ Compared are NFKC forms without white space: OCR gives `：` for `:` and loses t
 else is forgiven. Each line is read by itself, cut out of the finished picture and enlarged twice.
 """
 
-import tomllib
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from jobs import examples
 from jobs.campaign import read_campaign
 from jobs.variants import Variants
 from pipeline.contrast import contrast, rgb
-from pipeline.copy_spec import CopySpec, read_copy
+from pipeline.copy_spec import CopySpec
+from pipeline.finishing_spec import read_finishing_spec
 from pipeline.mini.scenes import Scene, draw
-from pipeline.strict_table import StrictTable
 from pipeline.typesetting import Placed, Typesetter, with_assets
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"
@@ -50,10 +49,9 @@ def rows() -> list[dict[str, Any]]:
 
 
 def style() -> CopySpec:
-    problems: list[str] = []
-    copy = read_copy(StrictTable(tomllib.loads((EXAMPLE / "style.toml").read_text()), "style", problems))
-    assert copy and not problems
-    return copy
+    copy = read_finishing_spec((EXAMPLE / "style.toml").read_text(), "png", "style.toml").copy
+    assert copy
+    return with_assets(copy, lambda name: (EXAMPLE / name).read_bytes())
 
 
 def normalised(text: str) -> str:
@@ -76,7 +74,7 @@ def test_200_rows_in_four_languages_are_read_back_exactly_and_are_legible() -> N
     from rapidocr import RapidOCR
 
     read = RapidOCR(params={"Global.log_level": "error"})
-    setter = Typesetter(with_assets(style(), lambda name: (EXAMPLE / name).read_bytes()))
+    setter = Typesetter(style())
     wrong, least = [], 21.0
     for number, row in enumerate(rows()):
         scene = Scene(row["product"], row["colour"], PLACES[row["season"]])
