@@ -36,7 +36,7 @@ from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, finish_key
 from pipeline.footprint import footprint_of
 from pipeline.picture import FORMATS, extension
-from pipeline.request import render_key
+from pipeline.request import RenderKeys
 from pipeline.throughput import throughput
 
 T = TypeVar("T")
@@ -233,12 +233,13 @@ class Work:
         order, places = self._order, pa.array(rows, pa.int64())
         paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
         silent, digest = order.captions.silent, order.job.finishing_digest
-        unsaid = finish_key(digest, SILENCE.given)
+        unsaid, key_of = finish_key(digest, SILENCE.given), RenderKeys(order.job.model_digest, order.job.precision)
         said = repeat(SILENCE, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
         for row, request, path, words in zip(rows, asked, paths, said, strict=True):
             references = tuple(self._usable(uri) for uri in request.references)
             digests = [reference.sha256 for reference in references]
-            key = render_key(request, digests, order.job.model_digest, order.job.precision)
+            size = request.width, request.height
+            key = key_of(request.prompt, *size, request.steps, request.guidance, request.seed, digests)
             finish = unsaid if silent else finish_key(digest, words.given)
             found = (self._policy.finding(row),) if self._policy else ()
             item = Item(row, request, path, key, finish, references, words.provenance)

@@ -56,6 +56,8 @@ class Turn:
     first: float
     cpu: float
     peak_mib: float
+    busy: float = 0.0
+    over_bound: float = 0.0
 
 
 def write_manifest(path: Path, rows: int, kind: str = "mixed") -> dict[str, tuple[int, int]]:
@@ -101,8 +103,22 @@ def take_turn(name: str, command: list[str], out: Path, sizes: dict[str, tuple[i
     if found != sizes:
         raise SystemExit(f"{name} rendered {len(found)} of {len(sizes)} pictures, or some in another size")
     first = min(path.stat().st_mtime for path in pictures) - started
+    more = evenness(out) if name == "pressrun" else {}
     shutil.rmtree(out)
-    return Turn(name, len(sizes), measured.seconds, first, measured.cpu_seconds, measured.peak_mib)
+    return Turn(name, len(sizes), measured.seconds, first, measured.cpu_seconds, measured.peak_mib, **more)
+
+
+def evenness(out: Path) -> dict[str, float]:
+    """How busy a job's replicas were in steady state, and how much longer they took in all, from the first unit on,
+    than their calls would have if they had been divided evenly."""
+    spans = json.loads((out / "timeline.json").read_text())["traceEvents"]
+    spans = [span for span in spans if span.get("cat") in ("encode", "denoise", "decode")]
+    start = min(span["ts"] for span in spans if span["cat"] == "denoise")
+    spans = [span for span in spans if span["ts"] >= start]
+    wall = max(span["ts"] + span["dur"] for span in spans) - start
+    bound = sum(span["dur"] for span in spans) / len({span["tid"] for span in spans})
+    busy = json.loads((out / "summary.json").read_text())["busy"]["replica"]
+    return {"busy": busy, "over_bound": wall / bound - 1}
 
 
 def run(command: list[str]) -> Measured:
@@ -188,6 +204,10 @@ def main() -> None:
         f" on {os.cpu_count()} cores"
     )
     print(table(lines))
+    ours = [turn for turn in turns if turn.contender == "pressrun"]
+    if ours:
+        busy, over = (median(getattr(turn, field) for turn in ours) for field in ("busy", "over_bound"))
+        print(f"Pressrun's replicas: busy {busy:.1%} of steady state; {over:.1%} longer than their work evenly divided")
     if options.json:
         what = {
             "manifest": options.manifest,

@@ -1,6 +1,6 @@
 """From the command's start to the first picture in the store: where the seconds go.
 
-    python -m tests.bench.startup [--rows 16] [--repeats 1] [--json FILE]
+    python -m tests.bench.startup [--rows 16] [--repeats 1] [--shards K] [--json FILE]
 
 Seen from outside, by the files that the command writes and the processes that it starts:
 
@@ -87,7 +87,7 @@ def _kind(command: list[str]) -> str:
     return next((name for name in known if name in line), "other")
 
 
-def measure(rows: int) -> dict[str, Any]:
+def measure(rows: int, more: list[str]) -> dict[str, Any]:
     """One start."""
     with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as name:
         folder = Path(name)
@@ -97,7 +97,7 @@ def measure(rows: int) -> dict[str, Any]:
         watcher = threading.Thread(target=watch.look)
         watcher.start()
         try:
-            command = ["jobs.command", "render", str(folder / "manifest.parquet"), "--out", str(out), "--json"]
+            command = ["jobs.command", "render", str(folder / "manifest.parquet"), "--out", str(out), "--json", *more]
             run = run_measured([sys.executable, "-m", *command], RAY_ADDRESS="")
         finally:
             watch.done = True
@@ -113,7 +113,9 @@ def _stages(watch: Watch, order: float, spans: list[dict[str, Any]]) -> dict[str
     first = min((span for span in spans if span["cat"] == "finish"), key=lambda span: span["ts"] + span["dur"])
     unit = [span for span in spans if span["name"].split()[-1] == first["name"].split()[-1]]
     seconds = {"order": order - watch.started, "ray": watch.first_actor - order}
-    calls = {span["cat"]: span["dur"] / 1e6 for span in unit}
+    calls: defaultdict[str, float] = defaultdict(float)
+    for span in unit:  # several, where shards share a call
+        calls[span["cat"]] += span["dur"] / 1e6
     calls["encode"] = min(span["dur"] for span in spans if span["cat"] == "encode") / 1e6
     # The trace counts from its first call; the first picture is on its way through `finish` when it is stored.
     began = watch.first_picture - (first["ts"] + first["dur"]) / 1e6
@@ -128,10 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Where the seconds before the first picture go.")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--shards", type=int, help="of the transformer, in layout staged")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     alone = json.loads(run_measured([sys.executable, "-c", _ALONE]).out)
-    runs = [measure(options.rows) for _ in range(options.repeats)]
+    more = ["--layout", "staged", "--shards", str(options.shards)] if options.shards else []
+    runs = [measure(options.rows, more) for _ in range(options.repeats)]
     said: dict[str, Any] = {"load": os.getloadavg()[0], "repeats": options.repeats}
     said["alone"] = dict(zip(("imports", "imports_cpu", "load", "load_cpu"), alone, strict=True))
     for what in ("seconds", "cpu_seconds"):
