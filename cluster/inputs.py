@@ -51,7 +51,9 @@ class Inputs:
 
     def take(self, key: Key, user: int) -> Input:
         """The entry, made if need be, marked as used by a flight."""
-        entry = self._entries.setdefault(key, Input())
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = Input()
         self._unused.pop(key, None)
         entry.users.add(user)
         return entry

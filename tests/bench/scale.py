@@ -133,9 +133,7 @@ def _joined(*parts: object) -> pa.Array:
 def main() -> None:
     """Print a line for each crew."""
     parser = argparse.ArgumentParser(description="The driver's cost by the number of replicas.")
-    parser.add_argument(
-        "--replicas", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2, 16, 128, 1024]
-    )
+    parser.add_argument("--replicas", default="1,2,16,128,1024", help="crews, with commas between")
     parser.add_argument("--rows", type=int, help="instead of 1,000 for each replica, a million at most")
     parser.add_argument("--call", type=float, default=RayCosts.call, help="seconds of Ray for a call")
     parser.add_argument("--here", metavar="FOLDER", help=argparse.SUPPRESS)
