@@ -14,6 +14,7 @@ from cluster.store import Refusal
 from jobs.commands import (
     bundle,
     dev_certificate,
+    diff,
     failures,
     inspect,
     models,
@@ -32,7 +33,7 @@ from pipeline.errors import JobError, PressrunError, StorageError
 
 COMMANDS = (
     *(variants, render, status, failures, verify, sheet, bundle),
-    *(publish, prune, inspect, models, dev_certificate),
+    *(diff, publish, prune, inspect, models, dev_certificate),
 )
 """In the order in which help lists them."""
 

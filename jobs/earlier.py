@@ -9,17 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.store import open_store
+from jobs.comparison import COMPARED, compared, noted_digests, unequal
 from jobs.job import MANIFEST, Job, find_job
 from jobs.order import FOLDER
 from jobs.pictures import paths_in
 from jobs.reference_stamps import Stamped, read_stamped
-from jobs.references import Mentions, rows_digests
+from jobs.references import rows_digests
 from jobs.results import is_done, read_results
 from jobs.tonight import Tonight
 from pipeline.errors import JobError
-
-_COMPARED = {"prompt": ("prompt",), "size": ("width", "height"), "settings": ("steps", "guidance", "seed")}
-"""The manifest's columns behind each reason."""
 
 
 class Earlier:
@@ -69,8 +67,8 @@ class Earlier:
         reseeds = outcomes["reseeds"].combine_chunks().fill_null(0).to_numpy()
         keys = tonight.keys_after(known, reseeds)
         unchanged[known] = (
-            ~_unequal(outcomes["render_key"], keys)
-            & ~_unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(known)))
+            ~unequal(outcomes["render_key"], keys)
+            & ~unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(known)))
             & (is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
         )
         return unchanged
@@ -105,21 +103,15 @@ class Earlier:
         if not len(changed):
             return {}
         ours = tonight.table.take(pa.array(tonight.rows[changed]))
-        theirs = self.manifest("custom_id", "references", *sum(_COMPARED.values(), ()))
+        theirs = self.manifest(*COMPARED)
         theirs = theirs.take(pc.index_in(tonight.ids.take(pa.array(changed)), theirs["custom_id"].combine_chunks()))
-        of: dict[str, np.ndarray] = {}
-        for reason, columns in _COMPARED.items():
-            of[reason] = _differing(ours, theirs, columns)
-        before = Mentions(theirs, np.arange(len(changed)))
-        digests = [self.stamped[uri].sha256 if uri in self.stamped else None for uri in before.uris]
-        sides = (before, digests, np.arange(len(changed))), (tonight.mentions, tonight.digests, tonight.rows[changed])
-        pairs = zip(*(rows_digests(*side) for side in sides), strict=True)
-        of["reference bytes"] = np.fromiter((one != other for one, other in pairs), bool, len(changed))
+        digests = rows_digests(tonight.mentions, tonight.digests, tonight.rows[changed])
+        of = compared(theirs, ours, noted_digests(theirs, self.stamped), digests)
         recipe = ("model_digest", "precision")
         remade = any(self.job.get(name) != getattr(job, name) for name in recipe if getattr(job, name))
         of["model"] = np.full(len(changed), remade)
         outcomes = self.results.take(pa.array(places[changed]))
-        of["finish"] = _unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(changed)))
+        of["finish"] = unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(changed)))
         of["no picture before"] = ~(is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
         of["picture missing"] = np.isin(changed, missing)
         of["sampling"] = ~np.any(list(of.values()), axis=0)
@@ -136,16 +128,6 @@ class Earlier:
 
     def _column(self, name: str) -> pa.Array:
         return self.results[name].combine_chunks()
-
-
-def _differing(one: pa.Table, other: pa.Table, names: Sequence[str]) -> np.ndarray:
-    """In which rows any of the columns `names` differ."""
-    return np.any([_unequal(one[name], other[name].combine_chunks()) for name in names], axis=0)
-
-
-def _unequal(one: pa.ChunkedArray, other: pa.Array) -> np.ndarray:
-    """Where two columns differ; a null is like nothing, not even another."""
-    return _mask(pc.not_equal(one.combine_chunks(), other).fill_null(True))
 
 
 def _mask(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

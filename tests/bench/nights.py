@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def main() -> None:
     figures = []
     print(f"{'step':<6}{'rows':>10}{'changed':>9}{'seconds':>9}{'CPU s':>8}{'peak MiB':>10}{'load':>6}")
     with tempfile.TemporaryDirectory(prefix="pressrun-bench-") as folder:
-        for figure in (*planned(Path(folder), options.planned), *rendered(Path(folder), options.rows)):
+        for figure in chain(planned(Path(folder), options.planned), rendered(Path(folder), options.rows)):
             figures.append(figure)
             print(
                 f"{figure['step']:<6}{figure['rows']:>10,}{figure['changed']:>8}%{figure['seconds']:>9.2f}"
