@@ -231,6 +231,8 @@ class Crew:
         self._homes.left(worker.nodes)
         with contextlib.suppress(Exception):
             ray.kill(worker.handle, no_restart=True)
+        with contextlib.suppress(Exception):
+            worker.end()
 
     def close(self) -> None:
         """End every actor; on a joined cluster nothing else ends them before the driver's process does."""

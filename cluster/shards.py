@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.util.placement_group import placement_group
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from cluster.actors import checked_model, device_name, node_here
 from cluster.batch import unpack_batches
@@ -128,13 +126,14 @@ def _packed(streams: Sequence["Stream"]) -> tuple[tuple[PackedTensor, ...], ...]
 class Leader:
     """Takes units through a replica's shards. Async, without a device; answers as a model actor that denoises."""
 
-    def __init__(self, spec: ModelSpec, shards: int, gpus: float) -> None:
+    def __init__(self, spec: ModelSpec, gpus: float, places: Sequence[Any]) -> None:
+        """`places` are Ray's scheduling strategies, one for each shard."""
         actor = ray.remote(ShardActor)
         options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": UNITS_PER_SHARD}
         options |= {"max_restarts": 0, "max_task_retries": 0}
         self._shards: list[Any] = [
-            actor.options(**options, scheduling_strategy=where).remote(spec, number, shards)
-            for number, where in enumerate(_together(shards, gpus))
+            actor.options(**options, scheduling_strategy=where).remote(spec, number, len(places))
+            for number, where in enumerate(places)
         ]
         self._tickets = itertools.count()
         self._device = spec.device
@@ -175,12 +174,3 @@ class Leader:
 
     def _report(self, started: float, calls: tuple[ShardCall, ...], lost: str | None = None) -> Report:
         return Report("denoise", started, time.time(), self._device, os.getpid(), calls=calls, lost=lost)
-
-
-def _together(shards: int, gpus: float) -> list[Any]:
-    """Where Ray is to put each shard: on one node if they find room there, else as near as they get."""
-    if not gpus:
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        return [here] * shards
-    group = placement_group([{"GPU": gpus}] * shards, strategy="PACK")  # it ends with the leader, who made it
-    return [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=n) for n in range(shards)]

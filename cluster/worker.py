@@ -5,11 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
+from ray.util.placement_group import remove_placement_group
 
 from cluster.actors import FinishActor, ModelActor
 from cluster.homes import Homes
 from cluster.layout import Role
 from cluster.spec import Finishing, ModelSpec
+from pipeline.catalogue import look_up
+from pipeline.footprint import cut, footprint_of
 
 DENOISE_SLOTS = 2
 """Calls bound to a model actor per stage: one that computes and one whose inputs travel meanwhile."""
@@ -17,12 +20,17 @@ FINISH_SLOTS = 4
 FINISH_THREADS = 4
 
 
+_OURS: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
+"""No CPUs: more actors than there are run slower, they do not hang. Retries are ours alone."""
+
+
 @dataclass(eq=False)
 class Worker:
     """One actor, or the leader of several `shards`, and its calls, oldest first.
 
     It takes `slots` calls of each stage. `quiet_since`: when it last made progress, None until loaded. `nodes`: where
-    its actors are, as far as they have said. One that is `leaving` takes no call any more.
+    its actors are, as far as they have said. One that is `leaving` takes no call any more. `end` gives back what its
+    places took.
     """
 
     name: str
@@ -39,6 +47,7 @@ class Worker:
     shards: int = 1
     nodes: tuple[str, ...] = ()
     leaving: bool = False
+    end: Callable[[], None] = lambda: None
 
     @property
     def post(self) -> str:
@@ -62,28 +71,44 @@ class Worker:
 
 def model_worker(name: str, role: Role, spec: ModelSpec, homes: Homes) -> Worker:
     """One that holds the model's parts for a role's stages."""
-    part = replace(spec, stages=role.stages)
-    start = _model_actor(part, role.gpus, homes) if role.shards == 1 else _leader(part, role.shards, role.gpus, homes)
-    return Worker(name, role.stages, DENOISE_SLOTS * role.shards, start, shards=role.shards)
+    part, slots = replace(spec, stages=role.stages), DENOISE_SLOTS * role.shards
+    if role.shards > 1:
+        replica = _Replica(part, role, homes)
+        return Worker(name, role.stages, slots, replica.start, shards=role.shards, end=replica.end)
+    actor, options = ray.remote(ModelActor), {**_OURS, "num_gpus": role.gpus, "max_concurrency": 2}
+
+    def start() -> Any:
+        return actor.options(**options, scheduling_strategy=homes.choose(role.gpus)).remote(part)
+
+    return Worker(name, role.stages, slots, start)
+
+
+class _Replica:
+    """A leader and the places of its shards: Ray would keep a placement group until the whole run is over."""
+
+    def __init__(self, spec: ModelSpec, role: Role, homes: Homes) -> None:
+        self._spec, self._role, self._homes = spec, role, homes
+        self._group: Any = None
+        footprint = footprint_of(look_up(spec.model))
+        blocks = cut(len(footprint.blocks), role.shards) if footprint else []
+        self._sizes = [footprint.weights(role.stages, spec.precision, some) if footprint else 0 for some in blocks]
+
+    def start(self) -> Any:
+        from cluster.shards import Leader
+
+        sizes = self._sizes or [0] * self._role.shards
+        places, self._group = self._homes.side_by_side(self._role.gpus, sizes)
+        # The leader is where its first shard is: one machine less whose loss would end the replica.
+        leader = ray.remote(Leader).options(**_OURS, scheduling_strategy=places[0])
+        return leader.remote(self._spec, self._role.gpus, places)
+
+    def end(self) -> None:
+        if self._group is not None:
+            remove_placement_group(self._group)
+            self._group = None
 
 
 def finish_worker(name: str, finishing: Finishing) -> Worker:
     """One that turns pixels into stored pictures."""
     actor = ray.remote(FinishActor).options(**_OURS, max_concurrency=FINISH_SLOTS)
     return Worker(name, ("finish",), FINISH_SLOTS, lambda: actor.remote(finishing, FINISH_THREADS))
-
-
-_OURS: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
-"""No CPUs: more actors than there are run slower, they do not hang. Retries are ours alone."""
-
-
-def _model_actor(spec: ModelSpec, gpus: float, homes: Homes) -> Callable[[], Any]:
-    actor, options = ray.remote(ModelActor), {**_OURS, "num_gpus": gpus, "max_concurrency": 2}
-    return lambda: actor.options(**options, scheduling_strategy=homes.choose(gpus)).remote(spec)
-
-
-def _leader(spec: ModelSpec, shards: int, gpus: float, homes: Homes) -> Callable[[], Any]:
-    from cluster.shards import Leader
-
-    actor = ray.remote(Leader)
-    return lambda: actor.options(**_OURS, scheduling_strategy=homes.choose(gpus)).remote(spec, shards, gpus)

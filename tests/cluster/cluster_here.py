@@ -1,6 +1,7 @@
 """A Ray cluster of several nodes on this machine: nodes join, are told to leave, and die."""
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +29,17 @@ class ClusterHere:
     def __init__(self, head_cpus: int) -> None:
         from ray.cluster_utils import Cluster
 
-        head = {"num_cpus": head_cpus, "include_dashboard": False, "include_log_monitor": False}
+        head = {"num_cpus": head_cpus, "include_dashboard": False, "include_log_monitor": False, "memory": 24e9}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
+        self.nodes: list[Any] = []
+        self._started = _processes(self._cluster.head_node)
 
     def add(self, **resources: Any) -> Any:
         """One more node, once it is there."""
-        return self._cluster.add_node(include_log_monitor=False, **resources)
+        self.nodes.append(self._cluster.add_node(include_log_monitor=False, **resources))
+        self._started += _processes(self.nodes[-1])
+        return self.nodes[-1]
 
     def tell_to_leave(self, node: Any, seconds: float = 300) -> None:
         """What a provider does before it takes a machine back."""
@@ -46,17 +51,32 @@ class ClusterHere:
         assert accepted, why
 
     def kill(self, node: Any) -> None:
-        """Its raylet and everything on it is gone from one moment to the next."""
-        [raylet] = [started for started in node.all_processes["raylet"]]
-        family = psutil.Process(raylet.process.pid).children(recursive=True)
-        raylet.process.kill()
-        for process in family:
-            if process.is_running():
-                process.kill()
+        """Everything on it is gone from one moment to the next."""
+        started = _processes(node)
+        family = [child for process in started for child in psutil.Process(process.pid).children(recursive=True)]
+        for process in [*started, *family]:
+            process.kill()
+        for process in started:
+            process.wait()
+
+    def kill_head(self) -> None:
+        """The node that the cluster is run from, its records and its raylet."""
+        self.kill(self._cluster.head_node)
+
+    def close(self) -> None:
+        """End every process that was started."""
+        self._cluster.shutdown()
+        for process in self._started:
+            process.kill()
+            process.wait()
 
     def remove(self, node: Any) -> None:
         """A node that holds nothing any more."""
         self._cluster.remove_node(node)
+
+
+def _processes(node: Any) -> list[subprocess.Popen]:
+    return [started.process for kind in node.all_processes.values() for started in kind]
 
 
 def _refresh_settings() -> None:
@@ -81,7 +101,7 @@ def cluster_here(head_cpus: int) -> Iterator[ClusterHere]:
         yield cluster
     finally:
         if cluster is not None:
-            cluster._cluster.shutdown()
+            cluster.close()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

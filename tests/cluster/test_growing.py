@@ -122,3 +122,24 @@ def test_a_node_that_dies_costs_the_units_that_were_on_it_and_its_replicas_are_n
     rows = [outcome.row for outcome in run.outcomes]
     assert len(rows) == len(set(rows))
     assert {outcome.status for outcome in run.outcomes} == {"succeeded"}
+
+
+def test_a_replicas_shards_share_a_node_where_they_fit_and_spread_where_they_do_not(cluster: ClusterHere) -> None:
+    import ray
+    from ray.util.placement_group import remove_placement_group
+
+    from cluster.devices import Devices, devices_of_cluster
+    from cluster.homes import Homes
+
+    nodes = [cluster.add(num_cpus=4, num_gpus=2, memory=3e9).node_id for _ in range(2)]
+    homes = Homes(Devices(tuple(node for node in devices_of_cluster().nodes if node.id in nodes)))
+    actor = ray.remote(Puppet)
+    for gpus, sizes, wanted in ((1, [0, 0], 1), (1, [0, 0, 0, 0], 2), (0, [10**9] * 3, 1), (0, [29 * 10**8] * 9, 2)):
+        places, group = homes.side_by_side(gpus, sizes)
+        shards = [actor.options(num_cpus=0, num_gpus=gpus, scheduling_strategy=place).remote() for place in places]
+        where = {node for _, _, node in ray.get([shard.ready.remote() for shard in shards], timeout=60)}
+        assert len(where) == wanted, (gpus, sizes)
+        for shard in shards:
+            ray.kill(shard)
+        if group is not None:
+            remove_placement_group(group)

@@ -1,0 +1,91 @@
+"""Nodes and whole clusters that die while a sharded replica renders: nothing is lost, and pixels are what they were."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.store import open_store
+from jobs.verify import verify
+from tests.cluster.cluster_here import SETTINGS, ClusterHere, cluster_here
+from tests.conftest import Pressrun, mixed_rows, write_manifest
+
+SHARDED = ("--layout", "staged", "--shards", 2, "--replicas", 1)
+
+
+@pytest.fixture
+def cluster() -> Iterator[ClusterHere]:
+    """A head that computes nothing, and a node."""
+    with cluster_here(head_cpus=0) as cluster:
+        cluster.add(num_cpus=2)
+        yield cluster
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """The mixed rows, many times over: their pixels are known from the finished job, which a whole layout rendered."""
+    rows = [{**row, "custom_id": f"{row['custom_id']}-{n}", "seed": 1} for n in range(12) for row in mixed_rows()]
+    return write_manifest(tmp_path / "in", rows)
+
+
+def wait_until(true: Callable[[], object], timeout_sec: float = 150) -> None:
+    end = time.monotonic() + timeout_sec
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def pixels_of(out: Path) -> dict[str, str]:
+    """Every picture's SHA-256 by custom_id; the bytes hold no more than the request, the model and the pixels."""
+    table = pq.read_table(out / "results", columns=["custom_id", "sha256"])
+    return dict(zip(*table.to_pydict().values(), strict=True))
+
+
+def holds_shards(node: Any) -> bool:
+    [raylet] = node.all_processes["raylet"]
+    family = psutil.Process(raylet.process.pid).children(recursive=True)
+    return any("ShardActor" in " ".join(process.cmdline()) for process in family)
+
+
+@pytest.mark.slow
+def test_a_node_killed_under_a_sharded_replica_costs_its_units_only(
+    cluster: ClusterHere, manifest: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    joined = {**SETTINGS, "RAY_ADDRESS": cluster.address}
+    driver = pressrun.start("render", manifest, "--out", out, "--json", *SHARDED, **joined)
+    wait_until(lambda: len(list(out.glob("images/*"))) >= 10)
+    [node] = cluster.nodes
+    assert holds_shards(node)
+    cluster.kill(node)
+    cluster.add(num_cpus=2)
+    _, stderr = driver.communicate(timeout=280)
+    assert driver.returncode == 0, stderr
+    assert "was lost" in stderr
+    assert verify(open_store(str(out))).discrepancies == ()
+    undisturbed = pressrun("render", manifest, "--out", tmp_path / "undisturbed", "--json")
+    assert undisturbed.code == 0, undisturbed.err
+    assert pixels_of(out) == pixels_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_a_killed_head_stops_the_run_and_the_same_command_goes_on_elsewhere(
+    cluster: ClusterHere, manifest: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    joined = {**SETTINGS, "RAY_ADDRESS": cluster.address}
+    driver = pressrun.start("render", manifest, "--out", out, "--json", *SHARDED, **joined)
+    wait_until(lambda: len(list(out.glob("images/*"))) >= 10)
+    cluster.kill_head()
+    killed = time.monotonic()
+    stdout, stderr = driver.communicate(timeout=280)
+    print("ended after", time.monotonic() - killed, driver.returncode, stdout[-500:], stderr[-2000:])
+    assert driver.returncode == 3
+    assert "Traceback" not in stderr
+    ended = pressrun("render", manifest, "--out", out, "--json")
+    assert ended.code == 0, ended.err
+    assert verify(open_store(str(out))).discrepancies == ()
