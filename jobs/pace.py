@@ -44,20 +44,22 @@ class Pace:
         while number < len(plan):
             unit = plan[number]
             number += 1
-            fair = left / (PARTS * self.replicas)
-            wanted = min(PARTS * fair, self._least_cost(unit.cost))
+            round_cost = self._round_cost(unit.cost, plan)
+            fair = max(left / (PARTS * self.replicas), round_cost)
+            wanted = min(PARTS * fair, round_cost / DRIVER_SHARE) if self.together else 0.0
             while number < len(plan) and plan[number].shape == unit.shape and unit.cost + plan[number].cost <= wanted:
                 unit = replace(unit, rows=unit.rows + plan[number].rows, cost=unit.cost + plan[number].cost)
                 number += 1
             left -= unit.cost
-            for part in _cut(plan, unit, fair):
+            for part in _cut(plan, unit, max(fair, wanted)):
                 yield replace(part, index=index)
                 index += 1
 
-    def _least_cost(self, cost: float) -> float:
-        """The cost of a unit from which on the driver keeps up, when units like this one are sent."""
-        seconds = self.unit_seconds(cost) if self.together else None
-        return cost * self.replicas * DRIVER_SEC / DRIVER_SHARE / seconds if seconds else 0.0
+    def _round_cost(self, cost: float, plan: Plan) -> float:
+        """The cost of a unit that takes as long as the driver takes to send one to every replica: smaller ones would
+        spare nobody a wait. 0.0 as long as nobody knows how long units like this one take."""
+        seconds = self.unit_seconds(cost) or (cost if plan.sizes.curve else 0.0)
+        return cost * self.replicas * DRIVER_SEC / seconds if seconds else 0.0
 
 
 def _cut(plan: Plan, unit: PlannedUnit, fair: float) -> Iterator[PlannedUnit]:

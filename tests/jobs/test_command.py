@@ -125,6 +125,8 @@ def test_status_counts_what_a_job_holds(job: Path, capsys: pytest.CaptureFixture
     assert main(["status", str(job), "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     assert (status["rows"], status["succeeded"], status["finished"]) == (14, 14, True)
+    assert status["busy"] == json.loads((job / "summary.json").read_text())["busy"]
+    assert set(status["busy"]) == {"encode", "denoise", "decode", "finish", "replica"}
 
 
 def test_a_place_without_a_job_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,13 @@ def test_units_of_one_shape_travel_together_when_the_driver_could_not_send_as_ma
     ]
 
 
-def test_nothing_travels_together_before_anybody_knows_how_long_a_unit_takes() -> None:
-    plan = plan_of({(128, 128): 8_000})
-    assert len(next(Pace(1_000, lambda cost: None, together=True).units(plan_of({(128, 128): 80_000}))).rows) == 8
-    assert sum(len(unit.rows) for unit in Pace(1_000, together=True).units(plan)) == 8_000
+def test_before_anybody_knows_the_curve_says_how_long_a_unit_takes() -> None:
+    known, unknown = (plan_of({(128, 128): 80_000}, sizes) for sizes in (MINI, Sizes("cpu")))
+    assert len(next(Pace(1_000, together=True).units(known)).rows) > 8
+    assert len(next(Pace(1_000, together=True).units(unknown)).rows) == 8
+    assert len(next(Pace(1_000, lambda cost: cost, together=False).units(known)).rows) == 8
+
+
+def test_a_large_crew_gets_no_unit_that_is_over_before_everybody_has_one() -> None:
+    units = list(Pace(500, together=True).units(plan_of({(128, 128): 80_000})))
+    assert min(unit.cost for unit in units[:-1]) > 0.9 * 500 * DRIVER_SEC

@@ -11,7 +11,7 @@ import pytest
 from cluster.store import open_store
 from cluster.unit import Outcome
 from jobs.job import Job
-from jobs.results import Results, read_parts, read_results
+from jobs.results import Results, busy_shares, read_parts, read_results
 from pipeline.errors import StorageError
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
@@ -143,3 +143,24 @@ def test_a_refused_row_is_noted_once_however_often_it_is_refused(tmp_path: Path)
     again = results(tmp_path)
     again.add_new([refused])
     assert not again.changed
+
+
+def test_results_tell_how_busy_the_run_was_that_wrote_last_while_it_goes_on_and_for_good(tmp_path: Path) -> None:
+    def busy() -> dict[str, float]:
+        return busy_shares(read_results(open_store(str(tmp_path)), ()))
+
+    run = results(tmp_path)
+    run.add([outcome(0)])
+    run.flush()
+    assert busy() == {}
+    run.busy = lambda: {"replica": 0.9}
+    run.add([outcome(1)])
+    run.flush()
+    assert busy() == {"replica": 0.9}
+    run.busy = lambda: {"replica": 0.97}
+    run.close()
+    assert busy() == {"replica": 0.97}
+    again = results(tmp_path)
+    again.add([outcome(2)])
+    again.close()
+    assert busy() == {"replica": 0.97}, "what only closes a job has nothing to tell"
