@@ -47,7 +47,7 @@ class FolderStore:
         self.uri = str(root)
         self._root = root
         self._temporaries = root / _TEMPORARIES
-        self._host = _host()
+        self._host = this_host()
 
     def prepare(self) -> None:
         try:
@@ -270,7 +270,7 @@ class FolderStore:
 
 
 @functools.cache
-def _host() -> str:
+def this_host() -> str:
     """This machine, since its start, and this container: within them a process's number belongs to one process."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):  # other systems than Linux have a name only

@@ -2,8 +2,9 @@
 
 Leases are numbered objects, and only the one with the highest number counts. Whoever wants it creates the next number,
 which a store lets exactly one of several do. Its holder writes it anew every few seconds; one that says that it was
-released, or that nobody has written for `TTL_SEC`, can be followed by the next. How long that is the one who waits
-measures by a clock of its own, so that no machine's time of day has to be right.
+released, or that nobody has written for `TTL_SEC`, can be followed by the next, and so can one whose process is known
+to be dead because it ran on this machine. How long that is the one who waits measures by a clock of its own, so that no
+machine's time of day has to be right.
 
 In a store without conditional create the last of several writers wins, and each looks again after a moment: two that
 write in the same moment are told apart, two that the store shows to nobody else for longer than that are not.
@@ -14,10 +15,13 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+import psutil
+
+from cluster.folder_store import this_host
 from cluster.store import Store
 from pipeline.errors import JobError, StorageError
 
@@ -90,7 +94,7 @@ class Lease:
                     if alive and not told and self._waiting is not None:
                         told = True
                         self._waiting(f"{there.get('purpose')} just now, by {there.get('by')}: waiting for it.")
-                if now - changed < self._ttl:
+                if now - changed < self._ttl and not _is_dead(there):
                     time.sleep(min(1.0, self._beat / 2, max(0.05, now - first)))
                     continue
             if self._take(number + 1):
@@ -158,7 +162,21 @@ class Lease:
     def _said(self, held: bool) -> bytes:
         by = f"process {os.getpid()} on {os.uname().nodename}"
         said = {"purpose": self._purpose, "by": by, "owner": self._owner, "held": held, "beats": self._beats}
+        said |= {"host": this_host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
         return (json.dumps(said, ensure_ascii=False) + "\n").encode()
 
     def _path(self, number: int) -> str:
         return f"{self._folder}{number:08d}.json"
+
+
+def _is_dead(holder: Mapping[str, Any]) -> bool:
+    """Whether a holder is a process of this machine that has ended; another may have its number by now."""
+    if holder.get("host") != this_host():
+        return False
+    try:
+        process = psutil.Process(int(holder["pid"]))
+        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(holder["born"])) > 1.0
+    except psutil.NoSuchProcess:
+        return True
+    except (KeyError, TypeError, ValueError, psutil.Error):
+        return False

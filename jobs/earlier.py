@@ -102,7 +102,7 @@ class Earlier:
         count = len(places)
         if not len(changed):
             return {}
-        ours = tonight.table.take(pa.array(tonight.rows[changed]))
+        ours = tonight.table.select(COMPARED).take(pa.array(tonight.rows[changed]))
         theirs = self.manifest(*COMPARED)
         theirs = theirs.take(pc.index_in(tonight.ids.take(pa.array(changed)), theirs["custom_id"].combine_chunks()))
         digests = rows_digests(tonight.mentions, tonight.digests, tonight.rows[changed])

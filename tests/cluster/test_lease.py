@@ -82,12 +82,21 @@ def holder(store: Store) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_holder_that_was_killed_leaves_nothing_behind(store: Store) -> None:
+@pytest.mark.parametrize("where", ["here", "on another machine"])
+def test_a_holder_that_was_killed_leaves_nothing_behind(
+    where: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = holder(store)
     with pytest.raises(JobError):
         Lease(store, ".lock", "Another", **QUICK).acquire()
     process.kill()
     process.communicate()
+    if where == "here":
+        started = time.monotonic()
+        with Lease(store, ".lock", "Another", ttl_sec=3600.0):
+            assert time.monotonic() - started < 30.0
+        return
+    monkeypatch.setattr("cluster.lease.this_host", lambda: "another machine")
     with Lease(store, ".lock", "Another", **QUICK) as lease:
         assert not lease.lost
 

@@ -145,7 +145,7 @@ def test_nights_in_a_folder(nights: int, without_ray: None, tmp_path: Path) -> N
     month(str(tmp_path), tmp_path, nights)
 
 
-@pytest.mark.parametrize("nights", [4, pytest.param(NIGHTS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("nights", [3, pytest.param(NIGHTS, marks=pytest.mark.slow)])
 def test_nights_in_a_bucket(nights: int, without_ray: None, s3_bucket: str, tmp_path: Path) -> None:
     month(s3_bucket, tmp_path, nights)
 

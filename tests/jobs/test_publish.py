@@ -1,6 +1,7 @@
 """Publishing: only what changed, nothing ever missing, and a way back; in a folder and in a bucket."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jobs.command import main
 from jobs.publishing import Published, publish
 from jobs.undo import undo
 from pipeline.errors import JobError
+from tests.conftest import Pressrun
 from tests.jobs.night_jobs import make_night
 
 
@@ -146,6 +148,32 @@ def test_the_command_says_what_it_did_and_how_to_undo_it(tmp_path: Path, capsys:
     ):
         assert main(wrong) == 2
         assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 25])
+def test_kill_9_leaves_the_place_whole_and_the_same_command_completes(
+    after: int, base: str, pressrun: Pressrun
+) -> None:
+    shop = open_store(f"{base}/shop/images")
+    old = {f"sku-{number}": b"old %d" % number for number in range(50)}
+    new = {name: b"new of " + name.encode() for name in [*old, "sku-50", "sku-51"]}
+    publish(make_night(f"{base}/2026-11-20", old).uri, shop.uri)
+    second = make_night(f"{base}/2026-11-21", new)
+    command = ("publish", second.uri, "--to", shop.uri, "--json")
+    killed = pressrun.start(*command)
+    deadline = time.monotonic() + 120
+    while sum(data.startswith(b"new") for data in standing(shop.uri).values()) < after:
+        assert killed.poll() is None and time.monotonic() < deadline, "it was too fast to be killed"
+    killed.kill()
+    killed.communicate()
+    now = standing(shop.uri)
+    assert {f"{name}.png" for name in old} <= now.keys()
+    assert all(data in (old.get(name[:-4]), new.get(name[:-4])) for name, data in now.items())
+    ended = pressrun(*command)
+    assert ended.code == 0, ended.err
+    assert standing(shop.uri) == {f"{name}.png": data for name, data in new.items()}
+    undo(ended.json["undo"])
+    assert standing(shop.uri) == {f"{name}.png": data for name, data in old.items()}
 
 
 class Killed(BaseException):
