@@ -79,7 +79,10 @@ class Finisher:
             self._typesetter = Typesetter(finishing.spec.copy)
 
     def problem(self) -> str:
-        """Why this process cannot write the job's pictures, if it cannot: its disk is not the driver's."""
+        """Why this process cannot write the job's pictures, if it cannot: its disk is not the driver's, or it lacks
+        what sets type."""
+        if self._typesetter and (lacking := self._typesetter.problem()):
+            return f"The node {os.uname().nodename} cannot set the spec's [copy]. {lacking}"
         if self._store.head(JOB_FILE) is not None:
             return ""
         return (

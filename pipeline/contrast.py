@@ -1,5 +1,7 @@
 """Contrast as WCAG 2.2 measures it, between a colour and every pixel behind it; and a scrim that makes enough of it."""
 
+from bisect import bisect_left
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -69,12 +71,19 @@ def weakest_scrim(
     mean = pixels[behind].mean(axis=0) if behind.any() else np.zeros(3)
     light = luminance(colour) > 0.18
     for tint in (mean * 0.16 if light else 255 - (255 - mean) * 0.08, np.zeros(3) if light else np.full(3, 255.0)):
-        for step in range(1, _STEPS + 1):
-            strength = step / _STEPS
-            ground = laid(pixels[behind], tint, strength * cover[behind])
-            if least_contrast(colour, ground) >= ratio:
-                return strength, laid_where(pixels, tint, strength * cover)
+        strength = _weakest(pixels[behind], colour, tint, cover[behind], ratio)
+        if strength:
+            return strength, laid_where(pixels, tint, strength * cover)
     return None
+
+
+def _weakest(ground: np.ndarray, colour: np.ndarray, tint: np.ndarray, cover: np.ndarray, ratio: float) -> float:
+    """The least strength of a scrim on `ground` (N, 3), in twentieths; 0 where even the whole one is too weak."""
+
+    def is_enough(step: int) -> bool:
+        return least_contrast(colour, laid(ground, tint, step / _STEPS * cover)) >= ratio
+
+    return (1 + bisect_left(range(1, _STEPS), True, key=is_enough)) / _STEPS if is_enough(_STEPS) else 0.0
 
 
 def laid(pixels: np.ndarray, tint: np.ndarray, cover: np.ndarray) -> np.ndarray:

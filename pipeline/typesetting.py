@@ -91,6 +91,14 @@ class Typesetter:
         self._logos = {file: _logo(copy.assets[file], file) for file in logos}
         self._fonts = Fonts({name: data for name, data in copy.assets.items() if name not in logos})
 
+    def problem(self) -> str:
+        """Why this process cannot set type, "" if it can."""
+        try:
+            check_type_can_be_set()
+        except JobError as error:
+            return str(error)
+        return ""
+
     def enlarged(self, pixels: np.ndarray) -> np.ndarray:
         """The picture (H, W, 3) as large as the spec wants it under its type; resampled with Lanczos' kernel."""
         if self._copy.enlarge == 1:

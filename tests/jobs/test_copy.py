@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cluster.store import write_uri
 from jobs.job import JobSpec
 from jobs.order import Order, Work, take_order
 from jobs.references import References
@@ -163,6 +164,16 @@ def test_another_logo_under_the_same_name_is_another_finish(tmp_path: Path) -> N
     Image.new("RGBA", (80, 40), "#000000").save(tmp_path / "logo.png")
     where = {"manifest": str(tmp_path / "m.parquet"), "finish": str(tmp_path / "style.toml")}
     assert keys(take_order(JobSpec(out=str(tmp_path / "out"), **where)))[1] != before[1]
+
+
+def test_style_logo_and_manifest_may_lie_in_a_bucket(tmp_path: Path, s3_bucket: str) -> None:
+    files(tmp_path, rows())
+    for path in tmp_path.iterdir():
+        write_uri(f"{s3_bucket}/style/{path.name}", [path.read_bytes()])
+    where = {"manifest": f"{s3_bucket}/style/m.parquet", "finish": f"{s3_bucket}/style/style.toml"}
+    local = {"manifest": str(tmp_path / "m.parquet"), "finish": str(tmp_path / "style.toml")}
+    here, there = (take_order(JobSpec(out=str(tmp_path / "out"), **each)) for each in (local, where))
+    assert keys(here) == keys(there)
 
 
 def test_what_a_style_lacks_refuses_the_job(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A campaign becomes a manifest: what its rows are, and that what is wrong with it is said before any is made."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -61,6 +63,26 @@ def test_every_combination_is_a_row_with_its_axes_as_columns(folder: Path) -> No
     }  # fmt: skip
     assert len({row["custom_id"] for row in made}) == 16
     assert made[8]["custom_id"] == "red-bottle_spring_UK_story"
+
+
+def test_products_may_be_parquet_or_json_lines_with_a_key_of_their_own(folder: Path) -> None:
+    products = [
+        {"sku": "M 1", "product": "mug", "colour": "red"},
+        {"sku": "B-2", "product": "bottle", "colour": "teal"},
+    ]
+    pq.write_table(pa.Table.from_pylist(products), folder / "products.parquet")
+    (folder / "products.jsonl").write_text("".join(json.dumps(product) + "\n" for product in products))
+    made = [
+        rows(
+            folder,
+            prompt="a {colour} {product}",
+            columns={},
+            axes={"product": {"table": name, "key": "sku"}, "take": [1, 2]},
+        )
+        for name in ("products.parquet", "products.jsonl")
+    ]
+    assert made[0] == made[1]
+    assert [row["custom_id"] for row in made[0]] == ["M-1_1", "M-1_2", "B-2_1", "B-2_2"]
 
 
 def test_the_seed_depends_on_the_axes_that_it_is_made_from_and_on_no_other(folder: Path) -> None:
