@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol, TextIO
 
@@ -72,7 +73,7 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._bar: tqdm | None = None
-        self._failed = 0
+        self._bad: Counter[str] = Counter()
 
     def note(self, sentence: str) -> None:
         tqdm.write(sentence, file=self._stream)
@@ -118,9 +119,9 @@ class Bar:
         count = 0
         for outcome in outcomes:
             count += 1
-            self._failed += outcome.status != "succeeded"
-        if self._failed:
-            self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
+            self._bad[outcome.status] += outcome.status != "succeeded"
+        if bad := _words(self._bad):
+            self._bar.set_postfix_str(bad, refresh=False)
         self._bar.update(count)
         if not count:
             self._bar.refresh()
@@ -136,7 +137,8 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._total = self._initial = self._done = self._failed = 0
+        self._total = self._initial = self._done = 0
+        self._bad: Counter[str] = Counter()
         self._started = self._said = 0.0
         self._line = ""
 
@@ -169,7 +171,7 @@ class Lines:
     def update(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._done += 1
-            self._failed += outcome.status != "succeeded"
+            self._bad[outcome.status] += outcome.status != "succeeded"
         if time.monotonic() - self._said >= _LINE_SEC:
             self._say()
 
@@ -181,12 +183,17 @@ class Lines:
         self._said = time.monotonic()
         speed = (self._done - self._initial) / max(1e-9, self._said - self._started)
         left = f"{duration((self._total - self._done) / speed)} left" if speed else "starting"
-        failed = f", {self._failed} failed" if self._failed else ""
+        bad = _words(self._bad)
         print(
-            f"{self._done}/{self._total} images{failed}, {speed:.2f} images/s, {left}",
+            f"{self._done}/{self._total} images{', ' + bad if bad else ''}, {speed:.2f} images/s, {left}",
             file=self._stream,
             flush=True,
         )
+
+
+def _words(bad: Counter[str]) -> str:
+    """How many rows came to no picture, by what became of them."""
+    return ", ".join(f"{count} {status}" for status, count in sorted(bad.items()) if count)
 
 
 def duration(seconds: float) -> str:

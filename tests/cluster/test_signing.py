@@ -2,7 +2,9 @@
 
 import io
 import json
+import shutil
 import struct
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from pipeline.errors import JobError, SigningError
 from pipeline.finishing_spec import FinishingSpec
 from pipeline.metadata import read_record
 from pipeline.picture import FORMATS, content_type, extension
+from pipeline.provenance import Provenance
 from pipeline.renditions import Rendition
 from pipeline.request import RenderRequest
 
@@ -87,6 +90,28 @@ def test_every_picture_is_signed_in_every_format_and_keeps_its_record(
         assert actions[0]["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
         record = read_record((tmp_path / image).read_bytes())
         assert record and record.is_of("mug 1", "render key", "finish key", rendition)
+
+
+@pytest.mark.skipif(
+    shutil.which("exiftool") is None, reason="exiftool is not installed (Debian: libimage-exiftool-perl)"
+)
+def test_exiftool_reads_the_metadata_of_every_signed_picture_and_rendition(signer: Signing, tmp_path: Path) -> None:
+    said = Provenance(creator="Ada Lovelace", copyright="© 2026 Example", alt_text="A mug", keywords=("mug", "red"))
+    paths = []
+    for format in FORMATS:
+        outcome = finisher(tmp_path / format, signer, format).finish(
+            replace(item(format), provenance=said), PIXELS, "cpu"
+        )
+        paths += [
+            str(tmp_path / format / image) for image in (outcome.image, *(each.image for each in outcome.renditions))
+        ]
+    done = subprocess.run(["exiftool", "-json", "-G1", *paths], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert len(found) == len(FORMATS) * (1 + len(RENDITIONS))
+    for each in found:
+        assert (each["XMP-dc:Creator"], each["XMP-dc:Rights"]) == ("Ada Lovelace", "© 2026 Example"), each["SourceFile"]
+        assert (each["XMP-dc:Subject"], each["XMP-iptcCore:AltTextAccessibility"]) == (["mug", "red"], "A mug")
+        assert each["XMP-dc:Identifier"] == "mug 1"
 
 
 def test_a_reference_photo_is_an_ingredient_and_makes_a_composite(signer: Signing, tmp_path: Path) -> None:
