@@ -91,10 +91,17 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
         first | {"custom_id": "glyph", "headline": "緑"},
     ]
     where = files(folder, rows() + odd)
-    ended = Pressrun(folder)(
-        "render", where["manifest"], "--out", folder / "out", "--finish", where["finish"], "--json"
+    asked = (
+        "render",
+        where["manifest"],
+        "--out",
+        folder / "out",
+        "--finish",
+        where["finish"],
+        "--keep-pixels",
+        "--json",
     )
-    return folder / "out", ended
+    return folder / "out", Pressrun(folder)(*asked)
 
 
 def picture(job: Path, name: str) -> np.ndarray:
@@ -136,7 +143,16 @@ def test_a_row_whose_words_cannot_be_set_fails_alone_and_leaves_nothing_behind(j
     assert not [path for path in (out / "images").iterdir() if path.name.startswith(("long", "glyph"))]
 
 
-def test_the_job_verifies_and_resumes(job: tuple[Path, Ended], tmp_path: Path) -> None:
+def test_changed_words_are_set_on_kept_pixels_without_rendering(job: tuple[Path, Ended], tmp_path: Path) -> None:
+    where, pixels = files(tmp_path, rows(headline="Neu")), job[0] / "pixels"
+    asked = ("render", where["manifest"], "--out", tmp_path / "out", "--finish", where["finish"], "--json")
+    ended = Pressrun(tmp_path)(*asked, "--keep-pixels", pixels)
+    assert (ended.json["succeeded"], ended.json["rendered"]) == (3, 0), ended.err
+    assert (picture(tmp_path / "out", "UK@master.png") == picture(job[0], "UK@master.png")).all()
+    assert (picture(tmp_path / "out", "UK.png") != picture(job[0], "UK.png")).any()
+
+
+def test_the_job_verifies(job: tuple[Path, Ended], tmp_path: Path) -> None:
     out = job[0]
     assert Pressrun(tmp_path)("verify", out).code == 0
     described = json.loads((out / "job.json").read_text())["finishing"]["copy"]
