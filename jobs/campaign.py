@@ -24,43 +24,22 @@ when = { season = "summer" }
 set = { headline = "Sun!", steps = 12 }
 """
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.store import read_uri, resolve_uri
-from jobs.axis import OURS, Axis, inline_axis, table_axis
+from jobs.axis import Axis, inline_axis, table_axis
+from jobs.campaign_rules import Override, Rule, Text, Value, parsed, read_overrides, read_rules, unknown
 from jobs.manifest import RESERVED
-from jobs.template import Template
-from jobs.wording import first_of, shortened
+from jobs.wording import shortened
 from pipeline.errors import JobError, PressrunError
 
 LANGUAGE = "language"
 """The column that chooses among a text's languages."""
 
 _SECTIONS = ("seed_from", "prompt", "axes", "columns", "include", "exclude", "override")
-
-Value = bool | int | float
-Text = Mapping[str | None, Template]
-"""A template for each language; None: for any other."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Combinations that have, in every column that is named, one of its values (compared as text)."""
-
-    conditions: Mapping[str, tuple[str, ...]]
-    where: str
-
-
-@dataclass(frozen=True)
-class Override:
-    """What some combinations have instead: a text or a value for each column that is named."""
-
-    when: Rule
-    columns: Mapping[str, Text | Value]
 
 
 @dataclass(frozen=True)
@@ -106,15 +85,15 @@ def parse_campaign(found: Mapping[str, Any], base: str) -> Campaign:
     problems: list[str] = []
     for name in found:
         if name not in _SECTIONS:
-            problems.append(_unknown(f"The campaign's “{shortened(name)}”", name, _SECTIONS))
+            problems.append(unknown(f"The campaign's “{shortened(name)}”", name, _SECTIONS))
     axes = _axes(found.get("axes"), base, problems)
     names = _column_owners(axes, problems)
     columns = _columns(found, names, problems)
     if len(axes) < len(found.get("axes", ())) or not axes:
         raise JobError(*problems)  # what refers to an axis that could not be read cannot be judged
-    include = _rules(found, "include", names, problems)
-    exclude = _rules(found, "exclude", names, problems)
-    overrides = _overrides(found.get("override", []), names, columns, problems)
+    include = read_rules(found, "include", names, problems)
+    exclude = read_rules(found, "exclude", names, problems)
+    overrides = read_overrides(found.get("override", []), names, columns, problems)
     seed_from = _seed_from(found.get("seed_from", []), axes, names, columns, problems)
     for where, text in _texts(columns, overrides):
         problems += _text_problems(where, text, names)
@@ -174,100 +153,10 @@ def _columns(found: Mapping[str, Any], names: Mapping[str, Axis], problems: list
             problems.append(f"{where}: axes.{shortened(names[name].name)} has a column of that name; rename one.")
         if name in (*RESERVED, "custom_id", "references") or (name == "prompt" and "prompt" in asked):
             problems.append(f"{where} is a column that Pressrun makes itself; choose another name.")
-        parsed = _parsed(value, where, problems)
-        if parsed is not None:
-            columns[name] = parsed
+        made = parsed(value, where, problems)
+        if made is not None:
+            columns[name] = made
     return columns
-
-
-def _parsed(value: Any, where: str, problems: list[str]) -> Text | Value | None:
-    """A text, texts by language, or a number."""
-    if isinstance(value, bool | int | float):
-        return value
-    by_language = {None: value} if isinstance(value, str) else value
-    if not isinstance(by_language, dict) or not all(isinstance(text, str) for text in by_language.values()):
-        problems.append(f'{where} must be a text, a number, or a text for each language: {{ en = "…", de = "…" }}.')
-        return None
-    try:
-        return {language: Template.parse(text, where) for language, text in by_language.items()}
-    except JobError as error:
-        problems += error.problems
-        return None
-
-
-def _rules(found: Mapping[str, Any], name: str, names: Mapping[str, Axis], problems: list[str]) -> tuple[Rule, ...]:
-    asked = found.get(name, [])
-    if not isinstance(asked, list) or not all(isinstance(rule, dict) for rule in asked):
-        problems.append(f"Write rules as [[{name}]], each with columns and the values that it is about.")
-        return ()
-    return tuple(_rule(rule, f"{name} {number}", names, problems) for number, rule in enumerate(asked, 1))
-
-
-def _rule(asked: Mapping[str, Any], where: str, names: Mapping[str, Axis], problems: list[str]) -> Rule:
-    conditions = {}
-    if not asked:
-        problems.append(f"{where} names no column, so it is about everything; say what it is about.")
-    for column, wanted in asked.items():
-        values = wanted if isinstance(wanted, list) else [wanted]
-        texts = tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
-        conditions[column] = texts
-        if column not in names:
-            problems.append(_unknown(f"{where}: “{shortened(column)}”", column, tuple(names), "is no axis's column"))
-            continue
-        there = names[column].texts.get(column)
-        known = set(there.to_pylist()) if there is not None else set()
-        for text in texts:
-            if text not in known:
-                what = f"{where}: there is no {shortened(column)} “{shortened(text)}”"
-                problems.append(f"{what}; there are {first_of(sorted(filter(None, known)))}.")
-    return Rule(conditions, where)
-
-
-def _overrides(
-    found: Any, names: Mapping[str, Axis], columns: Mapping[str, Text | Value], problems: list[str]
-) -> tuple[Override, ...]:
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        problems.append("Write overrides as [[override]], each with when = { … } and set = { … }.")
-        return ()
-    overrides = []
-    for number, one in enumerate(found, 1):
-        where = f"override {number}"
-        when, values = one.get("when"), one.get("set")
-        if set(one) != {"when", "set"} or not isinstance(when, dict) or not isinstance(values, dict) or not values:
-            problems.append(
-                f"{where} needs when = {{ … }}, the combinations, and set = {{ … }}, what they get instead."
-            )
-            continue
-        replaced = {}
-        for name, value in values.items():
-            parsed = _parsed(value, f"{where}: {shortened(name)}", problems)
-            if parsed is not None:
-                replaced[name] = parsed
-                problems += _kind_problems(f"{where}: {shortened(name)}", name, parsed, names, columns)
-        overrides.append(Override(_rule(when, where, names, problems), replaced))
-    return tuple(overrides)
-
-
-def _kind_problems(
-    where: str, name: str, value: Text | Value, names: Mapping[str, Axis], columns: Mapping[str, Text | Value]
-) -> list[str]:
-    """What an override may not do: change what names a row, or put a text where numbers are."""
-    if name in (*RESERVED, *OURS[:1], "references"):
-        return [f"{where} cannot be overridden."]
-    if name in names and name == names[name].key:
-        return [f"{where} tells the axis's rows apart and cannot be overridden."]
-    if name not in names and name not in columns:
-        return [_unknown(where, name, (*names, *columns), "is no column to override")]
-    if name in names:
-        kind = names[name].table.schema.field(name).type
-        numbers = str(kind) in ("int64", "double", "bool")
-    else:
-        numbers = not isinstance(columns[name], dict)
-    if numbers == isinstance(value, dict):
-        return [
-            f"{where} is a {'number' if numbers else 'text'} elsewhere; write {'a number' if numbers else 'a text'}."
-        ]
-    return []
 
 
 def _seed_from(
@@ -278,7 +167,7 @@ def _seed_from(
         return ()
     known = tuple(axis.name for axis in axes)
     problems += [
-        _unknown(f"seed_from: “{shortened(name)}”", name, known, "is no axis") for name in found if name not in known
+        unknown(f"seed_from: “{shortened(name)}”", name, known, "is no axis") for name in found if name not in known
     ]
     if found and ("seed" in names or "seed" in columns):
         problems.append("The seeds come from seed_from and from a column “seed” at once; leave one of them out.")
@@ -296,15 +185,10 @@ def _text_problems(where: str, text: Text, names: Mapping[str, Axis]) -> list[st
     known = {name for name, axis in names.items() if name in axis.texts}
     fields = dict.fromkeys(field for template in text.values() for field in template.fields)
     problems = [
-        _unknown(f"{shortened(where)}: “{{{shortened(name)}}}”", name, tuple(known), "is no axis's column")
+        unknown(f"{shortened(where)}: “{{{shortened(name)}}}”", name, tuple(known), "is no axis's column")
         for name in fields
         if name not in known
     ]
     if set(text) != {None} and LANGUAGE not in known:
         problems.append(f"{shortened(where)} has a text for each language, but no axis has a column “{LANGUAGE}”.")
     return problems
-
-
-def _unknown(what: str, name: str, known: Sequence[str], verb: str = "is no setting") -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"{what} {verb}; " + (f"did you mean “{near[0]}”?" if near else f"there are {first_of(sorted(known), 50)}.")

@@ -68,7 +68,7 @@ def _equipped(check: CheckSpec, finish: str) -> CheckSpec:
 
 def _with_assets(copy: CopySpec, finish: str) -> CopySpec:
     """What is set on pictures, with the fonts and logos that it names; files are beside the spec."""
-    from pipeline.typesetting import with_assets  # nothing that sets type is loaded where none is set
+    from pipeline.copy_assets import with_assets  # nothing that sets type is loaded where none is set
 
     def read(file: str) -> bytes:
         try:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.axis import SEPARATOR
-from jobs.campaign import LANGUAGE, Campaign, Rule, Text, Value
+from jobs.campaign import LANGUAGE, Campaign
+from jobs.campaign_rules import Rule, Text, Value
 from jobs.manifest import REQUEST_SCHEMA
 from jobs.wording import first_of, listed, shortened
 from pipeline.errors import JobError

@@ -5,22 +5,19 @@ Words are set, never generated. Pillow draws them, shaped by HarfBuzz and FriBid
 3. logos and words are drawn. The same picture, words and spec give the same pixels.
 """
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.contrast import contrast, laid, laid_where, least_contrast, rgb, scrim_under, under, weakest_scrim
+from pipeline.copy_assets import font_name, read_logo
 from pipeline.copy_spec import Box, CopySpec, LogoStyle, TextStyle, shape_of
 from pipeline.errors import JobError, RequestError
-from pipeline.fonts import Fonts, check_font, check_type_can_be_set, is_file, packaged_font
+from pipeline.fonts import Fonts, check_type_can_be_set
 from pipeline.lines import Setting, features_for, fitted, pixels_of
 
-MAX_LOGO_PIXELS = 16_000_000
-_LOGO_FORMATS = ("PNG", "WEBP", "JPEG")
 _ROUNDS = 4
 _PREFERENCE = 0.1
 """How much stronger the scrim for an earlier colour may be than the one for a later colour: the order is a wish."""
@@ -51,35 +48,6 @@ class Placed:
         return self.left, self.top, self.left + self.setting.width, self.top + self.setting.height
 
 
-def with_assets(copy: CopySpec, read: Callable[[str], bytes]) -> CopySpec:
-    """A spec with the fonts and logos that it names, `read` where they are files, and their digests.
-
-    Raises JobError with every one that cannot be had.
-    """
-    check_type_can_be_set()
-    assets: dict[str, bytes] = {}
-    problems: list[str] = []
-    fonts = {(text.font, text.weight) for text in copy.texts if text.font}
-    fonts |= {(font, text.weight) for text in copy.texts for _, font in copy.fonts}
-    for font, weight in sorted(fonts):
-        try:
-            data = read(font) if is_file(font) else packaged_font(font, weight)
-            check_font(data, font)
-            assets[_font_name(font, weight)] = data
-        except JobError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    for file in dict.fromkeys(file for logo in copy.logos for file in logo.files):
-        try:
-            assets[file] = read(file)
-            _logo(assets[file], file)
-        except JobError as error:
-            problems += error.problems
-    if problems:
-        raise JobError(*problems)
-    digests = tuple((name, sha256(data).hexdigest()) for name, data in sorted(assets.items()))
-    return replace(copy, digests=digests, assets=assets)
-
-
 class Typesetter:
     """Sets what a spec says that has its assets. Safe for threads."""
 
@@ -88,7 +56,7 @@ class Typesetter:
         self.columns = copy.columns
         self.only_renditions = copy.only_renditions
         logos = {file for logo in copy.logos for file in logo.files}
-        self._logos = {file: _logo(copy.assets[file], file) for file in logos}
+        self._logos = {file: read_logo(copy.assets[file], file) for file in logos}
         self._fonts = Fonts({name: data for name, data in copy.assets.items() if name not in logos})
 
     def problem(self) -> str:
@@ -145,7 +113,7 @@ class Typesetter:
     def _place(self, style: TextStyle, text: str, language: str, pixels: np.ndarray) -> Placed:
         height, width = pixels.shape[:2]
         shape, font = shape_of(width, height), self._copy.font_for(style, language)
-        name = _font_name(font, style.weight)
+        name = font_name(font, style.weight)
         missing = self._fonts.missing(name, font, text)
         if missing:
             raise RequestError(
@@ -297,17 +265,3 @@ def _rounded(size: tuple[int, int], box: Box, radius: float) -> np.ndarray:
         np.asarray(mask.resize((width, height), Image.Resampling.BOX)) / 255
     )
     return cover
-
-
-def _font_name(font: str, weight: int) -> str:
-    return f"{font}@{weight}"
-
-
-def _logo(data: bytes, file: str) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(data), formats=_LOGO_FORMATS) as picture:
-            if picture.width * picture.height > MAX_LOGO_PIXELS:
-                raise JobError(f"The logo {file} has more than {MAX_LOGO_PIXELS:,} pixels; make it smaller.")
-            return picture.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise JobError(f"The logo {file} is no picture that can be read (PNG, WebP or JPEG).") from None

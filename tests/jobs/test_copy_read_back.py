@@ -16,10 +16,11 @@ from jobs import examples
 from jobs.campaign import read_campaign
 from jobs.variants import Variants
 from pipeline.contrast import contrast, rgb
+from pipeline.copy_assets import with_assets
 from pipeline.copy_spec import CopySpec
 from pipeline.finishing_spec import read_finishing_spec
 from pipeline.mini.scenes import Scene, draw
-from pipeline.typesetting import Placed, Typesetter, with_assets
+from pipeline.typesetting import Placed, Typesetter
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"
 PLACES = {"spring": "meadow", "summer": "beach", "autumn": "sunset", "winter": "snow"}

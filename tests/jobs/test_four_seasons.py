@@ -8,9 +8,10 @@ import pytest
 from jobs import examples
 from jobs.campaign import read_campaign
 from jobs.variants import Variants
+from pipeline.copy_assets import with_assets
 from pipeline.copy_spec import CopySpec
 from pipeline.finishing_spec import read_finishing_spec
-from pipeline.typesetting import Typesetter, with_assets
+from pipeline.typesetting import Typesetter
 from tests.conftest import ROOT
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"

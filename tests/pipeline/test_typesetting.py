@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from pipeline.contrast import contrast, luminance, rgb
+from pipeline.copy_assets import with_assets
 from pipeline.copy_spec import CopySpec, read_copy, shape_of
 from pipeline.errors import JobError, RequestError
 from pipeline.strict_table import StrictTable
-from pipeline.typesetting import Typesetter, with_assets
+from pipeline.typesetting import Typesetter
 
 TEXT: dict[str, Any] = {"column": "headline", "box": [10, 10, 80, 40], "size": [5, 12], "weight": 700}
 GROUNDS = {
