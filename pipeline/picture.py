@@ -69,7 +69,7 @@ def thumbnail(pixels: np.ndarray, side: int = 256, xmp: bytes = b"") -> bytes:
     picture = _as_image(pixels)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    picture.save(file, "WEBP", quality=80, method=4, xmp=xmp)
+    picture.save(file, "WEBP", quality=80, method=2, xmp=xmp)  # half the time of 4, a twentieth more bytes
     return file.getvalue()
 
 
