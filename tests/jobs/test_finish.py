@@ -182,6 +182,7 @@ def test_another_night_keeps_renditions_too_and_another_spec_is_a_reason_to_rend
     assert (gone.pending, gone.changes.reasons) == (1, {"picture missing": 1})
 
 
+@pytest.mark.slow  # three commands; changed words on kept pixels are tested among the fast ones
 def test_where_pixels_are_kept_another_finish_needs_no_rendering(
     finished: Path, pressrun: Pressrun, tmp_path: Path
 ) -> None:
