@@ -61,7 +61,7 @@ class Bundles:
     """
 
     def __init__(self, store: Store, by: str, name: str | None = None, rendition: str = "") -> None:
-        find_job(store)
+        job = find_job(store)
         self._store = store
         manifest = read_manifest_copy(store)
         if by not in manifest.column_names:
@@ -74,21 +74,25 @@ class Bundles:
         results = read_results(store, ("image", "sha256", "renditions", "finished_at"))
         results = results.filter(pa.array(is_done(results)))
         places = pc.index_in(manifest["custom_id"], results["custom_id"].combine_chunks())
-        values = pc.cast(manifest[by], pa.string())
+        values = _as_text(manifest[by], by)
         there = pc.and_(pc.is_valid(places), pc.greater(pc.binary_length(values).fill_null(0), 0))
         self.left_out = manifest.num_rows - pc.sum(there).as_py() if manifest.num_rows else 0
-        self._values = values.filter(there).combine_chunks()
+        groups = values.filter(there).combine_chunks().dictionary_encode()
         self._manifest = manifest.filter(there)
         self._results = results.take(places.filter(there).combine_chunks())
         if rendition:
             self._results = _of_rendition(self._results, rendition)
-        self._template = template
-        distinct = pc.unique(self._values)
+        self._template, self._own = template, NameTemplate.parse(str(job["name"]))
+        distinct = groups.dictionary
         self._files, nameless = NameTemplate.parse("{value}").names(pa.table({"value": distinct}), "zip")
         if nameless.num_rows:
             raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}")
         self._distinct = distinct.to_pylist()
-        self._named = [self._names(value) for value in self._distinct]
+        codes = groups.indices.to_numpy(zero_copy_only=False)
+        members = np.split(
+            np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=len(distinct)))[:-1]
+        )
+        self._named = [(rows, self._names(rows, rendition)) for rows in members]
 
     def write(self, out: str | None = None) -> Iterator[Bundle]:
         """Write the zips, one after the other, into `out` (None: `bundles/` in the job's own place).
@@ -110,18 +114,18 @@ class Bundles:
                 raise JobError(str(error)) from None
             yield Bundle(value, path, len(rows), counted.bytes)
 
-    def _names(self, value: str) -> tuple[np.ndarray, pa.Array]:
-        """The rows of one zip, and their names in it."""
-        rows = np.flatnonzero(pc.equal(self._values, value).to_numpy(zero_copy_only=False))
+    def _names(self, rows: np.ndarray, rendition: str) -> pa.Array:
+        """The names that some rows' pictures have in their zip."""
+        some = self._manifest.take(pa.array(rows))
         images = self._results["image"].take(pa.array(rows)).combine_chunks()
-        endings = pc.replace_substring_regex(images, r"^.*\.", "")
-        if self._template is None:
-            return rows, pc.replace_substring_regex(images, r"^(.*/)?images/", "")
-        [ending] = pc.unique(endings).to_pylist()
-        names, nameless = self._template.names(self._manifest.take(pa.array(rows)), ending)
+        [ending] = pc.unique(pc.replace_substring_regex(images, r"^.*\.", "")).to_pylist()
+        if self._template is None:  # this job's name for it, also where an earlier job that made it had another
+            names = self._own.names(some, ending)[0]
+            return pc.replace_substring_regex(names, r"\.[^.]*$", f"@{rendition}.{ending}") if rendition else names
+        names, nameless = self._template.names(some, ending)
         if nameless.num_rows:
             raise JobError(f"{nameless.num_rows} pictures cannot be named: {nameless['error_message'][0].as_py()}")
-        return rows, names
+        return names
 
     def _chunks(self, rows: np.ndarray, names: pa.Array) -> Iterator[bytes]:
         """The bytes of one zip, a picture at a time."""
@@ -150,6 +154,15 @@ class Bundles:
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             raise JobError(f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.")
         return picture, data
+
+
+def _as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, pa.string())
+    except pa.ArrowException:
+        raise JobError(
+            f"--by {shortened(name)}: its values have no obvious text; name a column of text or numbers."
+        ) from None
 
 
 def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:

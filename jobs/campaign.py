@@ -120,9 +120,10 @@ def _axis(name: str, value: Any, base: str) -> Axis:
         if not value:
             raise JobError(f"axes.{shortened(name)} is empty, so there would be no picture at all.")
         return inline_axis(name, value, base)
-    if isinstance(value, dict) and isinstance(value.get("table"), str) and set(value) <= {"table", "key"}:
+    kinds = {"table": str, "key": str}
+    if isinstance(value, dict) and "table" in value and all(isinstance(value[k], kinds.get(k, ())) for k in value):
         return table_axis(name, value["table"], value.get("key"), base)
-    raise JobError(f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv" }}.')
+    raise JobError(f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.')
 
 
 def _column_owners(axes: Sequence[Axis], problems: list[str]) -> dict[str, Axis]:
@@ -154,6 +155,8 @@ def _columns(found: Mapping[str, Any], names: Mapping[str, Axis], problems: list
         if name in (*RESERVED, "custom_id", "references") or (name == "prompt" and "prompt" in asked):
             problems.append(f"{where} is a column that Pressrun makes itself; choose another name.")
         made = parsed(value, where, problems)
+        if name == "prompt" and made is not None and not isinstance(made, dict):
+            problems.append(f"{where} is a number; write a text.")
         if made is not None:
             columns[name] = made
     return columns

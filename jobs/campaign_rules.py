@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from jobs.axis import OURS, Axis
 from jobs.manifest import RESERVED
 from jobs.template import Template
@@ -34,6 +37,9 @@ class Override:
 
 def parsed(value: Any, where: str, problems: list[str]) -> Text | Value | None:
     """A text, texts by language, or a number."""
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        problems.append(f"{where} is a number that is too large.")
+        return None
     if isinstance(value, bool | int | float):
         return value
     by_language = {None: value} if isinstance(value, str) else value
@@ -62,7 +68,7 @@ def _rule(asked: Mapping[str, Any], where: str, names: Mapping[str, Axis], probl
         problems.append(f"{where} names no column, so it is about everything; say what it is about.")
     for column, wanted in asked.items():
         values = wanted if isinstance(wanted, list) else [wanted]
-        texts = tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+        texts = tuple(map(_as_text, values))
         conditions[column] = texts
         if column not in names:
             problems.append(unknown(f"{where}: “{shortened(column)}”", column, tuple(names), "is no axis's column"))
@@ -74,6 +80,11 @@ def _rule(asked: Mapping[str, Any], where: str, names: Mapping[str, Axis], probl
                 what = f"{where}: there is no {shortened(column)} “{shortened(text)}”"
                 problems.append(f"{what}; there are {first_of(sorted(filter(None, known)))}.")
     return Rule(conditions, where)
+
+
+def _as_text(value: Any) -> str:
+    """A value as the axes' columns have it when they are text: 1 for 1.0, true for True."""
+    return str(pc.cast(pa.scalar(value), pa.string())) if isinstance(value, bool | float) else str(value)
 
 
 def read_overrides(

@@ -7,6 +7,7 @@ needs and that are empty, once to write them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,6 @@ class Variants:
         self.campaign = campaign
         self._shape = tuple(len(axis) for axis in campaign.axes)
         self.places = {name: campaign.axes.index(axis) for name, axis in campaign.names.items()}
-        self._seeds = self._seed_table()
 
     def count(self, max_rows: int = MAX_ROWS) -> Count:
         """How many rows there are; every text that can be made has been tried.
@@ -166,8 +166,10 @@ class Variants:
         names = [axis.name for axis in self.campaign.axes]
         return [names.index(name) for name in self.campaign.seed_from]
 
-    def _seed_table(self) -> np.ndarray | None:
-        """A seed for each combination of the axes that decide it, by their values' names."""
+    @cached_property
+    def _seeds(self) -> np.ndarray | None:
+        """A seed for each combination of the axes that decide it, by their values' names: not before it is known that
+        there are not too many."""
         if not self.campaign.seed_from:
             return None
         axes = [self.campaign.axes[place] for place in self._seed_places]

@@ -57,12 +57,26 @@ def test_names_in_a_zip_follow_a_template(job: Path, tmp_path: Path) -> None:
     assert "SKU%200/128/row-0.png" in contents(tmp_path / "spring.zip")
 
 
+def test_a_picture_kept_from_another_job_has_this_jobs_name_for_it(job: Path, s3_bucket: str) -> None:
+    earlier = copied_to(s3_bucket, job)
+    [part] = (job / "results").iterdir()
+    results = pq.read_table(part)
+    images = [f"{earlier}/images/row-0.png", *results["image"].to_pylist()[1:]]
+    pq.write_table(results.set_column(results.column_names.index("image"), "image", [images]), part)
+    about = json.loads((job / "job.json").read_text())
+    (job / "job.json").write_text(json.dumps(about | {"name": "{season}-{custom_id}"}))
+    list(Bundles(open_store(str(job)), "season").write())
+    assert "spring-row-0.png" in contents(job / "bundles/spring.zip")
+
+
 def test_what_would_be_wrong_is_said_before_anything_is_written(job: Path) -> None:
     store = open_store(str(job))
     with pytest.raises(JobError, match="--by chanel is no column of the manifest, which has custom_id"):
         Bundles(store, "chanel")
     with pytest.raises(JobError, match="names would be used by several rows"):
         Bundles(store, "season", "{sku}")
+    with pytest.raises(JobError, match="--by references: its values have no obvious text"):
+        Bundles(store, "references")
     with pytest.raises(JobError, match="no rendition “hero”; it has none"):
         Bundles(store, "season", rendition="hero")
     assert not (job / "bundles").exists()
