@@ -57,7 +57,9 @@ def inline_axis(name: str, values: Sequence[Any], place: str) -> Axis:
         try:
             arrays.append(pa.array([row.get(column) for row in rows]))
         except OverflowError:
-            raise JobError(f"{where}: “{shortened(column)}” holds a number that is too large; write it as text.") from None
+            raise JobError(
+                f"{where}: “{shortened(column)}” holds a number that is too large; write it as text."
+            ) from None
         except pa.ArrowException:
             raise JobError(f"{where}: “{shortened(column)}” mixes kinds of values; write them all alike.") from None
     return _checked(name, name, pa.table(arrays, names=columns), where, place)

@@ -152,7 +152,7 @@ def test_every_axis_that_cannot_be_read_is_named(folder: Path) -> None:
     assert said == [
         "axes.season is empty, so there would be no picture at all.",
         f"axes.size: There is no manifest at “{folder}/no.csv”.",
-        'axes.channel must be a list, or a table of its own: { table = "file.csv" }.',
+        'axes.channel must be a list, or a table of its own: { table = "file.csv", key = "sku" }.',
         "axes.market: “market” mixes kinds of values; write them all alike.",
     ]
 
@@ -187,6 +187,30 @@ def test_too_many_rows_are_counted_not_made(folder: Path) -> None:
         variants.count()
     with pytest.raises(JobError, match="leave none"):
         rows(folder, exclude=[{"product": ["mug", "red bottle"]}])
+
+
+def test_seeds_are_not_made_before_the_rows_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.variants.derived_seed", lambda of: pytest.fail("a seed was made"))
+    found = {**CAMPAIGN, "seed_from": ["product", "take"], "axes": axes(take=list(range(100_000)))}
+    with pytest.raises(JobError, match="more than 1,000,000"):
+        Variants(parse_campaign(found, str(folder))).count()
+
+
+def test_rules_know_numbers_however_they_are_written(folder: Path) -> None:
+    made = rows(folder, axes=axes(scale=[1.0, 2.5]), exclude=[{"scale": [1.0]}])
+    assert {row["scale"] for row in made} == {2.5}
+
+
+def test_numbers_that_are_none_of_ours_are_sentences(folder: Path) -> None:
+    large = 10**20
+    assert problems(folder, prompt=3, columns={"steps": large}, override=[]) == [
+        "prompt is a number; write a text.",
+        "columns.steps is a number that is too large.",
+    ]
+    assert problems(folder, axes=axes(take=[large], product={"table": "products.csv", "key": 5})) == [
+        'axes.product must be a list, or a table of its own: { table = "file.csv", key = "sku" }.',
+        "axes.take: “take” holds a number that is too large; write it as text.",
+    ]
 
 
 def test_render_takes_the_manifest_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
