@@ -123,7 +123,9 @@ def _axis(name: str, value: Any, base: str) -> Axis:
     kinds = {"table": str, "key": str}
     if isinstance(value, dict) and "table" in value and all(isinstance(value[k], kinds.get(k, ())) for k in value):
         return table_axis(name, value["table"], value.get("key"), base)
-    raise JobError(f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.')
+    raise JobError(
+        f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.'
+    )
 
 
 def _column_owners(axes: Sequence[Axis], problems: list[str]) -> dict[str, Axis]:

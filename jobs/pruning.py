@@ -41,7 +41,8 @@ class Pruned:
 def prune(prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
     """Remove all dated jobs under `prefix` but the last `keep` finished ones and what is newer than the oldest of them.
 
-    A night that an unfinished one of those keeps from stays as well.
+    A night that an unfinished one of those keeps from stays as well, and so do pictures that a job without a date
+    beside them refers to.
 
     Raises:
         JobError: `keep` is less than 1, there is no such night, a kept one cannot be read, or a night is rendered now.
@@ -50,6 +51,7 @@ def prune(prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
     if keep < 1:
         raise JobError(f"--keep {keep} would leave nothing; give a number from 1 on.")
     store = open_store(prefix)
+    _nights(store)  # where there are none, nothing is made either
     if dry_run:
         return _pruned(store, keep, dry_run)
     store.prepare()
@@ -58,21 +60,31 @@ def prune(prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
         return _pruned(store, keep, dry_run)
 
 
-def _pruned(prefix: Store, keep: int, dry_run: bool) -> Pruned:
-    names = [name for name in prefix.level()[0] if is_dated(name)]
+def _nights(prefix: Store) -> tuple[list[str], list[str], list[str]]:
+    """The names of the dated jobs, of what remains of pruned ones, and of other jobs under a prefix.
+
+    Raises JobError where there is nothing to prune.
+    """
+    names = prefix.level()[0]
     jobs = [name for name in names if prefix.head(f"{name}/{JOB}") is not None]
-    remains = [name for name in names if name not in jobs and prefix.head(f"{name}/{PRUNED}") is not None]
-    if not jobs and not remains:
+    dated = [name for name in jobs if is_dated(name)]
+    remains = [name for name in names if is_dated(name) and name not in dated and prefix.head(f"{name}/{PRUNED}")]
+    if not dated and not remains:
         raise JobError(f"There is no night under {prefix.uri}; point to the place where dated jobs stand.")
+    return dated, remains, [name for name in jobs if name not in dated]
+
+
+def _pruned(prefix: Store, keep: int, dry_run: bool) -> Pruned:
+    jobs, remains, others = _nights(prefix)
     finished = [name for name in jobs if prefix.head(f"{name}/{SUMMARY}") is not None]
     oldest = finished[-keep] if len(finished) >= keep else ""
     kept = {name for name in jobs if name >= oldest}
     for name in kept - set(finished):
         since = read_changes(open_store(f"{prefix.uri}/{name}")).since
         kept |= {other for other in jobs if f"{prefix.uri}/{other}" == since}
-    referred = _referred_to([open_store(f"{prefix.uri}/{name}") for name in sorted(kept)])
+    referred = _referred_to([open_store(f"{prefix.uri}/{name}") for name in sorted(kept) + others])
     removed = stay = 0
-    gone = [name for name in names if name in remains or (name in jobs and name not in kept)]
+    gone = sorted({*remains, *jobs} - kept)
     for name in gone:
         counts = _remove(open_store(f"{prefix.uri}/{name}"), referred, dry_run)
         removed, stay = removed + counts[0], stay + counts[1]

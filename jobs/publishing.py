@@ -5,6 +5,7 @@ touched; then pictures are added, then replaced (each at once and whole), and on
 So whatever ends it, nothing is missing, the same command goes on, and undoing knows how everything was.
 """
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.lease import Lease
-from cluster.store import Store, open_object, open_store
-from jobs.job import find_job, read_manifest_copy
+from cluster.store import Refusal, Store, open_object, open_store
+from jobs.job import JOB, find_job, read_manifest_copy
 from jobs.names import NameTemplate
 from jobs.order import FOLDER
 from jobs.published import ACTIONS, LOCK, UNDO, UNDO_FILE, PublishedPlace, applied, pieces, recorded
 from jobs.results import is_done, read_results
+from pipeline.errors import JobError
 from pipeline.picture import FORMATS, content_type, extension
 
 _THREADS = 16
@@ -60,18 +62,28 @@ def publish(job: str, to: str, *, records: str | None = None, remove: bool = Fal
     """Publish what is ready of the job at `job` into the place `to`; see `jobs.published` for `records`.
 
     Raises:
-        JobError: there is no such job or place, or somebody else publishes there.
+        JobError: there is no such job or place, the place is a job's own, or somebody else publishes there.
         StorageError: a store failed although it was asked again; the same call goes on.
     """
     store = open_store(job)
     find_job(store)
     place = PublishedPlace(to, records)
+    _refuse_a_jobs_own(place.store.uri)
     if dry_run:
         plan = _planned(store, place, remove)
         return _told(store, place, plan, dry_run=True)
     place.prepare()
     with Lease(place.records, LOCK, f"Something is published to {place.store.uri}") as lease:
         return _Publication(store, place, remove, lease).run()
+
+
+def _refuse_a_jobs_own(place: str) -> None:
+    """Raise JobError for the folder of a job, and for what stands directly in it: its pictures are its record."""
+    for uri in (place, place.rpartition("/")[0]):
+        with contextlib.suppress(Refusal):  # what nobody lets us look at is no job of ours
+            if uri not in ("", "s3:/") and open_store(uri).head(JOB) is not None:
+                problem = f"{uri} is the folder of a job, whose pictures nothing may replace"
+                raise JobError(f"--to {place}: {problem}; publish to a place of its own.")
 
 
 class _Publication:

@@ -5,6 +5,7 @@ a formula has a ' before it.
 """
 
 import io
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from jobs.results import is_done
 from pipeline.metadata import COMPOSITE, GENERATED, SOURCE_TYPES
 from pipeline.provenance import TEXTS
 
-_RUNS = r"^([=+\-@\t\r])"
+_RUNS = r"^([=+\-@\t\r\n])"
 """What a spreadsheet takes for the beginning of a formula."""
 _BATCH_ROWS = 65_536
 
@@ -51,14 +52,17 @@ def _lines(order: Order, results: pa.Table, manifest: pa.Table) -> pa.Table:
         "keywords": captions["keywords"],
         "digital_source_type": marks,
     }
-    columns = {name: _cells(values) for name, values in columns.items()}
+    # What a file is called finds it again; percent-encoded, it runs nothing.
+    columns = {name: _cells(values) if name not in ("path", "filename") else values for name, values in columns.items()}
+    headers, cells = list(columns), list(columns.values())
     for name in order.manifest.customer_columns:
-        cells = _cells(manifest[name])
-        if name not in columns:
-            columns[name] = cells
-        elif not columns[name].equals(cells):  # a name of ours that means something else to the customer
-            columns[f"manifest_{name}"] = cells
-    return pa.table(columns)
+        values = _cells(manifest[name])
+        if name in columns and columns[name].equals(values):
+            continue
+        # a name of ours means something else to the customer
+        headers.append(f"manifest_{name}" if name in columns else re.sub(_RUNS, r"'\1", name))
+        cells.append(values)
+    return pa.table(cells, names=headers)
 
 
 def _files(results: pa.Table) -> tuple[pa.Table, pa.Array]:

@@ -57,7 +57,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job of three rows with two renditions; in/ has its manifest and spec. Never to be changed: copy it."""
     folder = tmp_path_factory.mktemp("finish")
     mug = {"prompt": "a red mug", "width": 128, "height": 96, "steps": 2, "creator": "Ada", "year": 2026, "size": -3}
-    rows = [{"custom_id": f"mug-{i}", **mug, "keywords": ["mug", "red"], "note": "=cmd()", "path": i} for i in range(3)]
+    rows = [
+        {"custom_id": f"mug-{i}", **mug, "keywords": ["mug", "red"], "note": "=cmd()", "=x": "-1", "path": i}
+        for i in range(3)
+    ]
     manifest = write_manifest(folder / "in", rows)
     (folder / "in/finish.toml").write_text(SPEC)
     ended = Pressrun(folder)("render", manifest, "--out", folder / "out", "--finish", folder / "in/finish.toml")
@@ -92,6 +95,7 @@ def test_the_sidecar_has_a_line_for_every_picture_with_its_captions_and_the_cust
     assert (line["creator"], line["copyright"], line["keywords"]) == ("Ada", "© 2026 Example", "mug|red")
     assert line["digital_source_type"].endswith("/trainedAlgorithmicMedia")
     assert (line["note"], line["size"], line["manifest_path"]) == ("'=cmd()", "-3", "1")
+    assert line["'=x"] == "'-1" and "=x" not in line, "a header is a cell as well"
     assert "manifest_creator" not in line
 
 

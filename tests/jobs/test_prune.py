@@ -55,6 +55,18 @@ def test_pictures_that_later_nights_refer_to_stay_until_nobody_does(nights: str)
     assert not [path for path in open_store(nights).paths() if "2026-11-21" not in path and ".lock" not in path]
 
 
+def test_pictures_that_a_job_without_a_date_refers_to_stay(nights: str) -> None:
+    make_night(f"{nights}/trial", {"lamp": f"{nights}/2026-11-18/images/lamp.png"})
+    assert prune(nights, 1).referred_to == 3
+    assert open_store(nights).get("2026-11-18/images/lamp.png") == b"lamp 1"
+
+
+def test_where_there_are_no_nights_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="There is no night under"):
+        prune(str(tmp_path / "nihgts"), 1)
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_is_left_of_a_pruned_night_is_no_job(nights: str, finished_job: Path, job_manifest: Path) -> None:
     prune(nights, 1)
     for command in ("status", "verify"):

@@ -108,6 +108,15 @@ def test_pictures_that_the_job_has_lost_are_told_and_the_old_ones_stay(base: str
     assert standing(shop) == {"mug.png": b"mug 1", "lamp.png": b"lamp 2"}
 
 
+@pytest.mark.parametrize("place", ["", "/images"])
+def test_a_jobs_own_folder_is_no_place_to_publish_to(place: str, tmp_path: Path) -> None:
+    first = make_night(f"{tmp_path}/2026-11-20", {"mug": b"mug 1"})
+    second = make_night(f"{tmp_path}/2026-11-21", {"mug": b"mug 2"})
+    with pytest.raises(JobError, match="2026-11-20 is the folder of a job, whose pictures nothing may replace"):
+        publish(second.uri, first.uri + place)
+    assert first.get("images/mug.png") == b"mug 1"
+
+
 def test_only_a_few_publications_can_be_undone(tmp_path: Path) -> None:
     for number in range(10):
         publish(make_night(f"{tmp_path}/night-{number}", {"mug": b"mug %d" % number}).uri, f"{tmp_path}/images")
