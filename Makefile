@@ -21,6 +21,7 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.throughput
+	$(BIN)/python -m tests.bench.calls
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.peers --repeats 3
 	$(BIN)/python -m tests.bench.peers --manifest variants --rows 256 --more 256
