@@ -26,6 +26,7 @@ bench: .venv/installed
 	$(BIN)/python -m tests.bench.peers --repeats 3
 	$(BIN)/python -m tests.bench.peers --manifest variants --rows 256 --more 256
 	$(BIN)/python -m tests.bench.manifest
+	$(BIN)/python -m tests.bench.nights
 
 lint: .venv/installed
 	$(BIN)/ruff check .

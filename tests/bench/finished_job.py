@@ -88,6 +88,7 @@ def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.T
             **{name: manifest[name] for name in order.manifest.customer_columns},
         }
         schema = pa.schema([*SCHEMA, *(manifest.schema.field(name) for name in order.manifest.customer_columns)])
+        columns = {field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in schema}
         yield pa.table(columns, schema=schema)
 
 
