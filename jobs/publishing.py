@@ -20,7 +20,7 @@ from jobs.names import NameTemplate
 from jobs.order import FOLDER
 from jobs.published import ACTIONS, LOCK, UNDO, UNDO_FILE, PublishedPlace, applied, pieces, recorded
 from jobs.results import is_done, read_results
-from pipeline.errors import JobError
+from pipeline.errors import JobError, StorageError
 from pipeline.picture import FORMATS, content_type, extension
 
 _THREADS = 16
@@ -112,7 +112,9 @@ class _Publication:
             undo = self._prepare(actions)
             missing += self._carry_out(undo)
             place.tidy()
-        return _told(self._store, place, plan, missing=tuple(missing), undo=undo or self._last())
+            actions = actions.filter(pc.invert(pc.is_in(actions["name"], pa.array(missing, pa.string()))))
+        told = _Plan(actions, plan.counts | _counted(actions))
+        return _told(self._store, place, told, missing=tuple(missing), undo=undo or self._last())
 
     def _last(self) -> str:
         """What undoes the last publication, if that was of this very job: whoever was cut off at its end wants it."""
@@ -128,7 +130,10 @@ class _Publication:
             for rows in pieces(actions.filter(pc.not_equal(actions["action"], "add"))):
                 self._lease.check()
                 names = [row["name"] for row in rows]
-                list(threads.map(lambda name: place.records.copy(place.store, name, place.backup(undo, name)), names))
+                try:
+                    list(threads.map(lambda n: place.records.copy(place.store, n, place.backup(undo, n)), names))
+                except FileNotFoundError as error:
+                    raise StorageError(f"{error} Somebody removed it just now; run this again.") from None
         place.write_undo(undo, actions, self._store.uri)
         place.begin(undo=undo, job=self._store.uri, remove=self._remove)
         return undo
@@ -210,8 +215,7 @@ def _planned(store: Store, place: PublishedPlace, remove: bool) -> _Plan:
         actions = pa.concat_tables([actions, leaving.cast(ACTIONS)])
     ranks = pc.index_in(actions["action"].combine_chunks(), pa.array(list(_RANK)))
     actions = actions.take(pc.array_sort_indices(ranks)).cast(ACTIONS)
-    counts = {word: pc.sum(pc.equal(actions["action"], verb)).as_py() or 0 for verb, word in _WORDS.items()}
-    counts |= {
+    counts = _counted(actions) | {
         "unchanged": pc.sum(same).as_py() or 0,
         "foreign": pc.sum(foreign).as_py() or 0,
         "superfluous": 0 if remove else old.num_rows,
@@ -221,6 +225,10 @@ def _planned(store: Store, place: PublishedPlace, remove: bool) -> _Plan:
 
 
 _WORDS = {"add": "added", "replace": "replaced", "remove": "removed"}
+
+
+def _counted(actions: pa.Table) -> dict[str, int]:
+    return {word: pc.sum(pc.equal(actions["action"], verb)).as_py() or 0 for verb, word in _WORDS.items()}
 
 
 def wanted_of(store: Store) -> tuple[pa.Table, pa.Array]:

@@ -17,12 +17,13 @@ _THREADS = 16
 @dataclass(frozen=True)
 class Undone:
     """What an undoing did: pictures put back, and pictures taken away that had not been there. `left` are names that
-    somebody else has changed since, which were left alone."""
+    somebody else has changed since, which were left alone, `lost` those whose former picture is not in the records."""
 
     place: str
     restored: int
     taken_away: int
     left: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 def undo(uri: str) -> Undone:
@@ -74,7 +75,9 @@ class _Undoing:
         nothing = pc.or_(untouched, absent)
         place.begin(undo=number, undoing=True)
         todo = actions.filter(pc.and_(free, pc.invert(nothing)))
-        etags = self._put_back(todo.filter(pc.not_equal(todo["action"], "add")))
+        former = todo.filter(pc.not_equal(todo["action"], "add"))
+        etags = self._put_back(former)
+        lost = [name for name in former["name"].to_pylist() if name not in etags]
         added = todo.filter(pc.equal(todo["action"], "add"))
         self._take_away(added)
         before = place.record(f"{UNDO}{number}/{RECORD}")
@@ -82,20 +85,24 @@ class _Undoing:
         left = actions.filter(pc.and_(pc.invert(free), pc.invert(nothing)))["name"].to_pylist()
         place.end()
         place.forget(number)
-        return Undone(place.store.uri, len(etags), added.num_rows, tuple(left))
+        return Undone(place.store.uri, len(etags), added.num_rows, tuple(left), tuple(lost))
 
     def _put_back(self, actions: pa.Table) -> dict[str, str]:
-        """Copy the former pictures back; their etags by name."""
-        place, etags = self._place, dict[str, str]()
+        """Copy the former pictures back; the etags by name of those that are there."""
+        etags: dict[str, str] = {}
         with ThreadPoolExecutor(_THREADS) as threads:
             for rows in pieces(actions):
                 self._lease.check()
                 names = [row["name"] for row in rows]
-                copied = threads.map(
-                    lambda name: place.store.copy(place.records, place.backup(self._number, name), name), names
-                )
-                etags.update(zip(names, copied, strict=True))
+                found = zip(names, threads.map(self._restored, names), strict=True)
+                etags.update((name, etag) for name, etag in found if etag is not None)
         return etags
+
+    def _restored(self, name: str) -> str | None:
+        try:
+            return self._place.store.copy(self._place.records, self._place.backup(self._number, name), name)
+        except FileNotFoundError:
+            return None
 
     def _take_away(self, actions: pa.Table) -> None:
         with ThreadPoolExecutor(_THREADS) as threads:

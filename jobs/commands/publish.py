@@ -39,7 +39,7 @@ def _publish(options: argparse.Namespace) -> int:
             raise JobError("--undo FILE stands alone: the file says of which place and publication it is.")
         undone = undo(options.undo)
         say(asdict(undone) if options.json else _undone_words(undone), options.json)
-        return 1 if undone.left else 0
+        return 1 if undone.left or undone.lost else 0
     if not options.uri or not options.to:
         raise JobError("Say what is published where: pressrun publish JOB --to PLACE.")
     done = publish(options.uri, options.to, records=options.records, remove=options.remove, dry_run=options.dry_run)
@@ -67,4 +67,6 @@ def _undone_words(undone: Undone) -> str:
     lines = [f"{undone.place}: {undone.restored} put back, {undone.taken_away} taken away."]
     if undone.left:
         lines.append(f"{len(undone.left)} were changed by somebody else and left alone: {first_of(undone.left)}.")
+    if undone.lost:
+        lines.append(f"{len(undone.lost)} are not in the records and stay as they are: {first_of(undone.lost)}.")
     return "\n".join(lines)

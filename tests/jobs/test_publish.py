@@ -104,8 +104,20 @@ def test_pictures_that_the_job_has_lost_are_told_and_the_old_ones_stay(base: str
     publish(make_night(f"{base}/2026-11-20", {"mug": b"mug 1", "lamp": b"lamp 1"}).uri, shop)
     second = make_night(f"{base}/2026-11-21", {"mug": b"mug 2", "lamp": b"lamp 2"})
     second.delete("images/mug.png")
-    assert publish(second.uri, shop).missing == ("mug.png",)
+    done = publish(second.uri, shop)
+    assert (done.missing, counts(done)) == (("mug.png",), (0, 1, 0, 0))
     assert standing(shop) == {"mug.png": b"mug 1", "lamp.png": b"lamp 2"}
+
+
+def test_former_pictures_that_the_records_have_lost_are_told_and_hold_up_nothing(base: str) -> None:
+    shop = f"{base}/shop/images"
+    publish(make_night(f"{base}/2026-11-20", {"mug": b"mug 1", "lamp": b"lamp 1"}).uri, shop)
+    done = publish(make_night(f"{base}/2026-11-21", {"mug": b"mug 2", "lamp": b"lamp 2"}).uri, shop)
+    open_store(done.undo.rpartition("/")[0]).delete("images/mug.png")
+    undone = undo(done.undo)
+    assert (undone.restored, undone.lost) == (1, ("mug.png",))
+    assert standing(shop) == {"mug.png": b"mug 2", "lamp.png": b"lamp 1"}
+    assert counts(publish(f"{base}/2026-11-21", shop)) == (0, 2, 0, 0)
 
 
 @pytest.mark.parametrize("place", ["", "/images"])
