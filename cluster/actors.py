@@ -163,10 +163,10 @@ class FinishActor:
 
 
 def node_here() -> str:
-    """Ray's name of the node that this process is on."""
+    """Ray's name of the node that this process is on; "" outside of Ray, which asking would start."""
     import ray
 
-    return ray.get_runtime_context().get_node_id()
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
 
 
 def load_renderer(spec: ModelSpec) -> "Renderer":

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.reference_stamps import Stamped
+from jobs.reference_stamps import Stamped, noted_as
 from jobs.references import Mentions, rows_digests
 
 _COLUMNS = {"prompt": ("prompt",), "size": ("width", "height"), "settings": ("steps", "guidance", "seed")}
@@ -30,7 +30,8 @@ def noted_digests(table: pa.Table, stamped: Mapping[str, Stamped]) -> Digests:
     """The digests of each row's references, as a job has noted them; None where it has not."""
     rows = np.arange(table.num_rows)
     mentions = Mentions(table, rows)
-    return rows_digests(mentions, [stamped[uri].sha256 if uri in stamped else None for uri in mentions.uris], rows)
+    noted = [stamped.get(noted_as(uri)) for uri in mentions.uris]
+    return rows_digests(mentions, [one.sha256 if one else None for one in noted], rows)
 
 
 def _differing(one: pa.Table, other: pa.Table, names: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@
 A stamp is what a listing says of an object: size, time stamp and etag. What lies on the web has none and is read again.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from cluster.store import Refusal, Store, open_store, stat_uri
 from cluster.url import is_web
 from jobs.job import PARQUET, REFERENCES
 from pipeline.errors import JobError, RequestError
+from pipeline.redaction import redacted
 
 ASKED_ONE_BY_ONE = 50
 """References of one folder up to which each is asked for; of more the folder is listed, a thousand an answer."""
@@ -88,8 +90,15 @@ def _listed(folder: str) -> Iterable[tuple[str, Stamp]]:
         yield f"{folder}/{entry.path}", (entry.size, entry.modified, entry.etag)
 
 
+def noted_as(uri: str) -> str:
+    """The name under which a reference is noted: its URI, but what may be secret in a web address, its password or
+    signature, stands there as a digest."""
+    public = redacted(uri) if is_web(uri) else uri
+    return uri if public == uri else f"{public}#sha256:{hashlib.sha256(uri.encode()).hexdigest()}"
+
+
 def read_stamped(store: Store) -> dict[str, Stamped]:
-    """What a job's folder notes, by URI; nothing where it notes nothing that can be read."""
+    """What a job's folder notes, by the references' names (`noted_as`); nothing where nothing there can be read."""
     try:
         table = pq.ParquetFile(pa.BufferReader(store.get(REFERENCES))).read().select(SCHEMA.names).cast(SCHEMA)
     except (FileNotFoundError, pa.ArrowException, KeyError, OSError):
@@ -99,7 +108,7 @@ def read_stamped(store: Store) -> dict[str, Stamped]:
 
 
 def write_stamped(store: Store, stamped: Mapping[str, Stamped]) -> None:
-    """Replace what a job's folder notes."""
+    """Replace what a job's folder notes, by the references' names (`noted_as`)."""
     columns = {name: [getattr(one, name) for one in stamped.values()] for name in SCHEMA.names[1:]}
     file = BytesIO()
     pq.write_table(pa.table({"uri": list(stamped), **columns}, schema=SCHEMA), file, compression="zstd")

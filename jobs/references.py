@@ -15,7 +15,7 @@ from cluster.scratch import Scratch
 from cluster.store import Store
 from cluster.unit import Reference
 from cluster.web_rules import WebRules
-from jobs.reference_stamps import Stamped, read_stamped, stamps, write_stamped
+from jobs.reference_stamps import Stamped, noted_as, read_stamped, stamps, write_stamped
 from jobs.survey import Surveyed, survey
 from pipeline.catalogue import Model
 
@@ -81,8 +81,9 @@ class References:
     def note(self, store: Store) -> None:
         """Write what is known of them into a job's folder, beside what an earlier run of the job has noted."""
         before = read_stamped(store)
-        if not self._stamped.items() <= before.items():
-            write_stamped(store, before | self._stamped)
+        now = {noted_as(uri): stamped for uri, stamped in self._stamped.items()}
+        if not now.items() <= before.items():
+            write_stamped(store, before | now)
 
 
 def _digest(found: Surveyed) -> str | None:
