@@ -29,7 +29,7 @@ from jobs.commands import (
 from jobs.commands.parsing import EXAMPLES
 from jobs.commands.words import say
 from jobs.job import product_version
-from pipeline.errors import JobError, PressrunError, StorageError
+from pipeline.errors import ClusterError, JobError, PressrunError, StorageError
 
 COMMANDS = (
     *(variants, render, status, failures, verify, sheet, bundle),
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, Refusal) else 3
     except PressrunError as error:
         _refused([str(error)], options.json)
-        return 2
+        return 3 if isinstance(error, ClusterError) else 2
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code

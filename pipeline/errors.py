@@ -4,6 +4,7 @@
     ├── JobError       the job is refused before any actor starts; all reasons together; exit 2
     ├── RequestError   one row is wrong: it becomes a failed or rejected result, its neighbours go on
     ├── WorkerError    an actor, node or GPU is lost: its units go elsewhere
+    ├── ClusterError   the cluster that a run has joined is gone; exit 3
     └── StorageError   the place where bytes live does not answer: backoff, then a clean stop; exit 3
         └── SigningError   nor does whoever signs pictures: the same, and no picture is let out unsigned
 
@@ -57,6 +58,10 @@ class RequestError(PressrunError):
 
 class WorkerError(PressrunError):
     """A worker was lost while it held a call: nothing is known about the request's fault."""
+
+
+class ClusterError(PressrunError):
+    """The cluster that a run has joined is gone, and with it whoever ran there; the job can be resumed later."""
 
 
 class StorageError(PressrunError):

@@ -5,8 +5,10 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from cluster.guard import guarded
 from cluster.layout import NAMES as LAYOUTS
 from cluster.layout import Holding
+from cluster.runtime import joined
 from jobs.bad_rows import described
 from jobs.commands.parsing import add_command
 from jobs.commands.words import busy_words, cause_words, change_words, say
@@ -89,6 +91,12 @@ def _render(options: argparse.Namespace) -> int:
         plan = forecast(spec)
         say(asdict(plan) if options.json else _forecast_words(plan), options.json)
         return 0
+    if cluster := joined():
+        return guarded(lambda: _rendered(spec, options), cluster)
+    return _rendered(spec, options)
+
+
+def _rendered(spec: JobSpec, options: argparse.Namespace) -> int:
     summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
     if options.json:
         say(asdict(summary), True)
