@@ -1,9 +1,10 @@
 """What finishing costs: milliseconds a step at 1 and 4 megapixels, and whether it takes time from the denoisers.
 
-    python -m tests.bench.finishing [--rows 48] [--repeats 2] [--json FILE]
+    python -m tests.bench.finishing [--rows 48] [--repeats 2] [--replicas N] [--json FILE]
 
 The steps are measured in this process, one thread, medians of five. The denoise busy share comes from whole runs of the
-command, plain JPEG and full load (PNG, three renditions, checks, signatures) in turns.
+command, plain JPEG and full load (PNG, three renditions, checks, signatures) in turns. With fewer replicas than cores
+finishing has cores that no denoiser computes on, as beside a GPU.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def median(work: Callable[[], Any], times: int = 5) -> float:
     return statistics.median(taken)
 
 
-def busy(folder: Path, rows: int, repeats: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def busy(folder: Path, rows: int, repeats: int, more: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each run's way of finishing, and its summary."""
     made = {"custom_id": [f"row-{number}" for number in range(rows)], "prompt": ["a red mug on a beach"] * rows}
     pq.write_table(pa.table(made), folder / "manifest.parquet")
@@ -114,7 +115,7 @@ def busy(folder: Path, rows: int, repeats: int) -> Iterator[tuple[str, dict[str,
                 str(out),
                 "--json",
             ]
-            done = run_measured([*command, *options], **signer)
+            done = run_measured([*command, *options, *more], **signer)
             if done.code not in (0, 1):
                 raise SystemExit(done.err)
             yield way, json.loads(done.out)
@@ -124,8 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=48)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--replicas", type=int, help="as many as a run takes by itself, if not given")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
+    more = ["--replicas", str(options.replicas)] if options.replicas else []
     with tempfile.TemporaryDirectory() as name:
         tables = {title: dict(steps(side, Path(name) / title)) for title, side in SIDES.items()}
         print(f"load {os.getloadavg()[0]:.1f}\n| step | 1 MP, ms | 4 MP, ms |\n|---|---|---|")
@@ -135,7 +138,7 @@ def main() -> None:
             "\n| finishing | denoise busy | replica busy | finish busy | images/s | load |\n|---|---|---|---|---|---|"
         )
         runs = []
-        for way, summary in busy(Path(name), options.rows, options.repeats):
+        for way, summary in busy(Path(name), options.rows, options.repeats, more):
             shares = summary["busy"]
             figures = [shares.get(each, 0.0) for each in ("denoise", "replica", "finish")]
             figures.append(summary["images_per_second"])
