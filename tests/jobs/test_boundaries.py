@@ -4,54 +4,23 @@ No Ray is needed: the pictures are there, and everything else is written again f
 """
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.folder_store import FolderStore
 from cluster.store import open_store
 from jobs import JobSpec, render
 from jobs.verify import verify
 from tests.conftest import mixed_rows
-
-WRITES = ("put", "create", "delete")
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
-@pytest.fixture
-def killed_after(monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """Ends the process, as it were, just before the write with the given number."""
-    left = [-1]
-
-    def counting(name: str):
-        real = getattr(FolderStore, name)
-
-        def write(self, *arguments):
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return real(self, *arguments)
-
-        return write
-
-    for name in WRITES:
-        monkeypatch.setattr(FolderStore, name, counting(name))
-
-    def set_number(number: int) -> None:
-        left[0] = number
-
-    yield set_number
+from tests.jobs.killed import Killed, killing
 
 
 @pytest.mark.parametrize("what", ["everything but the pictures is gone", "a finished job loses its results"])
 def test_a_run_killed_before_any_write_goes_on_to_a_clean_job(
-    what: str, finished_job: Path, job_manifest: Path, killed_after, tmp_path: Path
+    what: str, finished_job: Path, job_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = JobSpec(str(job_manifest), str(tmp_path / "out"))
+    killed_before = killing(monkeypatch)
     for number in range(100):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
         shutil.copytree(finished_job, tmp_path / "out")
@@ -60,14 +29,14 @@ def test_a_run_killed_before_any_write_goes_on_to_a_clean_job(
                 shutil.rmtree(path) if path.name == "results" else path.unlink() if path.is_file() else None
         else:
             shutil.rmtree(tmp_path / "out/results")
-        killed_after(number)
+        killed_before(number)
         try:
             render(spec)
         except Killed:
             pass
         else:
             break
-        killed_after(-1)
+        killed_before(-1)
         summary = render(spec)
         assert (summary.exit_code, summary.rendered, summary.succeeded) == (0, 0, len(mixed_rows())), number
         assert verify(open_store(spec.out)).discrepancies == (), number

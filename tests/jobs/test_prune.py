@@ -1,8 +1,6 @@
 """Pruning: old nights go, what later ones refer to stays, whatever ends it."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from jobs.driver import forecast
 from jobs.pruning import prune
 from jobs.results import read_results
 from pipeline.errors import JobError
+from tests.jobs.killed import Killed, killing
 from tests.jobs.night_jobs import make_night
 
 
@@ -115,10 +114,6 @@ def test_what_cannot_be_meant_is_refused(keep: int, sentence: str, tmp_path: Pat
         prune(str(tmp_path), keep)
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_killed_before_any_deletion_the_next_pruning_ends_where_it_would_have(
     place: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -126,30 +121,18 @@ def test_killed_before_any_deletion_the_next_pruning_ends_where_it_would_have(
     base = request.getfixturevalue("s3_bucket") if place == "s3" else str(tmp_path)
     monkeypatch.setattr(S3Store, "prepare", lambda self: None)
     monkeypatch.setattr("jobs.pruning._THREADS", 1)
-    left = [-1]
-
-    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def delete(*arguments: Any) -> Any:
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return real(*arguments)
-
-        return delete
-
-    for kind in (FolderStore, S3Store):
-        monkeypatch.setattr(kind, "delete", counting(kind.delete))
+    killed_before = killing(monkeypatch, {FolderStore: ("delete",), S3Store: ("delete",)})
     stay = LEFT[:3] if place == "s3" else []
     for number in range(20):
         prefix = f"{base}/{number}"
         make_night(f"{prefix}/2026-11-18", {"mug": b"mug", "lamp": b"lamp 1"})
         mug = f"{prefix}/2026-11-18/images/mug.png" if place == "s3" else b"mug"
         make_night(f"{prefix}/2026-11-19", {"mug": mug})
-        left[0] = number
+        killed_before(number)
         try:
             prune(prefix, 1)
         except Killed:
-            left[0] = -1
+            killed_before(-1)
         else:
             break
         assert prune(prefix, 1).pruned == ("2026-11-18",), number

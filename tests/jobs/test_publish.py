@@ -4,11 +4,9 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cluster.folder_store import FolderStore
 from cluster.s3_store import S3Store
 from cluster.store import Store, open_store
 from jobs.command import main
@@ -16,6 +14,7 @@ from jobs.publishing import Published, publish
 from jobs.undo import undo
 from pipeline.errors import JobError
 from tests.conftest import Pressrun
+from tests.jobs.killed import Killed, killing
 from tests.jobs.night_jobs import make_night
 
 
@@ -197,34 +196,12 @@ def test_kill_9_leaves_the_place_whole_and_the_same_command_completes(
     assert standing(shop.uri) == {f"{name}.png": data for name, data in old.items()}
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
 @pytest.fixture
 def killed_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Ends the process, as it were, just before the write with the given number."""
-    left = [-1]
-
-    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any) -> Any:
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return real(*arguments)
-
-        return write
-
-    for kind, names in ((FolderStore, ("put", "create", "delete")), (S3Store, ("put", "create", "delete", "copy"))):
-        for name in names:
-            monkeypatch.setattr(kind, name, counting(getattr(kind, name)))
     monkeypatch.setattr("jobs.publishing._THREADS", 1)
     monkeypatch.setattr("jobs.undo._THREADS", 1)
-
-    def set_number(number: int) -> None:
-        left[0] = number
-
-    return set_number
+    return killing(monkeypatch)
 
 
 def forget_locks(records: Store) -> None:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.folder_store import FolderStore
 from cluster.store import Store, open_store
 from jobs import JobSpec, render
 from jobs.changes import Changes
@@ -19,6 +18,7 @@ from jobs.status import read_status
 from jobs.verify import verify
 from pipeline.errors import JobError
 from tests.conftest import mixed_rows, write_manifest
+from tests.jobs.killed import Killed, killing
 
 ROWS = len(mixed_rows())
 
@@ -218,39 +218,23 @@ def test_status_says_what_changed(night: JobSpec, tmp_path: Path) -> None:
     assert status.changes == Changes(str(night.since), 1, {"removed": 1})
 
 
-class Killed(BaseException):
-    """Stands for the end of the process: nothing catches it."""
-
-
 def test_a_night_killed_before_any_write_goes_on_to_what_it_would_have_been(
     night: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = 2
     manifest = write_manifest(tmp_path / "in", mixed_rows()[:rows])
     night = JobSpec(str(manifest), night.out, since=night.since)
-    left = [-1]
-
-    def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any) -> Any:
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return real(*arguments)
-
-        return write
-
-    for name in ("put", "create", "delete", "_adopt"):
-        monkeypatch.setattr(FolderStore, name, counting(getattr(FolderStore, name)))
+    killed_before = killing(monkeypatch)
     for number in range(200):
         shutil.rmtree(night.out, ignore_errors=True)
-        left[0] = number
+        killed_before(number)
         try:
             render(night)
         except Killed:
             pass
         else:
             break
-        left[0] = -1
+        killed_before(-1)
         summary = render(night)
         assert (summary.exit_code, summary.cached, summary.rendered) == (0, rows, 0), number
         assert verify(open_store(night.out)).discrepancies == (), number
