@@ -13,19 +13,29 @@ _WORKER = (
     exceptions.OutOfMemoryError,
 )
 _INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
+_DEVICE = ("CUDA error", "cuDNN error", "can't allocate memory")
+"""How PyTorch's errors read for which it has no class, or not in every version."""
 
 
 def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
-    """`worker`: the actor or node that held the call is gone. `input`: something that the call was given is gone, and
-    its worker is well. Empty: the call itself raised, which is a bug of ours."""
+    """`worker`: the actor or node that held the call is gone, or its device is out of memory or out of order, so that
+    the actor is good for nothing more. `input`: something that the call was given is gone, and its worker is well.
+    Empty: the call itself raised, which is a bug of ours."""
     if isinstance(error, exceptions.RayTaskError):
         cause = getattr(error, "cause", None)
         if isinstance(cause, _WORKER + _INPUT):
             return "input"
-        return "worker" if isinstance(cause, exceptions.RayError) else ""  # its node ran out of something
+        return "worker" if isinstance(cause, exceptions.RayError) or _is_spent(cause) else ""
     if isinstance(error, _INPUT):
         return "input"
     return "worker"
+
+
+def _is_spent(error: BaseException | None) -> bool:
+    """Whether it was the memory or the device that failed: another process, perhaps elsewhere, may do it."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError"):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _DEVICE)
 
 
 def sentence(error: BaseException) -> str:

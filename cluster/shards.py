@@ -107,6 +107,11 @@ class ShardActor:
             del self._samplings[ticket]
             return pack(sampling.latents[:rows]), self._call(started)
 
+    def forget(self, ticket: int) -> None:
+        """In the first shard: a unit that has failed on its way."""
+        with self._compute:
+            self._samplings.pop(ticket, None)
+
     def _first_blocks(self, sampling: "Sampling") -> Crossing:
         terms = sampling.terms()
         assert terms is not None, "a shape has at least one step"
@@ -126,9 +131,11 @@ def _packed(streams: Sequence["Stream"]) -> tuple[tuple[PackedTensor, ...], ...]
 class Leader:
     """Takes units through a replica's shards. Async, without a device; answers as a model actor that denoises."""
 
+    shard: type = ShardActor
+
     def __init__(self, spec: ModelSpec, gpus: float, places: Sequence[Any]) -> None:
         """`places` are Ray's scheduling strategies, one for each shard."""
-        actor = ray.remote(ShardActor)
+        actor: Any = ray.remote(self.shard)
         options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": UNITS_PER_SHARD}
         options |= {"max_restarts": 0, "max_task_retries": 0}
         self._shards: list[Any] = [
@@ -149,18 +156,19 @@ class Leader:
     async def denoise(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor | None, Report]:
         """Latents (B, tokens, C) of the unit. `inputs` are references to objects, which travel to the first shard and
         never come here; see `cluster.batch`."""
-        started = time.time()
+        started, ticket = time.time(), next(self._tickets)
         try:
-            latents, calls = await self._steps(unit, inputs)
+            latents, calls = await self._steps(ticket, unit, inputs)
         except ray.exceptions.RayError as error:
             if not is_loss(error):
+                self._shards[0].forget.remote(ticket)
                 raise
             return None, self._report(started, (), lost=f"one of its shards: {sentence(error)}")
         return latents, self._report(started, tuple(calls))
 
-    async def _steps(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor, list[ShardCall]]:
-        first, *others = (shard for shard in self._shards)
-        ticket, calls = next(self._tickets), list[ShardCall]()
+    async def _steps(self, ticket: int, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor, list[ShardCall]]:
+        first, *others = self._shards
+        calls = list[ShardCall]()
         crossing, report = first.begin.options(num_returns=2).remote(ticket, unit, *inputs)
         reports = [report]
         for _ in range(unit.shape.steps):

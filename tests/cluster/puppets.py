@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cluster.actors import node_here
-from cluster.unit import Item, Outcome, Reference, Report, Unit
+from cluster.shards import Leader
+from cluster.unit import Item, Outcome, Reference, Report, ShardCall, Unit
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
@@ -23,8 +24,11 @@ def report(stage: str, **more: Any) -> Report:
 class Puppet:
     """A model actor without a model: a prompt says what it does."""
 
+    def __init__(self, problem: str = "") -> None:
+        self._problem = problem
+
     def ready(self) -> tuple[str, ...]:
-        return "cpu", "", node_here()
+        return "cpu", self._problem, node_here()
 
     def encode_prompts(self, prompts: list[str]) -> tuple[Any, ...]:
         if "encode crash" in prompts:
@@ -49,6 +53,8 @@ class Puppet:
             time.sleep(0.3)
         if "bug" in prompts:
             raise ZeroDivisionError("division by zero")
+        if ("large" in prompts and len(prompts) > 1) or "too large" in prompts:
+            raise MemoryError
         return np.zeros(4), report("denoise")
 
     def decode(self, unit: Unit, latents: Any) -> tuple[Any, Report]:
@@ -59,6 +65,45 @@ class Puppet:
             return report("finish", storage_error="no space left")
         done = tuple(Outcome(item.row, item.request.custom_id, "succeeded") for item in unit.items)
         return report("finish", outcomes=done)
+
+
+class PuppetShard:
+    """A shard without blocks, for units of one step: the first keeps tickets, the second does what a prompt says."""
+
+    def __init__(self, spec: Any, number: int, shards: int) -> None:
+        self._number, self._tickets = number, set[int]()
+
+    def ready(self) -> tuple[str, ...]:
+        return "cpu", "", node_here()
+
+    def begin(self, ticket: int, unit: Unit, *inputs: Any) -> tuple[list[str], ShardCall]:
+        prompts = [item.request.prompt for item in unit.items]
+        assert "alone" not in prompts or not self._tickets, "units that ended long ago are still kept"
+        self._tickets.add(ticket)
+        return prompts, self._call()
+
+    def through(self, prompts: list[str]) -> tuple[list[str], ShardCall]:
+        if "crash" in prompts:
+            os._exit(1)
+        if "bug" in prompts:
+            raise ZeroDivisionError("division by zero")
+        return prompts, self._call()
+
+    def advance(self, ticket: int, prompts: list[str]) -> tuple[Any, ShardCall]:
+        self._tickets.remove(ticket)
+        return np.zeros(4), self._call()
+
+    def forget(self, ticket: int) -> None:
+        self._tickets.discard(ticket)
+
+    def _call(self) -> ShardCall:
+        return ShardCall(self._number, time.time(), time.time())
+
+
+class PuppetsLeader(Leader):
+    """The real leader, of two such shards."""
+
+    shard = PuppetShard
 
 
 def units(*prompts: list[str]) -> Iterator[Unit]:

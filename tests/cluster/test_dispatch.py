@@ -8,8 +8,11 @@ import pytest
 
 from cluster.layout import Layout, Role
 from cluster.runtime import ray_runtime
+from cluster.spec import ModelSpec
 from pipeline.errors import StorageError
-from tests.cluster.puppets import Puppet, units
+from tests.cluster.puppets import Puppet, PuppetsLeader, units
+
+NO_MODEL = ModelSpec("none", "", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +32,18 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
 
     crews = []
 
-    def go(*prompts: list[str], **options: Any) -> dict[str, str]:
+    def go(*prompts: list[str], sharded: bool = False, **options: Any) -> dict[str, str]:
         actor = ray.remote(Puppet).options(num_cpus=0, max_concurrency=2, max_restarts=0)
         layout = Layout("whole", 1, (Role(("encode", "denoise", "decode"), 1, 0.0),), "cpu")
-        workers = [
-            Worker("replica-0", ("encode", "denoise", "decode"), 2, actor.remote),
-            Worker("finish-0", ("finish",), 4, actor.remote),
-        ]
-        crew = Crew(layout, workers)
+        replica = [Worker("replica-0", ("encode", "denoise", "decode"), 2, actor.remote)]
+        if sharded:
+            leader = ray.remote(PuppetsLeader).options(num_cpus=0, max_restarts=0)
+            places = ["DEFAULT"] * 2
+            replica = [
+                Worker("encode+decode-0", ("encode", "decode"), 2, actor.remote),
+                Worker("denoise-0", ("denoise",), 4, lambda: leader.remote(NO_MODEL, 0.0, places), shards=2),
+            ]
+        crew = Crew(layout, [*replica, Worker("finish-0", ("finish",), 4, actor.remote)])
         crews.append(crew)
         dispatcher = Dispatcher(crew, **options)
         go.dispatcher = dispatcher  # type: ignore[attr-defined]
@@ -101,6 +108,35 @@ def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succe
         "c-3": "succeeded",
         "d-4": "succeeded",
     }
+
+
+def test_in_a_replica_of_shards_such_a_request_fails_and_whoever_was_under_way_beside_it_succeeds(
+    run: Callable[..., dict[str, str]],
+) -> None:
+    outcomes = run(*[["a"]] * 5, ["b", "crash", "c"], *[["d"]] * 5, sharded=True)
+    assert outcomes.pop("crash-6") == "worker_crash"
+    assert len(outcomes) == 12 and set(outcomes.values()) == {"succeeded"}
+    attempts = {outcome.custom_id: outcome.attempts for outcome in run.outcomes}  # type: ignore[attr-defined]
+    assert attempts["a-0"] == 1, "it was done when the first shard died"
+
+
+def test_a_replica_of_shards_forgets_a_unit_that_failed_through_a_bug(ray_here: None) -> None:
+    import ray
+
+    leader = ray.remote(PuppetsLeader).options(num_cpus=0).remote(NO_MODEL, 0.0, ["DEFAULT"] * 2)
+    bug, alone = units(["bug"], ["alone"])
+    with pytest.raises(ZeroDivisionError):
+        ray.get(leader.denoise.options(num_returns=2).remote(bug, []))
+    ray.get(leader.denoise.options(num_returns=2).remote(alone, []))
+
+
+@pytest.mark.parametrize("prompts", [["a", "large"], ["a", "too large"]], ids=lambda prompts: prompts[1])
+def test_a_request_that_takes_all_memory_has_it_for_itself_before_it_fails(
+    run: Callable[..., dict[str, str]], prompts: list[str]
+) -> None:
+    outcomes = run(prompts, ["b"])
+    assert outcomes.pop(f"{prompts[1]}-1") == ("succeeded" if prompts[1] == "large" else "worker_crash")
+    assert set(outcomes.values()) == {"succeeded"}
 
 
 def test_a_prompt_that_cannot_be_encoded_fails_alone(run: Callable[..., dict[str, str]]) -> None:
