@@ -53,6 +53,7 @@ class Crew:
         self._hired = Counter(self._posts)
         self._known = self._homes.devices
         self._warned: set[str] = set()
+        self._complete = False  # whether all of the first crew have loaded
         self._looked = time.monotonic()
         for worker in self.workers:
             self._start(worker)
@@ -113,15 +114,20 @@ class Crew:
         return time.time()
 
     def became_ready(self, worker: Worker) -> None:
-        """Take note of a loaded worker.
+        """Take note of a loaded worker. One that came later than the first crew and says that it cannot do its work at
+        all (the model is missing on its node, say) is done without, if others do that work.
 
         Raises:
-            JobError: it says that it cannot do its work at all (the model is missing on its node, say).
+            JobError: what it says, otherwise.
         """
         worker.device, problem, *nodes = self.result(worker.ready_ref)
         if problem:
-            raise JobError(problem)
+            if not (self._complete and self._can_do_without(worker)):
+                raise JobError(problem)
+            self._do_without(worker, problem)
+            return
         del self.loading[worker.ready_ref]
+        self._complete = self._complete or not self.loading
         worker.ready_ref = None
         worker.deaths_while_loading = 0
         worker.quiet_since = time.monotonic()
@@ -141,7 +147,7 @@ class Crew:
             worker.deaths_while_loading += 1
             if worker.deaths_while_loading >= _LOAD_ATTEMPTS:
                 if self._can_do_without(worker):
-                    self.dismiss(worker)
+                    self._do_without(worker, why)
                     return
                 raise JobError(
                     f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model "
@@ -155,6 +161,12 @@ class Crew:
     def _can_do_without(self, worker: Worker) -> bool:
         others = [other for other in self.workers if other is not worker and other.loaded]
         return all(any(stage in other.stages for other in others) for stage in worker.stages)
+
+    def _do_without(self, worker: Worker, why: str) -> None:
+        """Nobody is hired in its place before the cluster changes."""
+        logger.warning("Worker %s is done without: %s", worker.name, why)
+        self._posts[worker.post] -= 1
+        self.dismiss(worker)
 
     def excuses(self, worker: Worker) -> bool:
         """Whether it was no call's fault that a worker was lost: its node had been told to leave."""

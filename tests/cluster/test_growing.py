@@ -41,11 +41,17 @@ class Run:
         devices = devices_of_cluster()
         homes = Homes(devices)
 
+        self.hired: list[str] = []
+        self.problem = ""
+
         def hire(name: str) -> Worker:
-            stages = ("finish",) if name.startswith("finish") else STAGES
-            return Worker(
-                name, stages, 2, lambda: actor.options(**options, scheduling_strategy=homes.choose(0)).remote()
-            )
+            self.hired.append(name)
+            stages, problem = ("finish",) if name.startswith("finish") else STAGES, self.problem
+
+            def start() -> Any:
+                return actor.options(**options, scheduling_strategy=homes.choose(0)).remote(problem)
+
+            return Worker(name, stages, 2, start)
 
         def wanted(devices: Devices) -> dict[str, int]:
             return {"replica": sum(int(node.cpus) for node in devices.nodes)}
@@ -103,6 +109,24 @@ def test_replicas_join_as_the_cluster_grows_and_leave_unblamed_when_told_to(clus
     assert {outcome.attempts for outcome in run.outcomes} == {1}, "a unit was given up although there was notice"
     lanes = {span.worker for span in run.dispatcher.timeline.spans if span.stage == "denoise"}
     assert lanes == {"replica-0", "replica-1", "replica-2"}
+
+
+def test_a_node_that_cannot_do_the_work_joins_once_and_is_done_without(cluster: ClusterHere, run: Run) -> None:
+    nodes: list[Any] = []
+    joined: list[float] = []
+
+    def seen_and_left_alone() -> bool:
+        if not nodes and len(run.crew.of("denoise")) == len(run.replicas()):
+            run.problem = "The model is missing there."
+            nodes.append(cluster.add(num_cpus=1))
+        if nodes and len(run.hired) == 3 and len(run.crew.of("denoise")) == 1:
+            joined.append(time.monotonic())
+        return bool(joined) and time.monotonic() - joined[0] > 2
+
+    run.go(10_000, seen_and_left_alone)
+    cluster.remove(nodes[0])
+    assert run.hired == ["replica-0", "finish-0", "replica-1"]
+    assert {outcome.status for outcome in run.outcomes} == {"succeeded"}
 
 
 @pytest.mark.slow
