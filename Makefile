@@ -21,6 +21,7 @@ bench: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.throughput
+	$(BIN)/python -m tests.bench.makespan
 	$(BIN)/python -m tests.bench.calls
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.peers --repeats 3
