@@ -59,6 +59,12 @@ class ClusterHere:
         for process in started:
             process.wait()
 
+    def kill_raylet(self, node: Any) -> None:
+        """Ray's own process there is gone; whatever it started has to notice."""
+        [raylet] = node.all_processes["raylet"]
+        raylet.process.kill()
+        raylet.process.wait()
+
     def kill_head(self) -> None:
         """The node that the cluster is run from, its records and its raylet."""
         self.kill(self._cluster.head_node)

@@ -1,4 +1,4 @@
-"""Nodes and whole clusters that die while a sharded replica renders: nothing is lost, and pixels are what they were."""
+"""Actors, nodes and whole clusters that die while a run goes on: nothing is lost, and pixels are what they were."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -45,10 +45,10 @@ def pixels_of(out: Path) -> dict[str, str]:
     return dict(zip(*table.to_pydict().values(), strict=True))
 
 
-def holds_shards(node: Any) -> bool:
+def actors_on(node: Any, kind: str) -> list[psutil.Process]:
     [raylet] = node.all_processes["raylet"]
     family = psutil.Process(raylet.process.pid).children(recursive=True)
-    return any("ShardActor" in " ".join(process.cmdline()) for process in family)
+    return [process for process in family if kind in " ".join(process.cmdline())]
 
 
 @pytest.mark.slow
@@ -60,12 +60,45 @@ def test_a_node_killed_under_a_sharded_replica_costs_its_units_only(
     driver = pressrun.start("render", manifest, "--out", out, "--json", *SHARDED, **joined)
     wait_until(lambda: len(list(out.glob("images/*"))) >= 10)
     [node] = cluster.nodes
-    assert holds_shards(node)
+    assert actors_on(node, "ShardActor")
     cluster.kill(node)
     cluster.add(num_cpus=2)
     _, stderr = driver.communicate(timeout=280)
     assert driver.returncode == 0, stderr
     assert "was lost" in stderr
+    assert verify(open_store(str(out))).discrepancies == ()
+    undisturbed = pressrun("render", manifest, "--out", tmp_path / "undisturbed", "--json")
+    assert undisturbed.code == 0, undisturbed.err
+    assert pixels_of(out) == pixels_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_replicas_raylets_and_nodes_killed_one_after_the_other_cost_their_units_only(
+    cluster: ClusterHere, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    rows = [{**row, "custom_id": f"{row['custom_id']}-{n}", "seed": 1} for n in range(40) for row in mixed_rows()]
+    manifest, out = write_manifest(tmp_path / "in", rows), tmp_path / "out"
+    cluster.add(num_cpus=1)
+    joined = {**SETTINGS, "RAY_ADDRESS": cluster.address}
+    driver = pressrun.start("render", manifest, "--out", out, "--json", "--layout", "whole", **joined)
+
+    def pictures() -> int:
+        return len(list(out.glob("images/*")))
+
+    def kill_an_actor(node: Any) -> None:
+        actors_on(node, "ModelActor")[0].kill()
+
+    for number, kill in enumerate((kill_an_actor, cluster.kill_raylet, cluster.kill)):
+        before = pictures()
+        wait_until(lambda before=before: driver.poll() is None and pictures() >= before + 100)
+        [node] = [node for node in cluster.nodes if actors_on(node, "ModelActor")][:1]
+        kill(node)
+        if number:
+            cluster.nodes.remove(node)
+            cluster.add(num_cpus=2)
+    _, stderr = driver.communicate(timeout=280)
+    assert driver.returncode == 0, stderr
+    assert stderr.count("was lost") >= 3
     assert verify(open_store(str(out))).discrepancies == ()
     undisturbed = pressrun("render", manifest, "--out", tmp_path / "undisturbed", "--json")
     assert undisturbed.code == 0, undisturbed.err
