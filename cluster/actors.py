@@ -20,6 +20,7 @@ import numpy as np
 from cluster.batch import unpack_batches
 from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
+from cluster.losses import bug
 from cluster.reference_source import ReferenceSource
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import adopt_environment
@@ -150,6 +151,10 @@ class FinishActor:
                 outcomes.append(refusal(item, error))
             except StorageError as error:
                 storage_error = str(error)
+            except MemoryError:
+                raise
+            except Exception as error:  # our bug; the pictures beside it are stored, and their rows say so
+                outcomes.append(refusal(item, RequestError("internal_error", bug(error))))
         return Report(
             "finish",
             started,

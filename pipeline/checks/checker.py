@@ -1,5 +1,6 @@
 """How one picture is judged: every check that looks at pixels, and what follows from all of them together."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from pipeline.checks.finding import PASSED, REJECTED, Finding
 from pipeline.checks.measures import contrast, sharpness
 from pipeline.checks.spec import CheckSpec
 from pipeline.checks.text import read_text, text_score
+from pipeline.errors import RequestError
 
 
 class Checker:
@@ -19,7 +21,11 @@ class Checker:
         self._classifiers = {each.option: load_classifier(each.option) for each in checks if each.check == "classifier"}
 
     def judge(self, pixels: np.ndarray, prompt: str, required_text: str) -> tuple[Finding, ...]:
-        """What there is to say of a picture, uint8 (H, W, 3). A row without a required text has no finding of that."""
+        """What there is to say of a picture, uint8 (H, W, 3). A row without a required text has no finding of that.
+
+        Raises:
+            RequestError: `classifier_failed`.
+        """
         found = []
         for spec in self._checks:
             said = self._score(spec, pixels, prompt, required_text)
@@ -40,8 +46,21 @@ class Checker:
             read = read_text(pixels)
             return text_score(text, read), f"“{text}” should stand in the picture; “{read[:200]}” was read."
         if spec.check == "classifier":
-            return self._classifiers[spec.option].score(pixels, prompt)
+            return self._judged(spec.option, pixels, prompt)
         return None
+
+    def _judged(self, use: str, pixels: np.ndarray, prompt: str) -> tuple[float, str]:
+        try:
+            score, why = self._classifiers[use].score(pixels, prompt)
+            if math.isnan(score):
+                raise ValueError("its score is no number")
+        except MemoryError:
+            raise
+        except Exception as error:  # a customer's code: its row, and no other, pays for it
+            said = f"{type(error).__name__}: {error}"[:300]
+            message = f"The classifier “{use}” failed ({said}); mend it and run the command again."
+            raise RequestError("classifier_failed", message) from error
+        return score, why
 
 
 def finding(spec: CheckSpec, score: float, why: str) -> Finding:

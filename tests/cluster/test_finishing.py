@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster.actors import FinishActor
 from cluster.finishing import Finisher
 from cluster.spec import Finishing
 from cluster.store import Place, open_store
-from cluster.unit import Item
+from cluster.unit import Item, Unit
 from pipeline.finishing_spec import FinishingSpec
 from pipeline.metadata import read_record
 from pipeline.picture import FORMATS
 from pipeline.renditions import Rendition
 from pipeline.request import RenderRequest
+from pipeline.shape import Shape
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
@@ -52,6 +54,18 @@ def test_the_same_picture_again_is_a_success_and_leaves_the_first_in_place(tmp_p
     first = finisher.finish(item(), PIXELS, "cpu")
     again = finisher.finish(item(), 255 - PIXELS, "cpu")  # as if made on another kind of device
     assert (again.status, again.sha256) == ("succeeded", first.sha256)
+
+
+def test_a_picture_that_cannot_be_finished_through_a_bug_takes_none_with_it(tmp_path: Path) -> None:
+    items = [item("a", "images/a.png"), item("b", "images/b.png"), item("c", "images/c.png")]
+    unit = Unit(0, Shape(64, 48, 4, 1.0, 0, 8, False), tuple(items))
+    report = FinishActor(finishing(tmp_path), 2).finish(unit, "cpu", [PIXELS, PIXELS.astype(float), PIXELS])
+    assert [outcome.error_code or outcome.status for outcome in report.outcomes] == [
+        "succeeded",
+        "internal_error",
+        "succeeded",
+    ]
+    assert not (tmp_path / "images/b.png").exists()
 
 
 def test_somebody_elses_picture_under_the_name_is_never_replaced(tmp_path: Path) -> None:

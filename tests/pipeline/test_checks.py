@@ -10,7 +10,7 @@ from pipeline.checks.likeness import likeness
 from pipeline.checks.measures import contrast, sharpness
 from pipeline.checks.spec import LEAST, CheckSpec
 from pipeline.checks.text import text_score
-from pipeline.errors import JobError
+from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import read_finishing_spec
 from pipeline.mini.scenes import Scene, draw
 
@@ -82,6 +82,18 @@ def test_a_customers_classifier_has_its_say() -> None:
     [bright] = checker.judge(np.full((8, 8, 3), 250, np.uint8), "us", "")
     [dark] = checker.judge(np.zeros((8, 8, 3), np.uint8), "us", "")
     assert (bright.verdict, bright.message, dark.verdict) == ("flagged", "Too bright for us.", "passed")
+
+
+class Broken:
+    def score(self, pixels: np.ndarray, prompt: str) -> float | tuple[float, str]:
+        return {"no sentence": 0.5, "no number": (float("nan"), "Why?"), "error": ("a", "b")}[prompt]
+
+
+@pytest.mark.parametrize("prompt", ["no sentence", "no number", "error", "missing"])
+def test_a_classifier_that_fails_is_a_sentence(prompt: str) -> None:
+    checker = Checker([CheckSpec("classifier", "flag", 0.5, option=f"{__name__}:Broken")])
+    with pytest.raises(RequestError, match=r"The classifier “.*:Broken” failed \(.*Error: "):
+        checker.judge(pixels(MUG), prompt, "")
 
 
 @pytest.mark.parametrize("use", ["nothing", "no.such.module:A", "math:pi", "math:nothing", "collections:Counter"])
