@@ -158,14 +158,29 @@ class _Cpus(_Question):
         return max(1, int(min(node.cpus, CPU_REPLICAS, memory / (size + LIBRARY_BYTES))))
 
     def staged(self, shards: int) -> Layout | None:
-        count = self._count(1)
-        actors = [self.needs.bytes((stage,)) for stage in POOL]
-        actors += [self.needs.bytes(("denoise",), shards)] * count * shards
-        if not self._packed(sorted(actors, reverse=True)):
-            return None
-        roles = Role(("encode",), 1, 0.0), Role(("denoise",), count, 0.0, shards), Role(("decode",), 1, 0.0)
-        largest = int(max(node.memory for node in self.devices.nodes))
-        return Layout("staged", count, roles, "cpu", self._because(shards, "a machine", largest))
+        """As many replicas as cores and memory carry together with their pools; the first is not asked for cores."""
+        most = int(min(sum(min(node.cpus, CPU_REPLICAS) for node in self.devices.nodes) // shards, self.units))
+        counts = [self.wishes.replicas] if self.wishes.replicas else range(max(1, most), 0, -1)
+        for count in counts:
+            roles = self._beside(count, shards)
+            if (self.wishes.replicas or count == 1 or self._has_cores(roles)) and self._has_memory(roles):
+                largest = int(max(node.memory for node in self.devices.nodes))
+                return Layout("staged", count, roles, "cpu", self._because(shards, "a machine", largest))
+        return None
+
+    def _beside(self, count: int, shards: int) -> tuple[Role, Role, Role]:
+        """So many replicas, and text encoders and decoders enough for them."""
+        seconds = self.needs.seconds
+        each = count * shards / max(seconds.denoise, 1e-9)
+        encode, decode = (max(1, math.ceil(each * one - 1e-9)) for one in (seconds.encode, seconds.decode))
+        return Role(("encode",), encode, 0.0), Role(("denoise",), count, 0.0, shards), Role(("decode",), decode, 0.0)
+
+    def _has_cores(self, roles: tuple[Role, ...]) -> bool:
+        return sum(role.count * role.shards for role in roles) <= sum(node.cpus for node in self.devices.nodes)
+
+    def _has_memory(self, roles: tuple[Role, ...]) -> bool:
+        actors = [[self.needs.bytes(role.stages, role.shards)] * role.count * role.shards for role in roles]
+        return self._packed(sorted(chain(*actors), reverse=True))
 
     def _packed(self, actors: list[int]) -> bool:
         """Whether actors, the largest first, find room on the nodes, each on the first that has it."""

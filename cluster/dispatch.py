@@ -19,6 +19,7 @@ from cluster.flight import Call, Errand, Flight
 from cluster.flights import Flights
 from cluster.inputs import EMPTY_PROMPT
 from cluster.losses import is_loss, sentence
+from cluster.needs import PATIENCE_SEC
 from cluster.recovery import after_error, after_loss
 from cluster.roster import Roster
 from cluster.timeline import STAGES, Timeline
@@ -28,7 +29,6 @@ from pipeline.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SEC = 900.0
 TICK_SEC = 0.5
 """How often it looks for workers that make no progress, and at least comes back to whoever runs it."""
 _URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed

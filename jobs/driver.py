@@ -216,7 +216,7 @@ class Run:
             grow = growth(self._spec, layout, needs, len(plan))
             crew = Crew.assemble(layout, *self._parts(scratch), devices, grow if joined() else None)
             stack.callback(crew.close)
-            dispatcher = Dispatcher(crew)
+            dispatcher = Dispatcher(crew, patience_sec=needs.patience_sec(layout.device))
             self._results.busy = dispatcher.busy
             together = all(role.shards == 1 for role in layout.roles)
             pace = Pace(layout.replicas, dispatcher.unit_seconds, together)

@@ -9,7 +9,7 @@ from cluster.candidates import GPU_SHARE
 from cluster.choice import choose_layout, holdings
 from cluster.devices import Devices, Node
 from cluster.layout import Layout, Wishes
-from cluster.needs import CONTEXT_BYTES, Needs, StageSeconds, needs_of
+from cluster.needs import CONTEXT_BYTES, PATIENCE_SEC, Needs, StageSeconds, needs_of
 from pipeline.catalogue import catalogue
 from pipeline.errors import JobError
 from pipeline.shape import Shape
@@ -145,6 +145,21 @@ def test_pools_are_sized_by_the_seconds_that_stages_were_seen_to_take() -> None:
     assert said(layout) == "2 encode + 4 denoise + 2 decode"
 
 
+@pytest.mark.parametrize(
+    ("devices", "shards", "wanted"),
+    [
+        pytest.param(cores(2), None, "1 encode + 1 denoise + 1 decode", id="fewer cores than actors"),
+        pytest.param(cores(8), None, "1 encode + 5 denoise + 2 decode", id="eight cores"),
+        pytest.param(cores(8), 2, "1 encode + 2 x 2 denoise + 2 decode", id="eight cores and shards"),
+        pytest.param(cores(8, 8), 4, "1 encode + 2 x 4 denoise + 3 decode", id="two machines and shards"),
+    ],
+)
+def test_staged_on_cpus_takes_the_cores_that_there_are(devices: Devices, shards: int | None, wanted: str) -> None:
+    seconds = StageSeconds(encode=0.05, denoise=1.0, decode=0.35)
+    layout = choose_layout(Wishes("staged", shards=shards), devices, replace(NOTHING, seconds=seconds), 99)
+    assert said(layout) == wanted
+
+
 def test_a_gpu_whose_memory_is_not_known_is_trusted() -> None:
     layout = choose_layout(Wishes(), Devices((Node(gpus=(0, 0)),)), needs("flux2-dev"), 1000)
     assert said(layout) == "2 whole"
@@ -200,6 +215,13 @@ def test_shards_make_a_chain_of_devices_beside_encode_and_decode(
 ) -> None:
     layout = choose_layout(Wishes(shards=shards), devices, NOTHING, 99)
     assert [(role.count, role.gpus, role.shards) for role in layout.roles] == roles
+
+
+def test_a_worker_may_be_silent_for_as_long_as_its_longest_call_takes_on_a_slow_device() -> None:
+    assert needs("flux2-klein-4b").patience_sec("cuda") == PATIENCE_SEC
+    assert needs("flux2-klein-4b").patience_sec("cpu") > 1500 * 10, "a picture takes a core of today 1,500 s"
+    assert 2 * PATIENCE_SEC < needs("flux2-dev", 2048).patience_sec("cuda") < 3 * 3600
+    assert NOTHING.patience_sec("cpu") == PATIENCE_SEC
 
 
 def test_a_machine_with_little_memory_gets_fewer_replicas() -> None:
