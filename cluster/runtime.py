@@ -49,27 +49,35 @@ def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
 
 
 def joined() -> str:
-    """The address of the cluster that a run joins; "" where Ray is this machine's own."""
-    return os.environ.get("RAY_ADDRESS", "")
+    """The address of the cluster that a run joins; "" where Ray is this machine's own, which Ray calls "local"."""
+    address = os.environ.get("RAY_ADDRESS", "").strip()
+    return "" if address.lower() == "local" else address
 
 
 @contextlib.contextmanager
 def _joined(address: str) -> Iterator[None]:
     import ray
 
+    if address.startswith("ray://"):
+        raise JobError(
+            f"RAY_ADDRESS={address} is an address of Ray Client, through which no run goes: give the head's own, "
+            "HOST:6379, on a machine that reaches the cluster's nodes."
+        )
     try:
-        _knock(address)
+        head = _found(address)
+        _knock(head)
         ray.init(
-            address=address,
+            address=head,
             namespace=f"pressrun-{secrets.token_hex(4)}",
             runtime_env={"py_modules": packages(), "excludes": ["**/__pycache__"]},
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises nearly anything, bare exceptions included
         raise JobError(
-            f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address "
-            "and that its Ray and Python versions are ours, or unset RAY_ADDRESS to run on this machine."
+            f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address, "
+            "that its token is ours (RAY_AUTH_MODE, RAY_AUTH_TOKEN) and its Ray and Python versions are, or unset "
+            "RAY_ADDRESS to run on this machine."
         ) from error
     try:
         yield
@@ -77,9 +85,16 @@ def _joined(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
+def _found(address: str) -> str:
+    """For `auto` the address of the cluster that runs here, or did. Raises ConnectionError where there is none."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    return canonicalize_bootstrap_address_or_die(address) if address == "auto" else address
+
+
 def _knock(address: str) -> None:
     """Raise OSError where nobody answers at `host:port`: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
 
@@ -119,7 +134,7 @@ def _local(scratch: Scratch) -> Iterator[None]:
                     logging_level=logging.ERROR,
                     _temp_dir=str(folder),
                 )
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # as above
             raise JobError(f"Ray could not be started on this machine: {first_line(error)}") from error
         yield
         ray.shutdown()

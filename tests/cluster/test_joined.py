@@ -56,8 +56,21 @@ def test_a_running_cluster_gets_code_and_credentials_from_the_driver(
     assert verify(open_store(out)).discrepancies == ()
 
 
-def test_a_cluster_that_does_not_answer_is_a_sentence(pressrun: Pressrun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "ray://127.0.0.1:10001"])
+def test_a_cluster_that_cannot_be_joined_is_a_sentence(address: str, pressrun: Pressrun, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "in", mixed_rows()[:1])
-    ended = pressrun("render", manifest, "--out", tmp_path / "out", RAY_ADDRESS="127.0.0.1:1")
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text("127.0.0.1:1")  # of a cluster that was killed
+    ended = pressrun("render", manifest, "--out", tmp_path / "out", RAY_ADDRESS=address, RAY_TMPDIR=str(tmp_path))
     assert ended.code == 2
-    assert "RAY_ADDRESS" in ended.err and "Traceback" not in ended.err
+    assert f"RAY_ADDRESS={address} " in ended.err and "Traceback" not in ended.err
+
+
+def test_a_cluster_that_wants_a_token_which_nobody_has_is_a_sentence(pressrun: Pressrun, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[:1])
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        secured = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+        ended = pressrun("render", manifest, "--out", tmp_path / "out", **secured)
+    assert ended.code == 2, ended.err
+    assert "RAY_AUTH_TOKEN" in ended.err and "Traceback" not in ended.err

@@ -22,10 +22,23 @@ def test_a_ray_that_this_process_uses_already_is_left_alone(monkeypatch: pytest.
     assert not scratch.used
 
 
+def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because …")  # as Ray does
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(JobError, match=r"could not be started on this machine: The current .* during startup\.$"):
+        with ray_runtime():
+            pass
+
+
 def test_a_local_ray_listens_on_loopback_only_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # Ray's own word for none
     with ray_runtime():
         import ray
 
