@@ -2,6 +2,7 @@
 the cluster's head is gone, Ray ends the process where it stands, without a word, and with the code of a run some of
 whose rows have failed."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -31,7 +32,8 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
     os.close(theirs)
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        os.kill(child, number)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(child, number)
 
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
     try:
