@@ -158,21 +158,29 @@ class _Cpus(_Question):
         return max(1, int(min(node.cpus, CPU_REPLICAS, memory / (size + LIBRARY_BYTES))))
 
     def staged(self, shards: int) -> Layout | None:
-        """As many replicas as cores and memory carry together with their pools; the first is not asked for cores."""
+        """As many replicas as cores and memory carry together with their pools; one, or as many as somebody asked for,
+        where there are not cores enough."""
         most = int(min(sum(min(node.cpus, CPU_REPLICAS) for node in self.devices.nodes) // shards, self.units))
         counts = [self.wishes.replicas] if self.wishes.replicas else range(max(1, most), 0, -1)
         for count in counts:
-            roles = self._beside(count, shards)
-            if (self.wishes.replicas or count == 1 or self._has_cores(roles)) and self._has_memory(roles):
+            roles = self._beside(count, shards, *self._pools(count * shards))
+            if not self._has_cores(roles):
+                if count > 1 and not self.wishes.replicas:
+                    continue
+                roles = self._beside(count, shards, 1, 1)
+            if self._has_memory(roles):
                 largest = int(max(node.memory for node in self.devices.nodes))
                 return Layout("staged", count, roles, "cpu", self._because(shards, "a machine", largest))
         return None
 
-    def _beside(self, count: int, shards: int) -> tuple[Role, Role, Role]:
-        """So many replicas, and text encoders and decoders enough for them."""
+    def _pools(self, denoisers: int) -> tuple[int, int]:
+        """Text encoders and decoders that keep up with so many cores of denoising."""
         seconds = self.needs.seconds
-        each = count * shards / max(seconds.denoise, 1e-9)
-        encode, decode = (max(1, math.ceil(each * one - 1e-9)) for one in (seconds.encode, seconds.decode))
+        rate = denoisers / max(seconds.denoise, 1e-9)
+        return max(1, math.ceil(rate * seconds.encode - 1e-9)), max(1, math.ceil(rate * seconds.decode - 1e-9))
+
+    @staticmethod
+    def _beside(count: int, shards: int, encode: int, decode: int) -> tuple[Role, Role, Role]:
         return Role(("encode",), encode, 0.0), Role(("denoise",), count, 0.0, shards), Role(("decode",), decode, 0.0)
 
     def _has_cores(self, roles: tuple[Role, ...]) -> bool:
