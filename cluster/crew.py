@@ -73,7 +73,7 @@ class Crew:
 
         def hire(name: str) -> Worker:
             role = roles.get(name.rpartition("-")[0])
-            return model_worker(name, role, spec, homes) if role else finish_worker(name, finishing)
+            return model_worker(name, role, spec, homes) if role else finish_worker(name, finishing, homes)
 
         names = [name for name, _ in layout.members()]
         names += [f"finish-{number}" for number in range(_finishers(layout.replicas))]

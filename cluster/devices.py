@@ -74,14 +74,16 @@ def devices_here() -> Devices:
 
 
 def devices_of_cluster(wait: bool = True) -> Devices:
-    """The nodes of the cluster that this process has joined, without those that are about to leave it; not waiting,
-    also without those that have not said yet what their GPUs have."""
+    """The nodes of the cluster that this process has joined, without those that are about to leave it and those that
+    are there for other things than computing (a head is often given no CPUs); not waiting, also without those that have
+    not said yet what their GPUs have."""
     import ray
 
     leaving = draining()
     found = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving}
     _ask([name for name, node in found.items() if node["Resources"].get("GPU", 0) >= 1], _ASK_SEC if wait else 0.0)
-    return Devices(tuple(_node(node) for name, node in found.items() if name not in _asking))
+    there = tuple(_node(node) for name, node in found.items() if name not in _asking)
+    return Devices(tuple(node for node in there if node.cpus or node.gpus) or there)
 
 
 def draining() -> set[str]:

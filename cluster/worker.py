@@ -108,7 +108,11 @@ class _Replica:
             self._group = None
 
 
-def finish_worker(name: str, finishing: Finishing) -> Worker:
+def finish_worker(name: str, finishing: Finishing, homes: Homes) -> Worker:
     """One that turns pixels into stored pictures."""
-    actor = ray.remote(FinishActor).options(**_OURS, max_concurrency=FINISH_SLOTS)
-    return Worker(name, ("finish",), FINISH_SLOTS, lambda: actor.remote(finishing, FINISH_THREADS))
+    actor, options = ray.remote(FinishActor), {**_OURS, "max_concurrency": FINISH_SLOTS}
+
+    def start() -> Any:
+        return actor.options(**options, scheduling_strategy=homes.choose(0)).remote(finishing, FINISH_THREADS)
+
+    return Worker(name, ("finish",), FINISH_SLOTS, start)

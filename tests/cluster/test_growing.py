@@ -148,6 +148,15 @@ def test_a_node_that_dies_costs_the_units_that_were_on_it_and_its_replicas_are_n
     assert {outcome.status for outcome in run.outcomes} == {"succeeded"}
 
 
+def test_a_node_without_cores_computes_nothing(cluster: ClusterHere) -> None:
+    from cluster.devices import devices_of_cluster
+
+    before = devices_of_cluster()
+    node = cluster.add(num_cpus=0)
+    assert devices_of_cluster() == before
+    cluster.remove(node)
+
+
 def test_a_replicas_shards_share_a_node_where_they_fit_and_spread_where_they_do_not(cluster: ClusterHere) -> None:
     import ray
     from ray.util.placement_group import remove_placement_group
