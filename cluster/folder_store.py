@@ -13,17 +13,15 @@ import contextlib
 import errno
 import fcntl
 import filecmp
-import functools
 import itertools
 import os
-import re
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
+from cluster.host import this_host
 from cluster.store import Entry, Store, check_path
 from pipeline.errors import JobError, RequestError, StorageError
 
@@ -267,16 +265,6 @@ class FolderStore:
             if error.errno in _FULL:
                 raise StorageError(f"No space is left in {self.uri}: free some, then run the command again.") from None
             raise StorageError(f"Cannot {verb} {where}: {error.strerror or error}.") from None
-
-
-@functools.cache
-def this_host() -> str:
-    """This machine, since its start, and this container: within them a process's number belongs to one process."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # other systems than Linux have a name only
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text()[:8])
-        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
-    return re.sub(r"[^A-Za-z0-9]", "_", "_".join(parts))
 
 
 def _is_taken(target: Path) -> bool:

@@ -12,6 +12,7 @@ write in the same moment are told apart, two that the store shows to nobody else
 
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -21,13 +22,14 @@ from typing import Any
 
 import psutil
 
-from cluster.folder_store import this_host
+from cluster.host import this_host
 from cluster.store import Store
 from pipeline.errors import JobError, StorageError
 
 TTL_SEC = 30.0
 BEAT_SEC = 5.0
 _SETTLE_SEC = 2.0
+_NUMBERED = re.compile(r"[0-9]{8,}\.json")
 
 
 class Lease:
@@ -119,7 +121,7 @@ class Lease:
             raise StorageError("This process was out of touch for so long that another one took over; run it again.")
 
     def _newest(self) -> tuple[int, dict[str, Any] | None]:
-        paths = sorted(self._store.paths(self._folder))
+        paths = self._paths()
         if not paths:
             return 0, None
         number = int(paths[-1].removeprefix(self._folder).partition(".")[0])
@@ -137,7 +139,7 @@ class Lease:
             newest, there = self._newest()
             if newest != number or there is None or there.get("owner") != self._owner:
                 return False
-        for path in self._store.paths(self._folder):
+        for path in self._paths():
             if path < self._path(number):
                 self._store.delete(path)
         self._thread = threading.Thread(target=self._keep, daemon=True)
@@ -164,6 +166,12 @@ class Lease:
         said = {"purpose": self._purpose, "by": by, "owner": self._owner, "held": held, "beats": self._beats}
         said |= {"host": this_host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
         return (json.dumps(said, ensure_ascii=False) + "\n").encode()
+
+    def _paths(self) -> list[str]:
+        """Every lease that is there, in order; other files (a file browser's, a network mount's) are none."""
+        return sorted(
+            path for path in self._store.paths(self._folder) if _NUMBERED.fullmatch(path[len(self._folder) :])
+        )
 
     def _path(self, number: int) -> str:
         return f"{self._folder}{number:08d}.json"

@@ -8,7 +8,6 @@ Trouble is waited out twice: botocore repeats a request a few times within secon
 its patience is used up. botocore's errors become ours in `s3_failure.py`, and nowhere else.
 """
 
-import functools
 import io
 import itertools
 import os
@@ -21,13 +20,10 @@ from datetime import UTC
 from threading import Barrier
 from typing import Any, TypeVar
 
-import boto3
-import botocore.session
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
+from cluster.s3_client import s3_client
 from cluster.s3_failure import FOREIGN, Conflict, PastEnd, Precondition, Trouble, Unsupported, explain
 from cluster.store import Entry, Store, check_path, is_bucket_name
 from pipeline.errors import JobError, RequestError, StorageError
@@ -61,7 +57,7 @@ class S3Store:
         self.conditional = conditional is not False
         self._bucket = bucket
         self._patience_sec = patience_sec
-        self._client = _client(tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+        self._client = s3_client(tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
 
     def prepare(self) -> None:
         impatient = S3Store(self._bucket, self._root.rstrip("/"), patience_sec=min(self._patience_sec, _PREPARE_SEC))
@@ -285,29 +281,3 @@ class _Chunks(io.RawIOBase):
 
 def _entry(path: str, size: int, found: Mapping[str, Any]) -> Entry:
     return Entry(path, size, parse_timestamp(found["LastModified"]).astimezone(UTC), found["ETag"].strip('"'))
-
-
-@functools.lru_cache(maxsize=4)
-def _client(environment: tuple[tuple[str, str], ...]) -> Any:
-    """boto3's client, safe for threads, made once a process for each AWS environment: making one costs 0.1 s."""
-    del environment  # boto3 reads it itself
-    settings = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        retries={"mode": "standard", "total_max_attempts": 3},
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=64,
-    )
-    core = botocore.session.get_session()
-    # botocore spends two thirds of a listing's time on time stamps that nobody looks at: left as text until `_entry`.
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    try:
-        return boto3.session.Session(botocore_session=core).client("s3", config=settings)
-    except (BotoCoreError, ValueError) as error:
-        raise JobError(
-            f"The AWS environment cannot be used ({type(error).__name__}): check AWS_PROFILE, AWS_REGION "
-            "and AWS_ENDPOINT_URL_S3."
-        ) from None

@@ -46,6 +46,15 @@ def test_one_of_many_has_it_and_the_others_are_told_who(store: Store) -> None:
         assert len(list(store.paths(".lock/"))) == 1, "old numbers are removed"
 
 
+def test_files_that_are_no_lease_are_left_alone(store: Store) -> None:
+    for name in (".DS_Store", ".nfs0000001", "notes.json"):
+        store.put(f".lock/{name}", b"somebody else's")
+    for _ in range(2):
+        with Lease(store, ".lock", "A night is rendered", **QUICK):
+            pass
+    assert len(list(store.paths(".lock/"))) == 4
+
+
 def test_who_waits_has_it_when_the_holder_lets_go(store: Store) -> None:
     told: list[str] = []
     first = Lease(store, ".lock", "The first night is rendered", **QUICK)

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cluster.s3_client import s3_client
 from cluster.s3_failure import FOREIGN, explain
-from cluster.s3_store import S3Store, _client
+from cluster.s3_store import S3Store
 from cluster.store import open_store
 from infra.s3_server import S3Server
 from pipeline.errors import JobError, StorageError
@@ -73,7 +74,7 @@ def proxy(s3: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield handler
         server.shutdown()
         thread.join()
-    _client.cache_clear()  # tests hang their own hooks into the clients of this proxy
+    s3_client.cache_clear()  # tests hang their own hooks into the clients of this proxy
 
 
 @pytest.fixture
