@@ -44,4 +44,6 @@ def _holds(role: Role, blocks: range | None) -> str:
         parts.append(_HOLDS["decode"])  # which makes latents of references
     if blocks is None:
         return ", ".join(dict.fromkeys(parts))
+    if len(blocks) == 1:
+        return f"block {blocks.stop} of the transformer"
     return f"blocks {blocks.start + 1} to {blocks.stop} of the transformer"

@@ -251,6 +251,13 @@ def test_the_table_of_a_layout_says_what_every_actor_holds() -> None:
     ]
 
 
+def test_the_table_names_a_single_block_as_one() -> None:
+    wanted = needs("flux2-klein-4b")
+    layout = choose_layout(Wishes(shards=25), cores(2), wanted, 99)
+    said = [row.holds for row in holdings(layout, cores(2), wanted)]
+    assert said[1] == "block 1 of the transformer" and said[25] == "block 25 of the transformer"
+
+
 def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:
     with pytest.raises(JobError) as refused:
         choose_layout(Wishes("sideways", 0, 0), cores(2), NOTHING)
