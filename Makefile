@@ -28,6 +28,7 @@ bench: .venv/installed
 	$(BIN)/python -m tests.bench.peers --manifest variants --rows 256 --more 256
 	$(BIN)/python -m tests.bench.manifest
 	$(BIN)/python -m tests.bench.nights
+	$(BIN)/python -m tests.bench.precision
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -44,7 +44,7 @@ class ModelActor:
         self._problem = ""
         self._device = spec.device
         try:
-            self._device = device_name(spec.device)
+            self._device = device_name(spec.device, spec.precision)
             self._renderer = load_renderer(spec)
             self._references = ReferenceSource(spec.references, spec.web, self._renderer.model.reference_pixels)
         except JobError as error:  # a value, not an exception: see `ready`
@@ -214,9 +214,15 @@ def _without_collector() -> Iterator[None]:
         gc.enable()
 
 
-def device_name(device: str) -> str:
-    """Kind of device and torch build: what pixels may depend on, as the results record it."""
+def device_name(device: str, precision: str) -> str:
+    """Kind of device and torch build: what pixels may depend on, as the results record it.
+
+    Raises:
+        JobError: PyTorch cannot use the GPU, or the precision cannot be had.
+    """
     import torch
+
+    from pipeline.quantisation import library
 
     if device.startswith("cuda"):
         if not torch.cuda.is_available():
@@ -227,4 +233,4 @@ def device_name(device: str) -> str:
         kind = torch.cuda.get_device_name(torch.device(device))
     else:
         kind = f"cpu {torch.backends.cpu.get_cpu_capability()}"
-    return f"{kind}, torch {torch.__version__}"
+    return ", ".join(filter(None, [kind, f"torch {torch.__version__}", library(precision)]))

@@ -53,7 +53,7 @@ class ShardActor:
         self._samplings: dict[int, tuple[Sampling, int]] = {}
         self._device, self._problem = spec.device, ""
         try:
-            self._device = device_name(spec.device)
+            self._device = device_name(spec.device, spec.precision)
             self._load(shards)
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = without_folders(str(error))
@@ -61,15 +61,14 @@ class ShardActor:
     def _load(self, shards: int) -> None:
         import torch
 
-        from pipeline.checkpoint import dtype_of
         from pipeline.footprint import cut
         from pipeline.sampling import Schedule
         from pipeline.transformer import Transformer, block_count
 
         torch.set_num_threads(CPU_THREADS)
         model = checked_model(self._spec)
-        dtype, blocks = dtype_of(self._spec.precision), cut(block_count(model), shards)[self._number]
-        self._transformer = Transformer.load(model, dtype, self._spec.device, blocks)
+        blocks = cut(block_count(model), shards)[self._number]
+        self._transformer = Transformer.load(model, self._spec.precision, self._spec.device, blocks)
         self._schedule = Schedule.load(model)
 
     def ready(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from pipeline.errors import JobError, RequestError
 from pipeline.finishing_spec import FinishingSpec, finish_key
 from pipeline.footprint import footprint_of
 from pipeline.picture import FORMATS, extension
+from pipeline.precision import precision_problem
 from pipeline.request import RenderKeys
 from pipeline.throughput import throughput
 
@@ -44,7 +45,6 @@ T = TypeVar("T")
 FOLDER = "images/"
 UNITS_AT_ONCE = 32
 """Units whose items are made together: a look into a table costs the same for one row as for a few hundred."""
-PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ def take_order(spec: JobSpec) -> Order:
     signing = checked(signing_from_environment) if spec.sign else None
     model = checked(lambda: _wanted_model(spec.model))
     checked(lambda: _check_licence(spec, model))
+    checked(lambda: _check_precision(spec, model))
     checked(lambda: _check_wishes(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
     manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
@@ -177,6 +178,13 @@ def _wanted_model(name_or_folder: str) -> Model:
     return find_model(name_or_folder) if model.folder or not model.repo else model
 
 
+def _check_precision(spec: JobSpec, model: Model | None) -> None:
+    """Raises JobError where the precision that is wanted, or the model's own, cannot be had."""
+    precision = spec.precision or (model.precision if model else None)
+    if precision and (problem := precision_problem(precision)):
+        raise JobError(problem)
+
+
 def _check_wishes(spec: JobSpec, model: Model | None) -> None:
     """Raises JobError where the options make no layout for the model, whatever the devices are."""
     footprint = footprint_of(model) if model else None
@@ -198,8 +206,6 @@ def _check_licence(spec: JobSpec, model: Model | None) -> None:
 def _odd_options(spec: JobSpec) -> Iterator[str]:
     if spec.format not in FORMATS:
         yield f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
-    if spec.precision is not None and spec.precision not in PRECISIONS:
-        yield f"--precision {spec.precision} is not available; choose one of {', '.join(PRECISIONS)}."
     yield from Limits(spec.limit, spec.max_images, spec.max_minutes).problems()
 
 

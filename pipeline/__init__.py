@@ -9,9 +9,10 @@ This package knows nothing of machines, stores or customers: a notebook can use 
 5. `text_encoder`, `reference`, `autoencoder`   how words and pictures enter, and how pictures leave; `colour` is for
    references with a profile, `decoding` the process in which strangers' pictures are decoded
 6. `shape`         what requests must share to be one tensor
-7. `catalogue`     which models there are, where their files lie, and their digest; `checkpoint` reads them
+7. `catalogue`     which models there are, where their files lie, and their digest; `checkpoint` reads them, in eight
+   bits where the `precision` says so (`quantisation`)
 8. `errors`        who acts on what
 
-`errors`, `request`, `shape`, `catalogue`, `reference`, `colour` and `decoding` never import torch: a process that only
-plans, or only decodes, stays light.
+`errors`, `request`, `shape`, `precision`, `catalogue`, `reference`, `colour` and `decoding` never import torch: a
+process that only plans, or only decodes, stays light.
 """

@@ -13,7 +13,7 @@ from diffusers.pipelines.flux2.image_processor import Flux2ImageProcessor
 from PIL import Image
 
 from pipeline.catalogue import Model
-from pipeline.checkpoint import load_part
+from pipeline.checkpoint import dtype_of, load_part
 from pipeline.request import MULTIPLE, WHOLE_PIXELS
 from pipeline.shape import Grid
 from pipeline.tiles import decode_in_tiles
@@ -32,9 +32,10 @@ class Autoencoder:
         self.deviation = torch.sqrt(network.bn.running_var.view(1, -1, 1, 1) + network.config.batch_norm_eps)
 
     @classmethod
-    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu") -> Self:
-        """Read the weights from `model`'s folder. Raises JobError where they cannot be loaded."""
-        return cls(load_part(AutoencoderKLFlux2, model, "vae", dtype, device))
+    def load(cls, model: Model, precision: str, device: str = "cpu") -> Self:
+        """Read the weights from `model`'s folder; there are no eight bits for convolutions. Raises JobError where they
+        cannot be loaded."""
+        return cls(load_part(AutoencoderKLFlux2, model, "vae", dtype_of(precision), device))
 
     @torch.no_grad()
     def encode(self, picture: Image.Image) -> tuple[torch.Tensor, Grid]:

@@ -14,20 +14,16 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.catalogue import Model
 from pipeline.errors import JobError
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-"""What weights and activations are computed in, by the name that a job's spec uses."""
-
-LATER = ("fp8", "int8")
+from pipeline.precision import SCALE_BYTES, precision_problem
+from pipeline.quantisation import quantise
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """The torch dtype of a precision's name. Raises JobError where there is none (yet)."""
-    if precision in LATER:
-        raise JobError(f"The precision {precision} is not available yet; use {' or '.join(PRECISIONS)}.")
-    if precision not in PRECISIONS:
-        raise JobError(f"There is no precision {precision!r}; use {' or '.join(PRECISIONS)}.")
-    return PRECISIONS[precision]
+    """What is computed in, and held in but for matrices of eight bits. Raises JobError where the precision cannot be
+    had."""
+    if problem := precision_problem(precision):
+        raise JobError(problem)
+    return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
 def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, device: str, **options: Any) -> Any:
@@ -58,16 +54,23 @@ def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, dev
 
 
 def load_slice(
-    part_class: Any, model: Model, part: str, dtype: torch.dtype, device: str, trim: Callable[[Any], None]
+    part_class: Any,
+    model: Model,
+    part: str,
+    precision: str,
+    device: str,
+    trim: Callable[[Any], None],
+    blocks: tuple[str, ...],
 ) -> Any:
     """What `trim` leaves of `model`'s `part`, an instance of diffusers' `part_class`; nothing else of it is read.
 
-    The network is built without memory, trimmed, and then given its tensors one by one, each straight to `device` in
-    `dtype`. On a CPU they are copied out of the mapped file, where they lie unaligned: a matrix library's bits may
-    depend on that.
+    The network is built without memory, trimmed, and then given its tensors one by one, each straight to `device`, and
+    into eight bits there if the precision wants it and it is a matrix in one of the `blocks`, which are prefixes of
+    names. On a CPU they are copied out of the mapped file, where they lie unaligned: a matrix library's bits may depend
+    on that.
     Raises JobError where the files cannot be loaded or do not hold all of what is left.
     """
-    folder = model.path / part
+    folder, dtype = model.path / part, dtype_of(precision)
     try:
         with _quiet(), torch.device("meta"):
             network = part_class.from_config(part_class.load_config(folder, local_files_only=True))
@@ -77,7 +80,9 @@ def load_slice(
         for path in _weight_files(folder):
             with safe_open(path, framework="pt", device=device) as file:
                 for name in wanted.intersection(file.keys()):
-                    tensors[name] = file.get_tensor(name).to(dtype, copy=device == "cpu")
+                    tensor = file.get_tensor(name).to(dtype, copy=device == "cpu")
+                    small = precision in SCALE_BYTES and tensor.ndim == 2 and name.startswith(blocks)
+                    tensors[name] = quantise(tensor, precision) if small else tensor
         network.load_state_dict(tensors, strict=True, assign=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _unloadable(part_class, model, part, error) from error

@@ -15,21 +15,24 @@ from typing import Any
 
 from pipeline.catalogue import Model
 from pipeline.errors import JobError
+from pipeline.precision import SCALE_BYTES, UNPACKED_BYTES, WEIGHT_BYTES, dense_bytes
 from pipeline.request import WHOLE_PIXELS
 from pipeline.shape import Shape
 from pipeline.weights import tensor_sizes
-
-WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "fp8": 1}
-"""Of one number of a transformer's blocks. In fp8 its last layers and every other part stay in bf16."""
 
 _HEAD = 128  # numbers of one head of FLUX.2
 _LATENT = 128  # channels of a latent token
 _TIME = 256  # numbers that a moment is written in
 _CHANNELS = (128, 256)
+_WORDS = {"flux2": 131_072, "flux2-klein": 151_936}  # that the families' text encoders know
 
 DENOISE_NUMBERS = 22.5
 """For each token and each of the transformer's widths, at the worst moment of a single-stream block: the hidden state,
 its normalised copy, the nine-fold projection, rotated queries and keys, attention's output, and the joined halves."""
+FP8_NUMBERS = 47.5
+"""The same where fp8 is multiplied with fp8: what enters a product is scaled in fp32 (measured on a CPU, eager)."""
+WIDEST = 9
+"""Of the squares of its width a block's largest matrix has so many numbers: the projection of a single-stream block."""
 DECODE_NUMBERS = 3
 """For each pixel and each channel that the decoder has when it reaches full size."""
 ENCODE_NUMBERS = 5
@@ -63,13 +66,14 @@ CONVOLUTION = 2.5
 class Footprint:
     """Numbers (parameters) in a model's parts, and the sizes that its activations depend on.
 
-    Of the text encoder only what reaches the embeddings counts. Every shard of the transformer holds `shared`
-    (modulations, time), the first also `way_in`, the last `way_out`; `blocks` are counted double-stream ones first.
-    `width` is the transformer's, `embedding` the D of a prompt's embedding, `channels` are those of the autoencoder's
-    encoder and decoder at full size, `words` and `layers` what of the text encoder runs.
+    Of the text encoder only what reaches the embeddings counts; `dictionary` is its table of words. Every shard of the
+    transformer holds `shared` (modulations, time), the first also `way_in`, the last `way_out`; `blocks` are counted
+    double-stream ones first. `width` is the transformer's, `embedding` the D of a prompt's embedding, `channels` are
+    those of the autoencoder's encoder and decoder at full size, `words` and `layers` what of the text encoder runs.
     """
 
     text_encoder: int
+    dictionary: int
     autoencoder: int
     way_in: int
     shared: int
@@ -84,34 +88,41 @@ class Footprint:
 
     def weights(self, stages: Collection[str], precision: str, blocks: range | None = None) -> int:
         """Bytes of the parts that stages need; `blocks` are a shard's, None for the whole transformer."""
-        dense, small = max(2, WEIGHT_BYTES[precision]), WEIGHT_BYTES[precision]
-        held = 0
+        dense, held = dense_bytes(precision), 0.0
         if "encode" in stages:
-            held += self.text_encoder * dense
+            layers = self.text_encoder - self.dictionary
+            held += self.dictionary * dense + layers * _number_bytes(precision, self.text_width)
         if "encode" in stages or "decode" in stages:
             held += self.autoencoder * dense
         if "denoise" in stages:
             own = range(len(self.blocks)) if blocks is None else blocks
-            held += (self.shared + sum(self.blocks[number] for number in own)) * small
-            held += self.way_in * small if own.start == 0 else 0
-            held += self.way_out * dense if own.stop == len(self.blocks) else 0
-        return held
+            held += sum(self.blocks[number] for number in own) * _number_bytes(precision, self.width)
+            ways = (self.way_in if own.start == 0 else 0) + (self.way_out if own.stop == len(self.blocks) else 0)
+            held += (self.shared + ways) * dense
+        return round(held)
+
+    @property
+    def text_width(self) -> int:
+        """Of the text encoder."""
+        return self.embedding // len(self.layers)
 
     def activations(self, stages: Collection[str], shape: Shape, batch: int, precision: str) -> int:
         """Bytes that the most demanding of `stages` computes in, for a unit of `batch` requests of one shape."""
-        size = max(2, WEIGHT_BYTES[precision])
-        numbers = [0.0]
+        size, unpacked = dense_bytes(precision), UNPACKED_BYTES.get(precision, 0)
+        held = [0.0]
         if "encode" in stages:
-            width = self.embedding // len(self.layers)
-            numbers.append(self.words * width * (max(self.layers) + WORD_NUMBERS))
+            matrix = (self.text_encoder - self.dictionary) / max(self.layers) / 3  # at most a third of a layer
+            held.append(self.words * self.text_width * (max(self.layers) + WORD_NUMBERS) * size + matrix * unpacked)
             if shape.reference_tokens:
-                numbers.append(ENCODE_NUMBERS * self.channels[0] * self.reference_pixels)
+                held.append(ENCODE_NUMBERS * self.channels[0] * self.reference_pixels * size)
         if "denoise" in stages:
-            numbers.append(DENOISE_NUMBERS * self.width * batch * shape.tokens)
+            tokens = self.width * batch * shape.tokens * size
+            held.append(DENOISE_NUMBERS * tokens + WIDEST * self.width**2 * unpacked)
+            held.append(FP8_NUMBERS * tokens if precision == "fp8" else 0.0)
         if "decode" in stages:
             pixels = min(shape.width * shape.height, WHOLE_PIXELS)  # beyond, tiles need no more than that
-            numbers.append(DECODE_NUMBERS * self.channels[1] * pixels)
-        return int(max(numbers) * size)
+            held.append(DECODE_NUMBERS * self.channels[1] * pixels * size)
+        return int(max(held))
 
     def operations(self, stage: str, shape: Shape) -> float:
         """Arithmetic of a stage for one picture, in operations of matrix products: what says how long stages take, one
@@ -126,6 +137,12 @@ class Footprint:
         pixels = shape.width * shape.height
         often = TILED_OFTEN if pixels > WHOLE_PIXELS else 1.0
         return CONVOLUTION * DECODE_OPERATIONS * often * self.channels[1] ** 2 * pixels
+
+
+def _number_bytes(precision: str, width: int) -> float:
+    """Bytes of a number in a block or layer of this width, its row's scale included: rows are as long as the width, or
+    longer."""
+    return WEIGHT_BYTES[precision] + SCALE_BYTES.get(precision, 0) / width
 
 
 def footprint_of(model: Model) -> Footprint | None:
@@ -148,15 +165,17 @@ def _known(model: Model) -> Footprint:
     shared = 15 * width**2 + moments * (_TIME * width + width**2)
     way_out = 2 * width**2 + _LATENT * width
     way_in = model.transformer_bytes // 2 - sum(blocks) - shared - way_out
+    embedding = way_in // width - _LATENT
     return Footprint(
         text_encoder=model.text_encoder_held_bytes // 2,
+        dictionary=_WORDS[model.family] * embedding // len(model.text_layers),
         autoencoder=model.autoencoder_bytes // 2,
         way_in=way_in,
         shared=shared,
         blocks=blocks,
         way_out=way_out,
         width=width,
-        embedding=way_in // width - _LATENT,
+        embedding=embedding,
         channels=_CHANNELS,
         words=model.text_length,
         layers=model.text_layers,
@@ -182,8 +201,10 @@ def _counted(model: Model) -> Footprint:
             rest[_ENDS.get(name.split(".")[0], "shared")] += numbers
         elif block < len(counts):
             counts[block] += numbers
+    words = dict(tensor_sizes(model.path / "text_encoder"))
     return Footprint(
-        text_encoder=_held(tensor_sizes(model.path / "text_encoder"), max(model.text_layers)),
+        text_encoder=_held(words.items(), max(model.text_layers)),
+        dictionary=sum(numbers for name, numbers in words.items() if "embed_tokens" in name.split(".")),
         autoencoder=sum(numbers for _, numbers in tensor_sizes(model.path / "vae")),
         blocks=tuple(counts),
         **rest,

@@ -17,7 +17,6 @@ from PIL import Image
 
 from pipeline.autoencoder import Autoencoder
 from pipeline.catalogue import Model
-from pipeline.checkpoint import dtype_of
 from pipeline.reference import decode_reference
 from pipeline.request import RenderRequest
 from pipeline.sampling import Reference, Schedule, sample
@@ -49,20 +48,20 @@ class Renderer:
         stages: Collection[str] = STAGES,
         threads: int | None = None,
     ) -> Self:
-        """Read the parts that `stages` need. Raises JobError: unknown precision, files that cannot be loaded.
+        """Read the parts that `stages` need. Raises JobError: a precision that cannot be had, files that cannot be
+        loaded.
 
         `threads` limits the whole process's CPU threads; None leaves them as they are.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        dtype = dtype_of(precision)
         encode, denoise, decode = (stage in stages for stage in STAGES)
         return cls(
             model,
-            text_encoder=TextEncoder.load(model, dtype, device) if encode else None,
-            transformer=Transformer.load(model, dtype, device) if denoise else None,
+            text_encoder=TextEncoder.load(model, precision, device) if encode else None,
+            transformer=Transformer.load(model, precision, device) if denoise else None,
             schedule=Schedule.load(model) if denoise else None,
-            autoencoder=Autoencoder.load(model, dtype, device) if encode or decode else None,
+            autoencoder=Autoencoder.load(model, precision, device) if encode or decode else None,
         )
 
     def encode_prompt(self, prompt: str) -> torch.Tensor:

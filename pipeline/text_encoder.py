@@ -19,8 +19,10 @@ from transformers import (
 )
 
 from pipeline.catalogue import Model
-from pipeline.checkpoint import load_files, load_part
+from pipeline.checkpoint import dtype_of, load_files, load_part
 from pipeline.errors import RequestError
+from pipeline.precision import SCALE_BYTES
+from pipeline.quantisation import quantise
 
 
 class TextEncoder:
@@ -32,8 +34,9 @@ class TextEncoder:
         self.tokenizer = tokenizer
 
     @classmethod
-    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu") -> Self:
-        """Read weights and tokenizer from `model`'s folder. Raises JobError where they cannot be loaded.
+    def load(cls, model: Model, precision: str, device: str = "cpu") -> Self:
+        """Read weights and tokenizer from `model`'s folder. Raises JobError where they cannot be loaded, or not in
+        that precision.
 
         Layers behind the last one that embeddings are made of are not read: 9 of 36 in Qwen 3, 10 of 40 in Mistral 3.
         [dev]'s processor is loaded as the tokenizer inside it, which renders the same chat template to the same
@@ -43,7 +46,7 @@ class TextEncoder:
         tokenizer_class = AutoTokenizer if model.family == "flux2" else Qwen2TokenizerFast
         config = load_files(AutoConfig, model, "text_encoder")
         shortened = _shorten(config.get_text_config(), max(model.text_layers))
-        network = load_part(network_class, model, "text_encoder", dtype, "cpu", config=config)
+        network = load_part(network_class, model, "text_encoder", dtype_of(precision), "cpu", config=config)
         network.lm_head = torch.nn.Identity()  # its words are never asked for, and it is a gigabyte
         decoder = network.model
         if model.family == "flux2":
@@ -51,6 +54,8 @@ class TextEncoder:
             decoder = decoder.language_model
         if shortened:
             decoder.norm = torch.nn.Identity()  # the hidden states of a layer in the middle are not normalised
+        if precision in SCALE_BYTES:
+            _quantise_layers(decoder.layers, precision, device)
         return cls(model, network.to(device), load_files(tokenizer_class, model, "tokenizer"))
 
     @torch.no_grad()
@@ -94,6 +99,15 @@ class TextEncoder:
             [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         return len(self.tokenizer(text, verbose=False)["input_ids"])
+
+
+def _quantise_layers(layers: torch.nn.ModuleList, precision: str, device: str) -> None:
+    """Put the matrices of a language model's layers into eight bits, one by one on `device`: none but the one that is
+    being made is ever there in bf16."""
+    for part in layers.modules():
+        if isinstance(part, torch.nn.Linear):
+            small = quantise(part.weight.detach().to(device), precision)
+            part.weight = torch.nn.Parameter(small, requires_grad=False)
 
 
 def _shorten(config: Any, layers: int) -> bool:

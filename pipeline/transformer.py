@@ -17,11 +17,15 @@ from torch.overrides import TorchFunctionMode
 
 from pipeline.catalogue import Model
 from pipeline.checkpoint import load_slice
+from pipeline.quantisation import unpacked
 from pipeline.shape import Grid
 
 TIME_SCALE = 10
 """Rotary time of reference k is 10 + 10 k, of the picture 0: `Flux2Pipeline._prepare_image_ids`."""
 
+
+BLOCKS = ("transformer_blocks.", "single_transformer_blocks.")
+"""What the names of weights in its blocks begin with."""
 
 ROTARY_KEPT = 8
 """Units whose rotary factors are kept: as many as are in flight on one shard."""
@@ -55,10 +59,12 @@ class RowsApart(TorchFunctionMode):
     For the matrix libraries of a CPU a batch is one matrix of B * S lines, and the number of lines decides where they
     cut the sum over D: measured with torch 2.13 from D = 768 on, in bfloat16 line by line differently. Where a batch's
     product was found to be that of its rows it is taken, elsewhere rows are multiplied one by one. Attention, norms
-    and everything else keep rows apart by themselves.
+    and everything else keep rows apart by themselves. A matrix of eight bits is unpacked once for all rows.
     """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is torch.nn.functional.linear:
+            args = (args[0], unpacked(args[1]), *args[2:])
         if func is torch.nn.functional.linear and args[0].ndim == 3 and len(args[0]) > 1:
             batch, weight = args[:2]
             tried = batch.numel() <= WORTH_TRYING
@@ -126,13 +132,14 @@ class Transformer:
         self._rotary: dict[Positions, Rotary] = {}
 
     @classmethod
-    def load(cls, model: Model, dtype: torch.dtype, device: str = "cpu", blocks: range | None = None) -> Self:
+    def load(cls, model: Model, precision: str, device: str = "cpu", blocks: range | None = None) -> Self:
         """Read the weights of `blocks` (all of them, if None) from `model`'s folder, and what every shard needs:
         modulations, and at the two ends the ways in and out.
 
-        Raises JobError where they cannot be loaded.
+        Raises JobError where they cannot be loaded, or not in that precision.
         """
-        return cls(load_slice(Flux2Transformer2DModel, model, "transformer", dtype, device, _part_of(blocks)), blocks)
+        what = (Flux2Transformer2DModel, model, "transformer", precision, device)
+        return cls(load_slice(*what, _part_of(blocks), BLOCKS), blocks)
 
     @property
     def device(self) -> torch.device:

@@ -15,11 +15,11 @@ from jobs.commands.words import busy_words, cause_words, change_words, say
 from jobs.driver import Forecast, forecast, render
 from jobs.job import JobSpec
 from jobs.on_finish import tell
-from jobs.order import PRECISIONS
 from jobs.outlook import Outlook
 from jobs.progress import Terse, duration, progress_for
 from jobs.summary import Summary
 from pipeline.picture import FORMATS
+from pipeline.precision import PRECISIONS
 
 
 def add(commands: Any) -> None:

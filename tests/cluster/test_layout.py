@@ -116,7 +116,13 @@ def test_more_gpus_never_render_less(model: str, size: int) -> None:
     [
         pytest.param("flux2-dev", gpus(1), Wishes(), "2 such GPUs or a GPU of 141 GB", id="one GPU too few"),
         pytest.param("flux2-dev", gpus(2, 48), Wishes(), "3 such GPUs or 2 GPUs of 80 GB", id="two GPUs too small"),
-        pytest.param("flux2-dev", gpus(16, 24), Wishes(), "with 16 GPUs of 40 GB.", id="a text encoder too large"),
+        pytest.param(
+            "flux2-dev",
+            gpus(16, 24),
+            Wishes(),
+            "with --precision fp8 or 16 GPUs of 40 GB.",
+            id="a text encoder too large",
+        ),
         pytest.param("flux2-dev", gpus(4), Wishes("whole"), "--layout auto", id="whole where it must not be"),
         pytest.param("flux2-dev", gpus(8, 48), Wishes(shards=1), "no --shards", id="one shard too few"),
         pytest.param("flux2-klein-9b", gpus(2, 24), Wishes(replicas=2), "fewer --replicas", id="too many replicas"),
@@ -129,6 +135,18 @@ def test_a_model_that_cannot_fit_is_refused_with_what_would_make_it_fit(
         choose_layout(wishes, devices, needs(model))
     [told] = refused.value.problems
     assert sentence in told
+
+
+def test_dev_in_eight_bits_fits_one_gpu_that_it_does_not_fit_in_sixteen() -> None:
+    with pytest.raises(JobError, match=r"It would fit with --precision fp8, "):
+        choose_layout(Wishes(), gpus(1), needs("flux2-dev"))
+    for precision in ("fp8", "int8"):
+        assert said(choose_layout(Wishes(), gpus(1), needs("flux2-dev", precision=precision))) == "1 whole"
+
+
+def test_a_machine_without_gpus_is_advised_what_is_nearest() -> None:
+    with pytest.raises(JobError, match=r"It would fit with --precision int8 or "):
+        choose_layout(Wishes(), cores(8, memory=80 << 30), needs("flux2-dev"))
 
 
 def test_fewer_pixels_or_a_smaller_precision_are_advised_where_they_help() -> None:

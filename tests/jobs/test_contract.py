@@ -43,6 +43,22 @@ def test_another_layout_gives_the_same_pixels(
     assert digests(tmp_path / "out") == digests(finished_job)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp8", "int8"])
+def test_a_row_in_eight_bits_has_its_pixels_alone_and_in_shards(
+    precision: str, job_manifest: Path, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    def rendered(manifest: Path, name: str, *options: object) -> dict[str, str]:
+        ended = pressrun("render", manifest, "--out", tmp_path / name, "--precision", precision, *options)
+        assert ended.code == 0, ended.err
+        return digests(tmp_path / name)
+
+    whole = rendered(job_manifest, "whole", "--layout", "whole", "--replicas", 1)
+    assert rendered(job_manifest, "shards", "--shards", 3) == whole
+    alone = write_manifest(tmp_path / "in", [mixed_rows()[number] for number in (4, 10)])
+    assert rendered(alone, "alone").items() <= whole.items()
+
+
 def test_a_resume_renders_only_what_is_missing_and_gives_the_same_pixels(
     job: Path, finished_job: Path, job_manifest: Path, pressrun: Pressrun
 ) -> None:

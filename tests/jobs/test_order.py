@@ -149,3 +149,14 @@ def test_the_catalogues_licences_are_listed_with_what_they_ask_for(
     assert models[NINE]["on_disk"] and models[NINE]["folder"] == str(nine) and not models[FOUR]["on_disk"]
     main(["models"])
     assert "FLUX Non-Commercial License (--accept-license)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["fp8", "int8"])
+def test_eight_bits_without_torchao_are_refused_before_anything_starts(
+    precision: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.precision.find_spec", lambda name: None)
+    out = tmp_path / "out"
+    assert main(["render", str(manifest), "--out", str(out), "--precision", precision]) == 2
+    assert f"--precision {precision} needs torchao, which is not installed" in capsys.readouterr().err
+    assert not out.exists()

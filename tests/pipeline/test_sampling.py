@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.catalogue import Model
 from pipeline.checkpoint import dtype_of
+from pipeline.precision import PRECISIONS
 from pipeline.renderer import Renderer
 from pipeline.request import RenderRequest
 from pipeline.sampling import Schedule, empirical_mu, sample
@@ -92,7 +93,7 @@ def test_one_request_is_bit_for_bit_what_diffusers_makes_of_it(
     assert np.array_equal(np.asarray(ours), diffusers_render(renderer, precision, request, pictures))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("family", ["klein", "klein-base", "dev"])
 def test_eight_requests_equal_eight_single_runs_and_reach_the_transformer_together(
     family, precision, renderers, request_of, picture_of

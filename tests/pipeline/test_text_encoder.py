@@ -15,8 +15,8 @@ def test_layers_behind_the_last_hidden_state_are_not_read_and_change_nothing(
 ) -> None:
     whole = replace(small_models[family], text_layers=(1, 2, 3))
     part = replace(small_models[family], text_layers=(1, 2, 2))
-    all_three = TextEncoder.load(whole, torch.float32)
-    two = TextEncoder.load(part, torch.float32)
+    all_three = TextEncoder.load(whole, "fp32")
+    two = TextEncoder.load(part, "fp32")
     layers, left = (
         sum("layers." in name and "q_proj" in name for name in e.network.state_dict()) for e in (all_three, two)
     )
@@ -28,5 +28,5 @@ def test_layers_behind_the_last_hidden_state_are_not_read_and_change_nothing(
 
 @pytest.mark.parametrize("family", ["klein", "dev"])
 def test_nothing_is_kept_that_only_speaks_or_sees(family: str, small_models: dict[str, Model]) -> None:
-    names = TextEncoder.load(small_models[family], torch.float32).network.state_dict()
+    names = TextEncoder.load(small_models[family], "fp32").network.state_dict()
     assert not [name for name in names if "lm_head" in name or "vision" in name or "projector" in name]

@@ -14,7 +14,7 @@ from pipeline.tiles import decode_in_tiles
 
 @pytest.fixture(scope="module")
 def mini() -> Autoencoder:
-    return Autoencoder.load(find_model("mini"), torch.float32)
+    return Autoencoder.load(find_model("mini"), "fp32")
 
 
 @pytest.fixture(scope="module")

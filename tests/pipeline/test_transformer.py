@@ -9,16 +9,17 @@ from safetensors.torch import save_file
 from pipeline.catalogue import Model, find_model
 from pipeline.errors import JobError
 from pipeline.footprint import cut
+from pipeline.precision import PRECISIONS
 from pipeline.transformer import Positions, RowsApart, Stream, Terms, Transformer
 
 NONE, SOME = ((), ()), (((4, 4),), ((2, 8),))
 """Each row's references: as many tokens, in another layout."""
 
 
-def chain(model: Model, cuts: tuple[int, ...], dtype: torch.dtype) -> list[Transformer]:
+def chain(model: Model, cuts: tuple[int, ...], precision: str) -> list[Transformer]:
     """The shards of a model that is cut before these blocks."""
-    count = len(Transformer.load(model, dtype).blocks)
-    return [Transformer.load(model, dtype, blocks=range(*ends)) for ends in pairwise((0, *cuts, count))]
+    count = len(Transformer.load(model, precision).blocks)
+    return [Transformer.load(model, precision, blocks=range(*ends)) for ends in pairwise((0, *cuts, count))]
 
 
 def run(shards: list[Transformer], references: tuple[tuple[tuple[int, int], ...], ...]) -> torch.Tensor:
@@ -40,12 +41,18 @@ def run(shards: list[Transformer], references: tuple[tuple[tuple[int, int], ...]
     return velocity
 
 
-@pytest.mark.parametrize("references", [NONE, SOME], ids=["no references", "references"])
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("precision", "references"),
+    [
+        pytest.param("fp32", NONE, id="fp32"),
+        pytest.param("bf16", NONE, id="bf16"),
+        *(pytest.param(precision, SOME, id=f"{precision} with references") for precision in PRECISIONS),
+    ],
+)
 @pytest.mark.parametrize("family", ["mini", "klein", "dev"])
 def test_every_cut_gives_the_bits_of_the_whole(
     family: str,
-    precision: torch.dtype,
+    precision: str,
     references: tuple[tuple[tuple[int, int], ...], ...],
     small_models: dict[str, Model],
 ) -> None:
@@ -59,8 +66,8 @@ def test_every_cut_gives_the_bits_of_the_whole(
 
 
 def test_a_shard_reads_its_own_blocks_and_the_modulations_only() -> None:
-    whole = Transformer.load(find_model("mini"), torch.float32)
-    names = [set(shard.network.state_dict()) for shard in chain(find_model("mini"), (2, 4), torch.float32)]
+    whole = Transformer.load(find_model("mini"), "fp32")
+    names = [set(shard.network.state_dict()) for shard in chain(find_model("mini"), (2, 4), "fp32")]
     every = names[0] & names[1] & names[2]
     assert all(name.startswith(("time_guidance_embed", "double_stream", "single_stream")) for name in every)
     assert names[0] | names[1] | names[2] == set(whole.network.state_dict())
@@ -107,4 +114,4 @@ def test_weights_that_lack_a_block_are_a_sentence(small_models: dict[str, Model]
     (tmp_path / "transformer/config.json").write_text((part / "config.json").read_text())
     save_file({"x_embedder.weight": torch.zeros(2, 2)}, tmp_path / "transformer/diffusion_pytorch_model.safetensors")
     with pytest.raises(JobError, match="cannot be loaded as Flux2Transformer2DModel"):
-        Transformer.load(replace(small_models["klein"], folder=tmp_path), torch.float32)
+        Transformer.load(replace(small_models["klein"], folder=tmp_path), "fp32")
