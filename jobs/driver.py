@@ -42,6 +42,7 @@ from jobs.refinishing import Refinishing, finishing_of
 from jobs.results import Results
 from jobs.speed import estimate
 from jobs.summary import Summary, count_flagged, count_statuses
+from jobs.wording import several
 from pipeline.errors import JobError, StorageError
 
 if TYPE_CHECKING:  # Ray is imported only when there is something to render
@@ -212,7 +213,9 @@ class Run:
             if devices.kind != plan.sizes.device:
                 plan = work.plan(plan.rows, devices.kind)
             layout, needs = layout_for(self._spec, self._order, plan, self._results.last, devices)
-            progress.note(f"{pending} pictures in {len(plan)} units; {layout.describe()} ({layout.why})")
+            progress.note(
+                f"{several(pending, 'picture')} in {several(len(plan), 'unit')}; {layout.describe()} ({layout.why})"
+            )
             grow = growth(self._spec, layout, needs, len(plan))
             crew = Crew.assemble(layout, *self._parts(scratch), devices, grow if joined() else None)
             stack.callback(crew.close)

@@ -17,6 +17,11 @@ def shortened(value: object, limit: int = MAX_SHOWN) -> str:
     return "".join(sign if sign.isprintable() else "�" for sign in cut)
 
 
+def several(count: int, noun: str) -> str:
+    """`1 night`, `2,000 nights`: for nouns that take an s."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def first_of(cases: Sequence[str], limit: int = MAX_LISTED) -> str:
     """`a, b, c and 17 more`: the first `limit` cases, and how many there are beyond them."""
     return listed(cases, len(cases), limit)

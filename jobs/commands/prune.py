@@ -7,7 +7,7 @@ from typing import Any
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
 from jobs.pruning import Pruned, prune
-from jobs.wording import first_of
+from jobs.wording import first_of, several
 
 
 def add(commands: Any) -> None:
@@ -28,8 +28,8 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _words(done: Pruned) -> str:
     which = f" ({first_of(done.pruned)})" if done.pruned else ""
-    lines = [f"{done.prefix}: {len(done.kept)} nights stay, {len(done.pruned)} are pruned{which}."]
-    lines[0] += " (nothing is done yet)" if done.dry_run else ""
+    yet = " (nothing is done yet)" if done.dry_run else ""
+    lines = [f"{done.prefix}: {several(len(done.kept), 'night')} kept, {len(done.pruned)} pruned{which}{yet}."]
     if done.referred_to:
         lines.append(f"{done.referred_to} of their pictures stay: later nights refer to them.")
     return "\n".join(lines)

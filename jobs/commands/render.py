@@ -18,6 +18,7 @@ from jobs.on_finish import tell
 from jobs.outlook import Outlook
 from jobs.progress import Terse, duration, progress_for
 from jobs.summary import Summary
+from jobs.wording import several
 from pipeline.picture import FORMATS
 from pipeline.precision import PRECISIONS
 
@@ -117,7 +118,7 @@ def _summary_words(summary: Summary) -> list[str]:
     lines = [f"{summary.rows} rows: {', '.join(counts)}."]
     if summary.rendered:
         lines.append(
-            f"Rendered {summary.rendered} pictures in {duration(summary.seconds)}"
+            f"Rendered {several(summary.rendered, 'picture')} in {duration(summary.seconds)}"
             f" ({summary.images_per_second:.2f} images/s)."
         )
         lines += busy_words(summary.busy)
@@ -138,13 +139,13 @@ def _summary_words(summary: Summary) -> list[str]:
 
 def _forecast_words(plan: Forecast) -> str:
     done = f"{plan.done} done already ({plan.cached} cached), {plan.bad} bad"
-    lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {plan.units} units."]
+    lines = [f"{plan.rows} rows: {done}, {plan.pending} to render in {several(plan.units, 'unit')}."]
     lines += [f"  {rows:>8} x {shape}" for shape, rows in plan.shapes.items()]
     lines += change_words(plan.changes)
     if plan.fetch:
         lines.append(f"The model would be fetched first: about {plan.fetch_bytes / 1e9:.1f} GB from {plan.fetch}.")
     if plan.pending:
-        known = duration(plan.seconds) if plan.seconds is not None else "unknown"
+        known = "unknown" if plan.seconds is None else duration(plan.seconds) if plan.seconds >= 1 else "under a second"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
     if plan.outlook:
         lines += _outlook_words(plan.outlook)

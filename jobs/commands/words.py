@@ -42,4 +42,4 @@ def busy_words(busy: Mapping[str, float]) -> list[str]:
     if not busy:
         return []
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in busy.items() if stage != "replica")
-    return [f"Denoise replicas were busy {busy['replica']:.0%} of the time ({stages})."]
+    return [f"Busy in steady state: denoise replicas {busy['replica']:.0%}; by stage {stages}."]
