@@ -256,7 +256,7 @@ class FolderStore:
         except UnicodeEncodeError:
             raise RequestError("bad_name", f"{path!r} cannot be a file's name: it is not valid Unicode.") from None
         except OSError as error:
-            where = f"{self.uri}/{path}"
+            where = f"{self.uri.rstrip('/')}/{path}"
             if verb == "read" and error.errno in {errno.ENOENT, *_BAD_NAME}:
                 raise FileNotFoundError(f"There is no {where}.") from None
             if error.errno in _BAD_NAME:

@@ -19,6 +19,9 @@ _PHRASES = {"ja": "japanese", "zh": "simplified_chinese", "zh-hant": "traditiona
 Measure = Callable[[str], float]
 
 
+_FROM_THE_RIGHT = ("ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi")
+
+
 @dataclass(frozen=True)
 class Setting:
     """A text at its size: lines, and what sets them."""
@@ -53,9 +56,16 @@ def features_for(language: str) -> list[str] | None:
     return ["palt"] if primary(language) == "ja" else None
 
 
+def direction_for(language: str) -> str | None:
+    """`rtl` where a language is written from right to left, so that a line may begin with a Latin name; None: as its
+    first letter is."""
+    return "rtl" if primary(language) in _FROM_THE_RIGHT else None
+
+
 def length(line: str, face: ImageFont.FreeTypeFont, language: str) -> float:
     """A line's advance in pixels."""
-    return face.getlength(line, language=language or None, features=features_for(language))
+    direction, features = direction_for(language), features_for(language)
+    return face.getlength(line, direction=direction, language=language or None, features=features)
 
 
 def fitted(

@@ -16,7 +16,7 @@ from pipeline.copy_assets import font_name, read_logo
 from pipeline.copy_spec import Box, CopySpec, LogoStyle, TextStyle, shape_of
 from pipeline.errors import JobError, RequestError
 from pipeline.fonts import Fonts, check_type_can_be_set
-from pipeline.lines import Setting, features_for, fitted, pixels_of
+from pipeline.lines import Setting, direction_for, features_for, fitted, length, pixels_of
 
 _ROUNDS = 4
 _PREFERENCE = 0.1
@@ -220,7 +220,7 @@ def _at(style: TextStyle, text: str, setting: Setting, box: Box, size: tuple[int
     ascent, descent = setting.face.getmetrics()
     step = setting.line_height * setting.size
     for number, line in enumerate(setting.lines):
-        width = setting.face.getlength(line, language=setting.language or None, features=features_for(setting.language))
+        width = length(line, setting.face, setting.language)
         x = _aligned(style.align, block_left, block_left + setting.width, width)
         baseline = block_top + step * number + (step - ascent - descent) / 2 + ascent
         draw.text(
@@ -229,6 +229,7 @@ def _at(style: TextStyle, text: str, setting: Setting, box: Box, size: tuple[int
             fill=255,
             font=setting.face,
             anchor="ls",
+            direction=direction_for(setting.language),
             language=setting.language or None,
             features=features_for(setting.language),
         )

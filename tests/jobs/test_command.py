@@ -60,6 +60,11 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_missing_in_the_root_is_named_as_it_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "/no-such-picture.png"]) == 2
+    assert "There is no /no-such-picture.png." in capsys.readouterr().err
+
+
 def test_a_dry_run_shows_what_every_actor_would_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_manifest(tmp_path / "in", mixed_rows())
     command = ["render", str(manifest), "--out", str(tmp_path / "out"), "--shards", "2", "--dry-run"]

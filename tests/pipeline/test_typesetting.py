@@ -124,6 +124,18 @@ def test_the_language_decides_the_letters_forms() -> None:
     assert (ink("ja") != ink("zh")).any()
 
 
+def test_a_line_that_begins_with_a_latin_name_runs_as_its_language_does() -> None:
+    """Neutral dashes tell: from right to left the name's side of them is the right one."""
+    ink = {}
+    for language in ("en", "he"):
+        words = {"headline": "III ------", "language": language}
+        [placed] = typesetter(TEXT).placed(GROUNDS["dark"], words)
+        columns = np.flatnonzero(placed.coverage.any(0))
+        heights = placed.coverage[:, columns].astype(bool).sum(0)
+        ink[language] = np.average(columns, weights=heights) - (columns[0] + columns[-1]) / 2
+    assert ink["en"] < 0 < ink["he"]
+
+
 def test_a_plate_is_as_large_as_its_words() -> None:
     plate = {"column": "price", "box": [10, 60, 80, 20], "size": [8, 8], "panel": "#ffd84d", "colours": ["#111111"]}
     yellow = [
