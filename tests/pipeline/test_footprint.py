@@ -109,15 +109,13 @@ def test_eight_bits_halve_the_blocks_and_nothing_else(name: str) -> None:
         assert sum(footprint.blocks) < blocks < 1.002 * sum(footprint.blocks)  # a scale for each row
 
 
-@pytest.mark.parametrize("stages", [("encode", "decode"), ("denoise",)])
-def test_dev_in_eight_bits_is_as_small_as_the_vendors_say(stages: tuple[str, ...]) -> None:
-    """Of 112.6 GB: 40 % less with the transformer alone, 49 % with the text encoder too. A part of that is that layers
-    which nothing reads are not loaded."""
+@pytest.mark.parametrize("precision", ["fp8", "int8"])
+def test_dev_in_eight_bits_takes_half_of_what_it_was_published_with(precision: str) -> None:
+    """Of 112.6 GB. A part of that is that layers which nothing reads are not loaded: of what bf16 takes here, 99.3 GB,
+    it is 48.4 % less. The transformer alone would be 39.7 % less than published."""
     dev, footprint = catalogue()["flux2-dev"], known("flux2-dev")
-    for precision in ("fp8", "int8"):
-        other = {("encode", "decode"): ("denoise",), ("denoise",): ("encode", "decode")}[stages]
-        assert footprint.weights(stages, precision) + footprint.weights(other, "bf16") < 0.85 * dev.bytes
-        assert footprint.weights(EVERYTHING, precision) < 0.51 * dev.bytes
+    assert footprint.weights(EVERYTHING, precision) < 0.456 * dev.bytes
+    assert footprint.weights(EVERYTHING, precision) < 0.517 * footprint.weights(EVERYTHING, "bf16")
 
 
 def test_only_the_layers_of_a_text_encoder_that_reach_the_embeddings_count() -> None:
