@@ -59,7 +59,7 @@ class Dispatcher:
             StorageError: the store failed although it was asked again; what is in flight is given up.
             JobError: workers cannot be started.
         """
-        flights = self._flights
+        flights, self._more = self._flights, True
         while not stop.is_set():
             if flights.outcomes:
                 outcomes, flights.outcomes = flights.outcomes, []

@@ -233,16 +233,21 @@ class Finisher:
         self, path: str, pixels: np.ndarray, format: str, quality: int | None, record: Record, item: Item
     ) -> Stored | None:
         """Encode with XMP, sign and put; None where somebody else's picture stands."""
-        data = encode_picture(pixels, format, xmp_of(item, record), quality)
+        made = encode_picture(pixels, format, xmp_of(item, record), quality)
         if self._finishing.signing:
-            data = self._finishing.signing.sign(data, self._claim(item, record, format))
-        if self._store.create(path, data, content_type(format)):
-            return Stored(data, record)
+            made = self._finishing.signing.sign(made, self._claim(item, record, format))
+        if self._store.create(path, made, content_type(format)):
+            return Stored(made, record)
         data = self._store.get(path)
         there = read_record(data)
-        if there is None or not there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
+        if there is None:
             return None
-        return Stored(data, there)
+        if there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
+            return Stored(data, there)
+        if item.replaces and there.is_of(record.custom_id, item.replaces, record.finish_key, record.rendition):
+            self._store.put(path, made, content_type(format))
+            return Stored(made, record)
+        return None
 
 
 def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, precision: str) -> Item:

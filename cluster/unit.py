@@ -31,7 +31,8 @@ class Item:
 
     `render_key` stands for the pixels that are wanted, `finish_key` for what is made of them. `findings` are what is
     known before there are pixels. `reseeds` counts the seeds that were not good enough before the request's own;
-    `tried` says of each what was wrong. `words` are set on the picture, by column.
+    `tried` says of each what was wrong. `words` are set on the picture, by column. `replaces` is the render key of the
+    row's own picture that this one takes the place of, "" if there is none.
     """
 
     row: int
@@ -47,6 +48,7 @@ class Item:
     tried: tuple[str, ...] = ()
     likeness: int | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    replaces: str = ""
 
 
 @dataclass(frozen=True)

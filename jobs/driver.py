@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.references import References
 from jobs.refinishing import Refinishing, finishing_of
+from jobs.repetition import COLUMNS, repetitions
 from jobs.results import Results
 from jobs.speed import estimate
 from jobs.summary import Summary, count_flagged, count_statuses
@@ -79,6 +81,8 @@ def _render(spec: JobSpec, progress: Progress) -> Summary:
             for line in described(order.problems(work.failures), order.rows):
                 progress.warn(line)
             # 4. The rest is rendered.
+            if not len(plan):
+                work, plan = run.find_repetitions(work)
             if len(plan):
                 stopped = run.over_budget() or run.render(work, plan, progress, scratch)
         except StorageError as error:
@@ -146,6 +150,7 @@ class Run:
         self._on_paper = False
         self.changes = NOTHING
         self._rendered = self._planned = 0
+        self._tried: set[tuple[int, int]] = set()
         self._megapixels = 0.0
         self._layout = ""
         self._busy: dict[str, float] = {}
@@ -204,7 +209,6 @@ class Run:
         from cluster.runtime import Interrupt, joined, ray_runtime
 
         pending = len(plan.rows)
-        self._megapixels, self._planned = plan.megapixels, pending
         with contextlib.ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt())
             stack.enter_context(ray_runtime(scratch))
@@ -224,20 +228,48 @@ class Run:
             together = all(role.shards == 1 for role in layout.roles)
             pace = Pace(layout.replicas, dispatcher.unit_seconds, together)
             stack.callback(self._note_use, dispatcher, layout)
-            total = min(self._order.rows, self._spec.limit or self._order.rows)
-            progress.begin(total, total - pending)
-            stack.callback(progress.end)
             try:
-                for outcomes in dispatcher.run(self._limits.in_time(work.units(plan, pace)), interrupt.stop):
-                    self._results.add(outcomes)
-                    progress.update(outcomes)
-                    if self._budget.exceeded(outcomes):
-                        return self._budget.sentence()
+                while len(plan):
+                    if stopped := self._render_plan(work, plan, dispatcher, pace, interrupt.stop, progress):
+                        return stopped
+                    work, plan = self.find_repetitions(work, dispatcher.rendered)
             except JobError as error:  # workers that cannot be started
                 if not dispatcher.rendered:
                     raise
                 return str(error)
-            return "Interrupted." if interrupt.stop.is_set() else None
+            return self._limits.reached() if self._limits.cut_short else None
+
+    def _render_plan(
+        self, work: Work, plan: Plan, dispatcher: "Dispatcher", pace: Pace, stop: Event, progress: Progress
+    ) -> str | None:
+        """One plan from its first unit to its last; why it stopped before that, if it did."""
+        self._megapixels += plan.megapixels
+        self._planned += len(plan.rows)
+        total = min(self._order.rows, self._spec.limit or self._order.rows)
+        progress.begin(total, total - len(plan.rows))
+        try:
+            for outcomes in dispatcher.run(self._limits.in_time(work.units(plan, pace)), stop):
+                self._results.add(outcomes)
+                progress.update(outcomes)
+                if self._budget.exceeded(outcomes):
+                    return self._budget.sentence()
+        finally:
+            progress.end()
+        return "Interrupted." if stop.is_set() else None
+
+    def find_repetitions(self, work: Work, rendered: int = 0) -> tuple[Work, Plan]:
+        """When every row has an outcome: those whose picture repeats another's and that are to be tried with their next
+        seed, after `rendered` pictures of this run; each once in a run for each seed."""
+        check, none = self._order.finishing.check("duplicate"), work.plan(work.rows[:0], likely_device())
+        ended = self._results.last.num_rows == self._order.rows and self._results.changed
+        if check is None or check.action != "reseed" or not ended or self._limits.cut_short:
+            return work, none
+        found = repetitions(*self._results.pictures(COLUMNS), check)
+        found = {row: one for row, one in found.items() if (row, one.reseeds) not in self._tried}
+        self._tried.update((row, one.reseeds) for row, one in found.items())
+        rows = self._limits.affordable(np.array(sorted(found), np.int64), rendered)
+        again = work.again(rows, found)
+        return again, again.plan(again.rows, likely_device())
 
     def close(self, seconds: float, stopped: str | None) -> Summary:
         """Write what the run adds up to; the summary comes last, and only when every row is accounted for."""

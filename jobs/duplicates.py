@@ -4,23 +4,19 @@ Earlier means earlier in the manifest, so that it does not matter in which order
 machines the pictures were made.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.finishing import rendition_path
 from cluster.store import Store
+from jobs.likenesses import earliest_alike, first_that_stays
 from jobs.order import Order
 from jobs.results import is_done
 from pipeline.checks.checker import finding
 from pipeline.checks.finding import FLAGGED, PASSED, REJECTED
-from pipeline.checks.likeness import BITS
 from pipeline.checks.spec import CheckSpec
 
-_PIECE = 512
 _OF_A_PICTURE = ("image", "width", "height", "format", "sha256", "bytes", "renditions")
 """Columns that a row without a picture leaves empty."""
 
@@ -30,7 +26,12 @@ def judged(table: pa.Table, check: CheckSpec) -> pa.Table:
     known = _mask(table["likeness"].is_valid()) & (is_done(table) | _is_rejected(table, check))
     rows = np.flatnonzero(known)
     hashes = table["likeness"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)[rows]
-    earlier, away = earliest_alike(hashes, int(check.least))
+    if check.action == "reseed":
+        reseeds = table["reseeds"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)[rows]
+        earlier = first_that_stays(hashes, reseeds, rows, int(check.least))
+        away = np.bitwise_count(hashes[earlier] ^ hashes)
+    else:
+        earlier, away = earliest_alike(hashes, int(check.least))
     alike = np.zeros(table.num_rows, bool)
     alike[rows[earlier >= 0]] = True
     firsts = table["custom_id"].take(pa.array(rows[earlier[earlier >= 0]])).combine_chunks()
@@ -48,41 +49,6 @@ def remove_rejected(store: Store, order: Order, table: pa.Table, check: CheckSpe
         path = order.paths[row].as_py()
         for each in (path, *(rendition_path(path, rendition) for rendition in order.finishing.renditions)):
             store.delete(each)
-
-
-def earliest_alike(hashes: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each of `hashes`, uint64 (N), the place of the earliest one before it that differs in fewer than `least`
-    bits, -1 if there is none, and in how many bits it differs.
-
-    Two hashes that differ in fewer bits than there are bands are equal in one band at least: only those are compared.
-    """
-    if least < 1:
-        return np.full(len(hashes), -1), np.full(len(hashes), BITS)
-    values, first, kind = np.unique(hashes, return_index=True, return_inverse=True)
-    earliest = first.copy()
-    for low, high in _bands(least):
-        band = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        for group in np.split(order, np.flatnonzero(np.diff(band[order])) + 1):
-            if len(group) > 1:
-                _compare(values, first, group, least, earliest)
-    found = earliest[kind]
-    places = np.arange(len(hashes))
-    found = np.where(found < places, found, -1)
-    return found, np.where(found >= 0, np.bitwise_count(hashes[found] ^ hashes), BITS)
-
-
-def _bands(count: int) -> Iterator[tuple[int, int]]:
-    edges = np.linspace(0, BITS, max(1, count) + 1).round().astype(int).tolist()
-    yield from pairwise(edges)
-
-
-def _compare(values: np.ndarray, first: np.ndarray, group: np.ndarray, least: int, earliest: np.ndarray) -> None:
-    """Note for each hash of a group the earliest that is near enough."""
-    for start in range(0, len(group), _PIECE):
-        some = group[start : start + _PIECE]
-        near = np.bitwise_count(values[some][:, None] ^ values[group][None]) < least  # (some, group)
-        earliest[some] = np.minimum(earliest[some], np.where(near, first[group][None], len(first) + first.max()).min(1))
 
 
 def _told(table: pa.Table, alike: np.ndarray, whys: pa.Array, check: CheckSpec) -> pa.Table:

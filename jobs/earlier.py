@@ -73,6 +73,10 @@ class Earlier:
         )
         return unchanged
 
+    def reseeded(self, places: np.ndarray) -> np.ndarray:
+        """Whether the outcome at each of `places` is of another seed than its row's own."""
+        return self.results["reseeds"].combine_chunks().fill_null(0).to_numpy()[places] > 0
+
     def standing(self, places: np.ndarray) -> np.ndarray:
         """Whether the pictures of the outcomes at `places` are there with their renditions; a rejection needs none."""
         outcomes = self.results.take(pa.array(places))

@@ -44,6 +44,9 @@ class Keeping:
     def __init__(self, order: Order, store: Store) -> None:
         self._order, self._store = order, store
         self._earlier = [Earlier(uri) for uri in order.earlier]
+        # Which seed a row ends at depends on the job's other rows: it begins with its own.
+        repeated = order.finishing.check("duplicate")
+        self._seeds_differ = repeated is not None and repeated.action == "reseed"
         self.known = {uri: one for earlier in reversed(self._earlier) for uri, one in earlier.stamped.items()}
 
     def keep(self, rows: np.ndarray, references: References, results: Results | None) -> Kept:
@@ -63,6 +66,8 @@ class Keeping:
         for earlier in self._earlier:
             places = np.where(left, earlier.places(tonight.ids), -1)
             same = np.flatnonzero(earlier.unchanged(tonight, places))
+            if self._seeds_differ:
+                same = same[~earlier.reseeded(places[same])]
             standing = earlier.standing(places[same])
             left[same[standing]] = False
             finds.append(same[standing])

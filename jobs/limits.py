@@ -33,10 +33,16 @@ class Limits:
         """Of the manifest's rows that need something, those that are looked at."""
         return pending if self.rows is None else pending[pending < self.rows]
 
-    def affordable(self, rows: np.ndarray) -> np.ndarray:
-        """Of the rows that have to be rendered, those that are."""
-        self._cut = self.images is not None and len(rows) > self.images
-        return rows[: self.images] if self._cut else rows
+    def affordable(self, rows: np.ndarray, rendered: int = 0) -> np.ndarray:
+        """Of the rows that have to be rendered, those that are, after `rendered` pictures of this run."""
+        left = None if self.images is None else max(0, self.images - rendered)
+        self._cut = left is not None and len(rows) > left
+        return rows[:left] if self._cut else rows
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether pictures or minutes were too few."""
+        return self._late or self._cut
 
     def in_time(self, units: Iterator[Unit]) -> Iterator[Unit]:
         """Units until the time is up: what is under way then is still finished."""

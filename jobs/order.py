@@ -1,7 +1,7 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from typing import TypeVar
@@ -30,6 +30,7 @@ from jobs.pace import Pace
 from jobs.plan import Plan, Sizes, group_by_shape, plan_units
 from jobs.policy import Policy
 from jobs.references import Mentions, References
+from jobs.repetition import Repetition
 from jobs.survey import Surveyed
 from pipeline.catalogue import Model, find_model, look_up, model_digest
 from pipeline.errors import JobError, RequestError
@@ -210,15 +211,18 @@ def _odd_options(spec: JobSpec) -> Iterator[str]:
 
 
 class Work:
-    """The rows that still need something: their references looked at, each as an `Item`, all of them as units."""
+    """The rows that still need something: their references looked at, each as an `Item`, all of them as units. Rows of
+    `again` have a picture, which repeats another's."""
 
     def __init__(
         self,
         order: Order,
         pending: np.ndarray,
         references: References,
+        again: Mapping[int, Repetition] | None = None,
     ) -> None:
         self._order = order
+        self._again, self._survey = again or {}, references
         self._requests = order.manifest.table.select(REQUEST_SCHEMA.names).combine_chunks()
         self.failures: list[Outcome] = []
         check = order.finishing.check("policy")
@@ -228,6 +232,10 @@ class Work:
         self._references = references.look(named.uris)
         self._tokens = np.zeros(order.rows, np.int64)
         self.rows = self._without_unusable(pending, named)
+
+    def again(self, rows: np.ndarray, repetitions: Mapping[int, Repetition]) -> "Work":
+        """The work of trying rows with their next seeds."""
+        return Work(self._order, rows, self._survey, repetitions)
 
     def item(self, row: int) -> Item:
         """One row as what travels to the cluster."""
@@ -250,9 +258,11 @@ class Work:
             found = (self._policy.finding(row),) if self._policy else ()
             item = Item(row, request, path, key, finish, references, words.provenance)
             more = words.required_text or words.words or found
-            yield (
-                replace(item, required_text=words.required_text, findings=found, words=words.words) if more else item
-            )
+            if more:
+                item = replace(item, required_text=words.required_text, findings=found, words=words.words)
+            if row in self._again:
+                item = self._again[row].tried_again(item, order.job.model_digest, order.job.precision)
+            yield item
 
     def plan(self, rows: np.ndarray, device: str) -> Plan:
         """`rows` in units for a kind of device ("cpu", "cuda"), costliest first."""

@@ -238,6 +238,18 @@ class Results:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
         return table
 
+    def pictures(self, columns: Sequence[str]) -> tuple[np.ndarray, pa.Table]:
+        """The outcomes that count of all pictures that are there, another driver's too: the manifest's row of each,
+        ascending, and some of their columns."""
+        self.flush()
+        schema = pa.schema([SCHEMA.field(name) for name in columns])
+        table = joined([part for part in read_parts(self._store, columns).values() if part is not None], schema)
+        places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
+        there = np.flatnonzero(places >= 0)
+        taken = _taken(table, places[there])
+        done = is_done(taken)
+        return there[done], taken.filter(pa.array(done))
+
     def _etags(self) -> dict[str, str]:
         """What tells a part from another of the same name: a driver that closes the job replaces `CLOSED`."""
         return {entry.path: entry.etag for entry in self._store.list(FOLDER)}

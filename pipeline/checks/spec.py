@@ -68,8 +68,6 @@ def _read_check(table: StrictTable, name: str) -> CheckSpec:
                 table.note(f"“{field}” says how to reseed; this check's action is “{action}”.")
     elif name == "policy":
         table.note("the prompt stays the same whatever the seed is; reject or flag it.")
-    elif name == "duplicate":
-        table.note("which pictures repeat others is known when all are there; reject or flag them.")
     option = table.text(_OPTION[name], required=True) if name in _OPTION else ""
     table.end()
     reseeds = action == "reseed"

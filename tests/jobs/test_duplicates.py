@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.duplicates import earliest_alike, judged
+from jobs.duplicates import judged
+from jobs.likenesses import earliest_alike, first_that_stays
 from jobs.results import SCHEMA
 from pipeline.checks.likeness import BITS
 from pipeline.checks.spec import CheckSpec
@@ -58,3 +59,23 @@ def test_a_rejected_repetition_has_no_picture_and_stays_rejected_when_the_job_is
     assert (rows[2]["image"], rows[2]["error_code"]) == (None, "duplicate")
     assert rows[2]["error_message"] == "It nearly repeats the picture of a."
     assert judged(pa.Table.from_pylist(rows, SCHEMA), CheckSpec("duplicate", "reject", 6.0)).to_pylist() == rows
+
+
+def stays_one_by_one(made: np.ndarray, reseeds: np.ndarray, rows: np.ndarray, least: int) -> list[int]:
+    first, stay = [-1] * len(made), []
+    for place in np.lexsort((rows, reseeds)).tolist():
+        near = [one for one in stay if int(made[one] ^ made[place]).bit_count() < least]
+        if near:
+            first[place] = near[0]
+        else:
+            stay.append(place)
+    return first
+
+
+@pytest.mark.parametrize("least", [0, 6, 12])
+def test_what_stays_is_what_taking_one_after_the_other_keeps(least: int) -> None:
+    random = np.random.default_rng(11)
+    made, reseeds, rows = hashes(400), random.integers(0, 3, 400), random.permutation(400)
+    found = first_that_stays(made, reseeds, rows, least).tolist()
+    assert found == stays_one_by_one(made, reseeds, rows, least)
+    assert (max(found) >= 0) == (least > 0)

@@ -1,0 +1,92 @@
+"""Pictures that repeat others are tried with their next seeds: the same ones stay, however the job was run."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.store import open_store
+from jobs.verify import verify
+from pipeline.request import next_seed
+from tests.conftest import Pressrun, write_manifest
+
+SPEC = """
+[checks.duplicate]
+action = "reseed"
+attempts = 2
+least = 1.0
+
+[[renditions]]
+name = "thumb"
+width = 64
+height = 64
+format = "webp"
+"""
+TELLING = ("custom_id", "status", "image", "seed", "sha256", "render_key", "finish_key", "error_code", "reseeds")
+
+
+def command(folder: Path, *more: object, out: str = "out") -> Any:
+    inputs = folder / "in"
+    arguments = (inputs / "manifest.parquet", "--out", folder / out, "--finish", inputs / "finish.toml")
+    return Pressrun(folder)("render", *arguments, "--json", *more)
+
+
+def results(job: Path) -> pa.Table:
+    [part] = (job / "results").iterdir()
+    return pq.read_table(part)
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished job whose last two rows ask for the first one's picture. Never to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("repeated")
+    rows = [
+        {"custom_id": name, "prompt": "red mug in the snow", "steps": 2, "seed": seed, "width": 128, "height": 128}
+        for name, seed in (("first", 1), ("other", 40), ("again", 1), ("third", 1))
+    ]
+    write_manifest(folder / "in", rows)
+    (folder / "in/finish.toml").write_text(SPEC)
+    ended = command(folder)
+    assert ended.code in (0, 1), ended.err
+    return folder
+
+
+def test_the_first_row_stays_and_the_others_get_their_next_seeds(repeated: Path) -> None:
+    rows = {row["custom_id"]: row for row in results(repeated / "out").to_pylist()}
+    assert (rows["first"]["seed"], rows["first"]["reseeds"]) == (1, 0)
+    assert (rows["again"]["seed"], rows["again"]["reseeds"]) == (next_seed(1), 1)
+    assert (rows["third"]["seed"], rows["third"]["reseeds"]) == (next_seed(next_seed(1)), 2)
+    assert "Seed 1: It nearly repeats the picture of first." in rows["third"]["findings"]
+    assert f"Seed {next_seed(1)}: It nearly repeats the picture of again." in rows["third"]["findings"]
+    assert [rows[name]["attempts"] for name in ("first", "again", "third")] == [1, 2, 3]
+
+
+def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path) -> None:
+    assert verify(open_store(str(repeated / "out"))).discrepancies == ()
+
+
+def test_a_run_that_stops_between_rounds_comes_to_the_same(repeated: Path, tmp_path: Path) -> None:
+    shutil.copytree(repeated / "in", tmp_path / "in")
+    stopped = command(tmp_path, "--max-images", 5)
+    assert stopped.json["stopped"] == "--max-images 5 is reached.", stopped.err
+    ended = command(tmp_path)
+    assert ended.code == 0, ended.err
+    assert results(tmp_path / "out").select(TELLING).equals(results(repeated / "out").select(TELLING))
+    assert verify(open_store(str(tmp_path / "out"))).discrepancies == ()
+
+
+@pytest.mark.slow  # what is said of a resume above, of lost results and of another night
+def test_lost_results_and_another_night_come_to_the_same(repeated: Path, tmp_path: Path) -> None:
+    shutil.copytree(repeated, tmp_path, dirs_exist_ok=True)
+    for path in [*(tmp_path / "out/results").iterdir(), tmp_path / "out/summary.json"]:
+        path.unlink()
+    assert command(tmp_path).code == 0
+    assert results(tmp_path / "out").select(TELLING).equals(results(repeated / "out").select(TELLING))
+    assert command(tmp_path, "--since", tmp_path / "out", out="night").code == 0
+    night = results(tmp_path / "night")
+    told = [name for name in TELLING if name != "status"]
+    assert night.select(told).equals(results(repeated / "out").select(told))
+    assert verify(open_store(str(tmp_path / "night"))).discrepancies == ()
