@@ -56,7 +56,7 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_first_row_stays_and_the_others_get_their_next_seeds(repeated: Path) -> None:
     rows = {row["custom_id"]: row for row in results(repeated / "out").to_pylist()}
-    assert (rows["first"]["seed"], rows["first"]["reseeds"]) == (1, 0)
+    assert rows["first"]["seed"] == 1 and not rows["first"]["reseeds"]
     assert (rows["again"]["seed"], rows["again"]["reseeds"]) == (next_seed(1), 1)
     assert (rows["third"]["seed"], rows["third"]["reseeds"]) == (next_seed(next_seed(1)), 2)
     assert "Seed 1: It nearly repeats the picture of first." in rows["third"]["findings"]
