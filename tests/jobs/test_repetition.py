@@ -68,6 +68,7 @@ def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path
     assert verify(open_store(str(repeated / "out"))).discrepancies == ()
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_between_rounds_comes_to_the_same(repeated: Path, tmp_path: Path) -> None:
     shutil.copytree(repeated / "in", tmp_path / "in")
     stopped = command(tmp_path, "--max-images", 5)
