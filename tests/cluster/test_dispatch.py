@@ -110,6 +110,7 @@ def test_a_request_that_kills_three_workers_alone_fails_and_its_neighbours_succe
     }
 
 
+@pytest.mark.slow
 def test_in_a_replica_of_shards_such_a_request_fails_and_whoever_was_under_way_beside_it_succeeds(
     run: Callable[..., dict[str, str]],
 ) -> None:

@@ -124,6 +124,7 @@ def test_an_exported_model_renders_as_it_did(pipeline, tmp_path) -> None:
     assert before.tobytes() == after.tobytes()
 
 
+@pytest.mark.slow
 def test_most_pictures_show_the_product_colour_and_scene_that_were_asked_for(pipeline) -> None:
     scenes: list[Scene] = held_out_prompts(200)
     pictures, _ = render_all(pipeline, scenes, prompts_for(scenes), DEFAULT_STEPS)
