@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.store import Store, local_path, read_uri, write_uri
+from jobs.cells import as_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.names import NameTemplate
 from jobs.results import is_done, read_results
@@ -74,7 +75,7 @@ class Bundles:
         results = read_results(store, ("image", "sha256", "renditions", "finished_at"))
         results = results.filter(pa.array(is_done(results)))
         places = pc.index_in(manifest["custom_id"], results["custom_id"].combine_chunks())
-        values = _as_text(manifest[by], by)
+        values = as_text(manifest[by], f"--by {shortened(by)}")
         there = pc.and_(pc.is_valid(places), pc.greater(pc.binary_length(values).fill_null(0), 0))
         self.left_out = manifest.num_rows - pc.sum(there).as_py() if manifest.num_rows else 0
         groups = values.filter(there).combine_chunks().dictionary_encode()
@@ -154,15 +155,6 @@ class Bundles:
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             raise JobError(f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.")
         return picture, data
-
-
-def _as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    try:
-        return pc.cast(column, pa.string())
-    except pa.ArrowException:
-        raise JobError(
-            f"--by {shortened(name)}: its values have no obvious text; name a column of text or numbers."
-        ) from None
 
 
 def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.wording import shortened
+from pipeline.errors import JobError
 
 # C0 and C1 controls except tab, line feed and carriage return; what overrides or isolates a text's direction.
 CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{2069}]"
@@ -137,3 +138,11 @@ def _filled(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 def _mask(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     merged = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return merged.to_numpy(zero_copy_only=False)
+
+
+def as_text(column: pa.ChunkedArray, asked: str) -> pa.ChunkedArray:
+    """A column's values as text. Raises JobError for what `asked` for them (`--by tags`) where they have none."""
+    try:
+        return pc.cast(column, pa.string())
+    except pa.ArrowException:
+        raise JobError(f"{asked}: its values have no obvious text; name a column of text or numbers.") from None

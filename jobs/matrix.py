@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cluster.finishing import thumbnail_path
 from cluster.store import Store, read_uri
+from jobs.cells import as_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.page import as_json, page
 from jobs.results import read_results
@@ -35,11 +36,12 @@ _THREADS = 16
 
 @dataclass(frozen=True)
 class Matrix:
-    """What a page shows: the columns down and across, which rows of the manifest, and which output of them."""
+    """What a page shows: the columns down and across, which rows of the manifest (each column of `where` has one of its
+    values), and which output of them."""
 
     down: tuple[str, ...]
     across: tuple[str, ...]
-    where: Mapping[str, str]
+    where: Mapping[str, Sequence[str]]
     rendition: str = ""
 
 
@@ -88,10 +90,10 @@ def _check_columns(manifest: pa.Table, matrix: Matrix) -> None:
         raise JobError(*problems)
 
 
-def _chosen(manifest: pa.Table, where: Mapping[str, str]) -> np.ndarray:
+def _chosen(manifest: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
     mask = np.ones(manifest.num_rows, bool)
-    for name, value in where.items():
-        fits = pc.equal(pc.cast(manifest[name], pa.string()), value).fill_null(False)
+    for name, values in where.items():
+        fits = pc.is_in(as_text(manifest[name], f"--where {shortened(name)}"), pa.array(values, pa.string()))
         mask &= fits.combine_chunks().to_numpy(zero_copy_only=False)
     return np.flatnonzero(mask)
 

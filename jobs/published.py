@@ -55,6 +55,13 @@ class PublishedPlace:
         self.store = open_store(to)
         self.records = open_store(records or beside(self.store.uri))
 
+    def check_records(self) -> None:
+        """Raise JobError where the records would be served; those of a whole bucket can only lie in it."""
+        place, records = self.store.uri, self.records.uri
+        if f"{records}/".startswith(f"{place}/") and records != beside(place):
+            problem = f"--records {records} is in the place that is served, {place}"
+            raise JobError(f"{problem}; name another, or leave it out: {beside(place)}.")
+
     def prepare(self) -> None:
         """Make both usable. Raises JobError with what is in the way."""
         self.store.prepare()

@@ -69,6 +69,7 @@ def publish(job: str, to: str, *, records: str | None = None, remove: bool = Fal
     find_job(store)
     place = PublishedPlace(to, records)
     _refuse_a_jobs_own(place.store.uri)
+    place.check_records()
     if dry_run:
         plan = _planned(store, place, remove)
         return _told(store, place, plan, dry_run=True)
@@ -78,12 +79,14 @@ def publish(job: str, to: str, *, records: str | None = None, remove: bool = Fal
 
 
 def _refuse_a_jobs_own(place: str) -> None:
-    """Raise JobError for the folder of a job, and for what stands directly in it: its pictures are its record."""
-    for uri in (place, place.rpartition("/")[0]):
+    """Raise JobError for the folder of a job, and for whatever stands in it: its pictures are its record."""
+    uri = place
+    while uri not in ("", "s3:", "s3:/"):
         with contextlib.suppress(Refusal):  # what nobody lets us look at is no job of ours
-            if uri not in ("", "s3:/") and open_store(uri).head(JOB) is not None:
+            if open_store(uri).head(JOB) is not None:
                 problem = f"{uri} is the folder of a job, whose pictures nothing may replace"
                 raise JobError(f"--to {place}: {problem}; publish to a place of its own.")
+        uri = uri.rpartition("/")[0]
 
 
 class _Publication:

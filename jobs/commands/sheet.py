@@ -22,7 +22,11 @@ def add(commands: Any) -> None:
     command.add_argument("--rows", metavar="COLUMN[,…]", help="what runs down the page")
     command.add_argument("--columns", metavar="COLUMN[,…]", help="what runs across it")
     command.add_argument(
-        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="only rows with that value; repeatable"
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows with that value; repeatable: one of a column's values, and every column",
     )
     command.add_argument("--rendition", default="", metavar="NAME", help="show this rendition of every picture")
     command.add_argument("--pick", metavar="IDS", help="custom_ids a,b,c or @file: write these rows as a manifest")
@@ -37,9 +41,11 @@ def _sheet(options: argparse.Namespace) -> int:
     if problems:
         raise JobError(*problems)
     store = open_store(options.uri)
-    if options.pick:
+    if options.pick is not None:
         return _pick(store, options)
-    where = dict(condition.split("=", 1) for condition in options.where)
+    where: dict[str, tuple[str, ...]] = {}
+    for name, value in (condition.split("=", 1) for condition in options.where):
+        where[name] = (*where.get(name, ()), value)
     matrix = Matrix(tuple(options.rows.split(",")), tuple(options.columns.split(",")), where, options.rendition)
     data, pictures = write_matrix(store, matrix)
     out = options.out or f"{store.uri}/{MATRIX}"
@@ -63,7 +69,12 @@ def _pick(store: Store, options: argparse.Namespace) -> int:
 
 def _odd_options(options: argparse.Namespace) -> list[str]:
     if options.pick is not None:
-        return [] if options.out else ["--pick wants --out FILE, where the manifest is to be written."]
+        problems = [] if options.out else ["--pick wants --out FILE, where the manifest is to be written."]
+        if options.rows or options.columns or options.where or options.rendition:
+            problems.append(
+                "--pick makes a manifest, not a page: leave out --rows, --columns, --where and --rendition."
+            )
+        return problems
     problems = []
     if not (options.rows and options.columns):
         problems.append("A matrix wants --rows and --columns, such as --rows product --columns region.")

@@ -55,16 +55,46 @@ def test_a_strangers_text_stays_text(job: Path) -> None:
 
 def test_some_rows_are_chosen_and_odd_questions_are_answered(job: Path) -> None:
     store = open_store(str(job))
-    assert write_matrix(store, Matrix(("sku",), ("width",), {"season": "fall"}))[1] == 7
+    assert write_matrix(store, Matrix(("sku",), ("width",), {"season": ("fall",)}))[1] == 7
     with pytest.raises(JobError, match="No row has what --where asks for"):
-        write_matrix(store, Matrix(("sku",), ("width",), {"season": "winter"}))
+        write_matrix(store, Matrix(("sku",), ("width",), {"season": ("winter",)}))
     with pytest.raises(JobError) as error:
-        write_matrix(store, Matrix(("skew",), ("saison",), {"x": "1"}))
+        write_matrix(store, Matrix(("skew",), ("saison",), {"x": ("1",)}))
     assert [problem.partition(" is no")[0] for problem in error.value.problems] == [
         *("--rows skew", "--columns saison", "--where x")
     ]
     with pytest.raises(JobError, match="has no rendition “hero”"):
         write_matrix(store, Matrix(("sku",), ("season",), {}, "hero"))
+
+
+def test_conditions_on_one_column_are_alternatives(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def pictures(*where: str) -> int:
+        conditions = [word for each in where for word in ("--where", each)]
+        assert main(["sheet", str(job), "--rows", "sku", "--columns", "season", *conditions, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["pictures"]
+
+    found = {sku: pictures(f"sku={sku}") for sku in ("SKU 1", "SKU 2")}
+    assert all(found.values())
+    assert pictures("sku=SKU 1", "sku=SKU 2") == sum(found.values())
+    assert pictures("sku=SKU 1", "sku=SKU 2", "season=fall") < sum(found.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--pick", "", "--out", "x.parquet"), "--pick names no row"),
+        (("--pick", "row-1", "--out", "x.parquet", "--rows", "sku"), "--pick makes a manifest, not a page"),
+        (("--rows", "sku", "--columns", "season", "--where", "references=a"), "its values have no obvious text"),
+    ],
+    ids=["no pick", "pick and page", "a column of lists"],
+)
+def test_what_cannot_be_asked_for_is_refused_with_a_sentence(
+    options: tuple[str, ...], sentence: str, job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(tmp_path / word) if word == "x.parquet" else word for word in options]
+    assert main(["sheet", str(job), *asked]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "x.parquet").exists()
 
 
 def test_a_matrix_is_made_in_a_bucket(job: Path, s3_bucket: str, capsys: pytest.CaptureFixture[str]) -> None:

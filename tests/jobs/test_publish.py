@@ -119,13 +119,21 @@ def test_former_pictures_that_the_records_have_lost_are_told_and_hold_up_nothing
     assert counts(publish(f"{base}/2026-11-21", shop)) == (0, 2, 0, 0)
 
 
-@pytest.mark.parametrize("place", ["", "/images"])
+@pytest.mark.parametrize("place", ["", "/images", "/images/p0", "/images/a/b/c"])
 def test_a_jobs_own_folder_is_no_place_to_publish_to(place: str, tmp_path: Path) -> None:
     first = make_night(f"{tmp_path}/2026-11-20", {"mug": b"mug 1"})
     second = make_night(f"{tmp_path}/2026-11-21", {"mug": b"mug 2"})
     with pytest.raises(JobError, match="2026-11-20 is the folder of a job, whose pictures nothing may replace"):
         publish(second.uri, first.uri + place)
     assert first.get("images/mug.png") == b"mug 1"
+
+
+@pytest.mark.parametrize("records", ["", "/", "/records"])
+def test_records_never_stand_in_the_served_place(records: str, base: str) -> None:
+    night = make_night(f"{base}/2026-11-20", {"mug": b"mug 1"})
+    with pytest.raises(JobError, match=r"--records .* is in the place that is served"):
+        publish(night.uri, f"{base}/images", records=f"{base}/images{records}")
+    assert standing(f"{base}/images") == {}
 
 
 def test_only_a_few_publications_can_be_undone(tmp_path: Path) -> None:
