@@ -264,8 +264,7 @@ class Run:
         ended = self._results.last.num_rows == self._order.rows and self._results.changed
         if check is None or check.action != "reseed" or not ended or self._limits.cut_short:
             return work, none
-        found = repetitions(*self._results.pictures(COLUMNS), check)
-        found = {row: one for row, one in found.items() if (row, one.reseeds) not in self._tried}
+        found = repetitions(*self._results.pictures(COLUMNS), check, self._tried)
         self._tried.update((row, one.reseeds) for row, one in found.items())
         rows = self._limits.affordable(np.array(sorted(found), np.int64), rendered)
         again = work.again(rows, found)

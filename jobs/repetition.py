@@ -6,6 +6,7 @@ before them in that order is known by then, so that no later round changes what 
 order, in how many runs or on how many machines the pictures were made.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,16 +40,19 @@ class Repetition:
         return with_next_seed(made, (finding(self.check, 0.0, self.why),), model_digest, precision)
 
 
-def repetitions(rows: np.ndarray, outcomes: pa.Table, check: CheckSpec) -> dict[int, Repetition]:
+def repetitions(
+    rows: np.ndarray, outcomes: pa.Table, check: CheckSpec, tried: Collection[tuple[int, int]] = ()
+) -> dict[int, Repetition]:
     """Those that one round tries again. `outcomes` are those of pictures that are there (`COLUMNS`), `rows` the
-    manifest's row of each."""
+    manifest's row of each; `tried` are rows that came to no other picture when they had so many seeds behind them."""
     reseeds = outcomes["reseeds"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
     known = np.flatnonzero(outcomes["likeness"].combine_chunks().is_valid().to_numpy(zero_copy_only=False))
     hashes = outcomes["likeness"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)[known]
     first = first_that_stays(hashes, reseeds[known], rows[known], int(check.least))
     alike = first >= 0
     places, firsts = known[alike], known[first[alike]]
-    left = reseeds[places] < check.attempts
+    untried = [pair not in tried for pair in zip(rows[places].tolist(), reseeds[places].tolist(), strict=True)]
+    left = (reseeds[places] < check.attempts) & np.array(untried, bool)
     places, firsts = places[left], firsts[left]
     if not len(places):
         return {}
@@ -58,7 +62,7 @@ def repetitions(rows: np.ndarray, outcomes: pa.Table, check: CheckSpec) -> dict[
     told = outcomes.select(COLUMNS).take(pa.array(places)).to_pylist()
     found = {}
     for row, name, one in zip(rows[places].tolist(), named, told, strict=True):
-        tried = tuple(line for line in (one["findings"] or "").split("\n") if line.startswith("Seed "))
+        seeds = tuple(line for line in (one["findings"] or "").split("\n") if line.startswith("Seed "))
         why = f"It nearly repeats the picture of {name}."
-        found[row] = Repetition(one["seed"], one["reseeds"] or 0, tried, one["render_key"], check, why)
+        found[row] = Repetition(one["seed"], one["reseeds"] or 0, seeds, one["render_key"], check, why)
     return found

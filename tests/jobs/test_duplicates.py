@@ -6,6 +6,7 @@ import pytest
 
 from jobs.duplicates import judged
 from jobs.likenesses import earliest_alike, first_that_stays
+from jobs.repetition import repetitions
 from jobs.results import SCHEMA
 from pipeline.checks.likeness import BITS
 from pipeline.checks.spec import CheckSpec
@@ -79,3 +80,23 @@ def test_what_stays_is_what_taking_one_after_the_other_keeps(least: int) -> None
     found = first_that_stays(made, reseeds, rows, least).tolist()
     assert found == stays_one_by_one(made, reseeds, rows, least)
     assert (max(found) >= 0) == (least > 0)
+
+
+def test_a_row_that_came_to_no_other_picture_does_not_end_the_rounds_of_the_others() -> None:
+    made = [("first", 0, 0), ("failed", 0, 0), ("second", 1, 0)]
+    outcomes = pa.table(
+        {
+            "custom_id": [name for name, _, _ in made],
+            "status": ["succeeded"] * 3,
+            "seed": [7, 8, 9],
+            "reseeds": pa.array([reseeds for _, reseeds, _ in made], SCHEMA.field("reseeds").type),
+            "render_key": ["a", "b", "c"],
+            "findings": pa.nulls(3, pa.string()),
+            "likeness": pa.array([likeness for _, _, likeness in made], SCHEMA.field("likeness").type),
+        }
+    )
+    check = CheckSpec("duplicate", "reseed", 6.0, attempts=2)
+    rows = np.arange(3)
+    assert list(repetitions(rows, outcomes, check)) == [1]
+    assert list(repetitions(rows, outcomes, check, {(1, 0)})) == [2]
+    assert not repetitions(rows, outcomes, check, {(1, 0), (2, 1)})
