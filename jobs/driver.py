@@ -261,8 +261,10 @@ class Run:
         """When every row has an outcome: those whose picture repeats another's and that are to be tried with their next
         seed, after `rendered` pictures of this run; each once in a run for each seed."""
         check, none = self._order.finishing.check("duplicate"), work.plan(work.rows[:0], likely_device())
-        ended = self._results.last.num_rows == self._order.rows and self._results.changed
-        if check is None or check.action != "reseed" or not ended or self._limits.cut_short:
+        if check is None or check.action != "reseed" or self._limits.cut_short:
+            return work, none
+        self._results.flush()  # `last` knows nothing of what waits
+        if self._results.last.num_rows < self._order.rows or not self._results.changed:
             return work, none
         found = repetitions(*self._results.pictures(COLUMNS), check, self._tried)
         self._tried.update((row, one.reseeds) for row, one in found.items())

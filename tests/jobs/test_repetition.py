@@ -9,6 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.store import open_store
+from cluster.unit import Outcome
+from jobs import JobSpec
+from jobs.driver import Run
+from jobs.order import take_order
 from jobs.verify import verify
 from pipeline.request import next_seed
 from tests.conftest import Pressrun, write_manifest
@@ -66,6 +70,23 @@ def test_the_first_row_stays_and_the_others_get_their_next_seeds(repeated: Path)
 
 def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path) -> None:
     assert verify(open_store(str(repeated / "out"))).discrepancies == ()
+
+
+def test_a_picture_counts_before_its_result_is_written(repeated: Path, tmp_path: Path) -> None:
+    inputs = repeated / "in"
+    spec = JobSpec(str(inputs / "manifest.parquet"), str(tmp_path), finish=str(inputs / "finish.toml"))
+    store = open_store(spec.out)
+    store.prepare()
+    run = Run(spec, take_order(spec), store)
+    work, _ = run.find_work(None)
+    run._results.add(
+        Outcome(item.row, item.request.custom_id, "succeeded", item.path, render_key=item.render_key, likeness=item.row)
+        for item in work.items(work.rows.tolist())
+    )
+    run._results.add([Outcome(2, "again", "succeeded", "images/again.png", render_key="k" * 64, likeness=0)])
+    assert not (tmp_path / "results").exists()
+    _, plan = run.find_repetitions(work)
+    assert plan.rows.tolist() == [2]
 
 
 @pytest.mark.slow
