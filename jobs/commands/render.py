@@ -127,7 +127,7 @@ def _summary_words(summary: Summary) -> list[str]:
     lines += change_words(summary.changes)
     lines += cause_words(summary.causes)
     if summary.flagged:
-        lines.append(f"{summary.flagged} pictures are flagged: the contact sheet says why.")
+        lines.append(f"Flagged: {several(summary.flagged, 'picture')}; the contact sheet says why.")
     if summary.failed:
         lines.append(f"The failed rows as a manifest: pressrun failures {summary.out} --out again.parquet")
     if summary.stopped:

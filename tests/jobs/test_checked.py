@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.store import open_store
+from jobs import examples
 from jobs.verify import verify
 from pipeline.request import next_seed
 from tests.conftest import Pressrun, write_manifest
@@ -140,3 +141,22 @@ def test_a_resume_after_all_results_were_lost_comes_to_the_same(checked: Path, t
     assert command(tmp_path).code == 1
     assert results(tmp_path / "out").select(TELLING).equals(results(checked / "out").select(TELLING))
     assert verify(open_store(str(tmp_path / "out"))).discrepancies == ()
+
+
+@pytest.mark.slow  # renders the example
+def test_the_example_shows_rows_that_were_flagged_rejected_and_tried_again_and_why(tmp_path: Path) -> None:
+    place = Path(examples.__file__).parent
+    ended = Pressrun(tmp_path)(
+        "render", place / "checked.jsonl", "--finish", place / "finish.toml", "--out", tmp_path / "out"
+    )
+    assert ended.code == 1, ended.err
+    rows = {row["custom_id"]: row for row in results(tmp_path / "out").to_pylist()}
+    rejected = {name: row["error_code"] for name, row in rows.items() if row["status"] == "rejected"}
+    assert rejected == {"mug-01-wooden-table-shop": "sharpness", "mug-03-snow-banner": "policy"}
+    assert [name for name, row in rows.items() if row["flags"]] == ["snk-01-night-city-banner", "hph-01-studio-shop"]
+    again = {name: row["findings"] for name, row in rows.items() if row["reseeds"] and row["image"]}
+    assert "not sharp" in again.pop("bot-03-marble-shop")
+    assert again == {
+        f"{name}-us": f"Seed 3: It nearly repeats the picture of {name}-eu."
+        for name in ("bag-01-marble", "lmp-01-wooden-table")
+    }

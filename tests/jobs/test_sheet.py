@@ -252,7 +252,12 @@ def test_what_was_flagged_rejected_and_tried_again_is_marked_and_says_why(checke
     )
     assert marks == ["flagged: blank, duplicate", "seed 3", "after 2 seeds", ""]
     whys = sheet.ask("[...document.querySelectorAll('.tile .why')].map(why => why.textContent)")
-    assert whys == ["RejectedNot sharp.", "RejectedA barred word."]
+    assert whys == [
+        "FlaggedThere is little to see.",
+        "Not seed 2not sharp.",
+        "RejectedNot sharp.",
+        "RejectedA barred word.",
+    ]
     figures = sheet.ask("[...document.querySelectorAll('.figures div')].map(figure => figure.textContent)")
     assert "flagged1" in figures and "reseeded1" in figures
 
