@@ -22,9 +22,10 @@ def hashes(count: int) -> np.ndarray:
     return made
 
 
+@pytest.mark.parametrize("varied", [64, 40, 8])
 @pytest.mark.parametrize("least", [0, 1, 6, 12])
-def test_the_bands_find_what_comparing_all_with_all_finds(least: int) -> None:
-    made = hashes(400)
+def test_the_bands_find_what_comparing_all_with_all_finds(least: int, varied: int) -> None:
+    made = hashes(1_200) & np.uint64(2**varied - 1)
     away = np.bitwise_count(made[:, None] ^ made[None])
     alike = np.tril(away < least, -1)
     wanted = np.where(alike.any(1), alike.argmax(1), -1)
