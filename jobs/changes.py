@@ -14,10 +14,12 @@ from jobs.job import CHANGES, PARQUET
 
 REASONS = (
     *("new", "prompt", "size", "settings", "reference bytes", "model", "finish"),
-    *("no picture before", "picture missing", "sampling", "removed"),
+    *("no picture before", "picture missing", "reseeded", "sampling", "removed"),
 )
 """Why a row is rendered, in the order in which they are told. `settings` are steps, guidance and seed; `model` is also
-its precision; `sampling`: this version of Pressrun makes other pixels; `removed` rows are not in the manifest now."""
+its precision; `reseeded`: the picture before is of another seed than the row's own, and which one it ends at depends on
+the rows beside it; `sampling`: this version of Pressrun makes other pixels; `removed` rows are not in the manifest
+now."""
 
 SCHEMA = pa.schema([("custom_id", pa.string()), ("reasons", pa.list_(pa.string()))])
 _SINCE = b"since"

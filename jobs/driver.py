@@ -40,7 +40,7 @@ from jobs.plan import Plan
 from jobs.progress import Progress, Silent
 from jobs.references import References
 from jobs.refinishing import Refinishing, finishing_of
-from jobs.repetition import COLUMNS, repetitions
+from jobs.repetition import COLUMNS, further_pictures, repetitions
 from jobs.results import Results
 from jobs.speed import estimate
 from jobs.summary import Summary, count_flagged, count_statuses
@@ -96,7 +96,8 @@ class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
     to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
     that the model would be fetched from first, if it is not on this machine. `outlook` is where it would be
-    rendered now, `changes` why rows are not kept."""
+    rendered now, `changes` why rows are not kept, `further` how many pictures may be rendered besides at most, where
+    checks try other seeds."""
 
     rows: int
     done: int
@@ -112,6 +113,7 @@ class Forecast:
     fetch_bytes: int = 0
     outlook: Outlook | None = None
     changes: Changes = NOTHING
+    further: int = 0
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -133,7 +135,14 @@ def forecast(spec: JobSpec) -> Forecast:
     bad = order.bad.num_rows + len(work.failures)
     missing = order.model if order.model.folder is None else None
     fetch = (f"{missing.repo} at {missing.revision[:8]}", missing.bytes) if missing else ("", 0)
-    expected = (*run.estimate(plan), order.problems(work.failures), *fetch, run.outlook(plan), run.changes)
+    expected = (
+        *run.estimate(plan),
+        order.problems(work.failures),
+        *fetch,
+        run.outlook(plan),
+        run.changes,
+        run.further(pending, bad),
+    )
     return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
 
 
@@ -267,10 +276,16 @@ class Run:
         if self._results.last.num_rows < self._order.rows or not self._results.changed:
             return work, none
         found = repetitions(*self._results.pictures(COLUMNS), check, self._tried)
+        if not found:
+            return work, none
         self._tried.update((row, one.reseeds) for row, one in found.items())
-        rows = self._limits.affordable(np.array(sorted(found), np.int64), rendered)
-        again = work.again(rows, found)
-        return again, again.plan(again.rows, likely_device())
+        again = work.again(np.array(sorted(found), np.int64), found)
+        # Where the pixels of their next seeds were kept, there may be another round before anything is rendered.
+        finished = Refinishing(finishing_of(self._order, self._store, self._spec), again, again.rows)
+        left = np.setdiff1d(again.rows, finished.into(self._results))
+        if not len(left):
+            return self.find_repetitions(work, rendered)
+        return again, again.plan(self._limits.affordable(left, rendered), likely_device())
 
     def close(self, seconds: float, stopped: str | None) -> Summary:
         """Write what the run adds up to; the summary comes last, and only when every row is accounted for."""
@@ -313,6 +328,13 @@ class Run:
     def estimate(self, plan: Plan) -> tuple[float | None, str]:
         """Seconds that a plan takes, and by what that was judged."""
         return estimate(self._order, plan, self._results.last, self._store.uri)
+
+    def further(self, pending: int, bad: int) -> int:
+        """How many pictures may be rendered at most besides one for each pending row, where checks try other seeds."""
+        ends = self.done + pending + bad == self._order.rows  # else nothing is looked for that repeats another
+        news = pending or self._results.changed or self.done > np.count_nonzero(self._results.settled)
+        there = self.done if ends and news else 0
+        return self._limits.spared(pending, further_pictures(self._order.finishing.checks, pending, there))
 
     def outlook(self, plan: Plan) -> Outlook | None:
         """Where a plan would be rendered; None where nothing is left of it."""

@@ -99,9 +99,12 @@ class Earlier:
         here = pc.binary_join_element_wise(pa.scalar(f"{self.uri}/", pa.string()), images, "")
         return pc.if_else(pc.starts_with(images, FOLDER), here, images)
 
-    def reasons(self, job: Job, tonight: Tonight, places: np.ndarray, missing: np.ndarray) -> dict[str, np.ndarray]:
+    def reasons(
+        self, job: Job, tonight: Tonight, places: np.ndarray, missing: np.ndarray, reseeded: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Why the requests that have an outcome here (at `places`, -1: none, or kept) are not kept; for each reason
-        the rows that it holds for. `missing` are those whose picture is gone."""
+        the rows that it holds for. `missing` are those whose picture is gone, `reseeded` those that begin with their
+        own seed again."""
         changed = np.flatnonzero(places >= 0)
         count = len(places)
         if not len(changed):
@@ -118,6 +121,7 @@ class Earlier:
         of["finish"] = unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(changed)))
         of["no picture before"] = ~(is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
         of["picture missing"] = np.isin(changed, missing)
+        of["reseeded"] = np.isin(changed, reseeded)
         of["sampling"] = ~np.any(list(of.values()), axis=0)
         spread = {}
         for reason, rows in of.items():

@@ -66,12 +66,13 @@ class Keeping:
         for earlier in self._earlier:
             places = np.where(left, earlier.places(tonight.ids), -1)
             same = np.flatnonzero(earlier.unchanged(tonight, places))
-            if self._seeds_differ:
-                same = same[~earlier.reseeded(places[same])]
+            again = same[earlier.reseeded(places[same])] if self._seeds_differ else same[:0]
+            same = np.setdiff1d(same, again)
             standing = earlier.standing(places[same])
             left[same[standing]] = False
             finds.append(same[standing])
-            reasons.append(earlier.reasons(self._order.job, tonight, np.where(left, places, -1), same[~standing]))
+            not_kept = np.where(left, places, -1)
+            reasons.append(earlier.reasons(self._order.job, tonight, not_kept, same[~standing], again))
         changes = self._changes(tonight, left, reasons)
         since = self._earlier[0].uri
         if results is None:

@@ -39,6 +39,10 @@ class Limits:
         self._cut = left is not None and len(rows) > left
         return rows[:left] if self._cut else rows
 
+    def spared(self, pending: int, further: int) -> int:
+        """Of so many pictures that may follow the pending ones, those that the run may render."""
+        return further if self.images is None else min(further, max(0, self.images - pending))
+
     @property
     def cut_short(self) -> bool:
         """Whether pictures or minutes were too few."""

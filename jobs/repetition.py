@@ -6,7 +6,7 @@ before them in that order is known by then, so that no later round changes what 
 order, in how many runs or on how many machines the pictures were made.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,3 +66,10 @@ def repetitions(
         why = f"It nearly repeats the picture of {name}."
         found[row] = Repetition(one["seed"], one["reseeds"] or 0, seeds, one["render_key"], check, why)
     return found
+
+
+def further_pictures(checks: Sequence[CheckSpec], pending: int, there: int) -> int:
+    """How many pictures may be rendered at most besides one for each of `pending` rows, where checks try other seeds;
+    `there` are the pictures that may turn out to repeat others."""
+    attempts = {check.check: check.attempts for check in checks}
+    return pending * max(attempts.values(), default=0) + there * attempts.get("duplicate", 0)

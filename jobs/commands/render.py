@@ -147,6 +147,9 @@ def _forecast_words(plan: Forecast) -> str:
     if plan.pending:
         known = "unknown" if plan.seconds is None else duration(plan.seconds) if plan.seconds >= 1 else "under a second"
         lines.append(f"Estimated time: {known} ({plan.based_on}).")
+    if plan.further:
+        more = several(plan.further, "more picture")
+        lines.append(f"Besides, up to {more} may be rendered, where checks try other seeds.")
     if plan.outlook:
         lines += _outlook_words(plan.outlook)
     lines += described(plan.problems, plan.rows)

@@ -10,8 +10,8 @@ import pytest
 
 from cluster.store import open_store
 from cluster.unit import Outcome
-from jobs import JobSpec
-from jobs.driver import Run
+from jobs import JobSpec, render
+from jobs.driver import Run, forecast
 from jobs.order import take_order
 from jobs.verify import verify
 from pipeline.request import next_seed
@@ -53,9 +53,14 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_manifest(folder / "in", rows)
     (folder / "in/finish.toml").write_text(SPEC)
-    ended = command(folder)
+    ended = command(folder, "--keep-pixels")
     assert ended.code in (0, 1), ended.err
     return folder
+
+
+def spec_of(repeated: Path, out: Path, **more: Any) -> JobSpec:
+    inputs = repeated / "in"
+    return JobSpec(str(inputs / "manifest.parquet"), str(out), **{"finish": str(inputs / "finish.toml"), **more})
 
 
 def test_the_first_row_stays_and_the_others_get_their_next_seeds(repeated: Path) -> None:
@@ -73,8 +78,7 @@ def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path
 
 
 def test_a_picture_counts_before_its_result_is_written(repeated: Path, tmp_path: Path) -> None:
-    inputs = repeated / "in"
-    spec = JobSpec(str(inputs / "manifest.parquet"), str(tmp_path), finish=str(inputs / "finish.toml"))
+    spec = spec_of(repeated, tmp_path)
     store = open_store(spec.out)
     store.prepare()
     run = Run(spec, take_order(spec), store)
@@ -87,6 +91,27 @@ def test_a_picture_counts_before_its_result_is_written(repeated: Path, tmp_path:
     assert not (tmp_path / "results").exists()
     _, plan = run.find_repetitions(work)
     assert plan.rows.tolist() == [2]
+
+
+def test_another_night_is_told_which_rows_begin_with_their_own_seed_and_how_many_pictures_that_may_come_to(
+    repeated: Path, tmp_path: Path
+) -> None:
+    plan = forecast(spec_of(repeated, tmp_path / "night", since=str(repeated / "out")))
+    assert (plan.cached, plan.pending, plan.changes.reasons) == (2, 2, {"reseeded": 2})
+    assert plan.further == 4 * 2  # rows, seeds beside their own
+    assert forecast(spec_of(repeated, tmp_path / "night", max_images=5)).further == 1
+    assert forecast(spec_of(repeated, repeated / "out")).further == 0
+
+
+def test_another_finish_uses_the_pixels_that_were_kept_of_each_seed(repeated: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(SPEC.replace("width = 64", "width = 32"))
+    pixels = str(repeated / "out/pixels")
+    summary = render(spec_of(repeated, tmp_path / "out", finish=str(other), keep_pixels=pixels))
+    assert (summary.succeeded, summary.rendered, summary.stopped) == (4, 0, None)
+    told = ["custom_id", "status", "seed", "reseeds", "render_key", "findings"]
+    assert results(tmp_path / "out").select(told).equals(results(repeated / "out").select(told))
+    assert verify(open_store(str(tmp_path / "out"))).discrepancies == ()
 
 
 @pytest.mark.slow
