@@ -1,14 +1,17 @@
 """Pictures that repeat others are tried with their next seeds: the same ones stay, however the job was run."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from cluster.store import open_store
+from cluster.store import Store, open_store
 from cluster.unit import Outcome
 from jobs import JobSpec, render
 from jobs.driver import Run, forecast
@@ -137,3 +140,62 @@ def test_lost_results_and_another_night_come_to_the_same(repeated: Path, tmp_pat
     told = [name for name in TELLING if name != "status"]
     assert night.select(told).equals(results(repeated / "out").select(told))
     assert verify(open_store(str(tmp_path / "night"))).discrepancies == ()
+
+
+COPY = (
+    SPEC
+    + """
+[[renditions]]
+name = "bare"
+width = 512
+height = 512
+bare = true
+
+[copy]
+language = "language"
+enlarge = 4
+fonts = { "*" = "Inter" }
+
+[[copy.texts]]
+column = "headline"
+box = [10, 5, 80, 25]
+size = [10, 20]
+"""
+)
+
+
+def pixels(store: Store, path: str) -> np.ndarray:
+    with Image.open(BytesIO(store.get(path))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+@pytest.mark.slow  # two nights
+@pytest.mark.parametrize("where", ["bucket", "folder"])
+def test_a_kept_picture_that_repeats_a_new_row_is_tried_again_and_gets_its_words_and_the_night_before_stays(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    place = request.getfixturevalue("s3_bucket") if where == "bucket" else str(tmp_path)
+    made = [
+        {"custom_id": name, "prompt": "red mug in the snow", "steps": 2, "seed": seed, "width": 128, "height": 128,
+         "headline": f"{name} words", "language": "en"}
+        for name, seed in (("new", 40), ("old", 40), ("other", 1))
+    ]  # fmt: skip
+    (tmp_path / "copy.toml").write_text(COPY)
+    nights = [f"{place}/nights/2026-11-{day}" for day in (20, 21)]
+    for night, rows, since in zip(nights, (made[1:], made), ((), ("--since", nights[0])), strict=True):
+        manifest = write_manifest(tmp_path / "in", rows)
+        ended = Pressrun(tmp_path)("render", manifest, "--out", night, "--finish", tmp_path / "copy.toml", *since)
+        assert ended.code == 0, ended.err
+        assert verify(open_store(night)).discrepancies == ()
+    before, after = map(open_store, nights)
+    [part] = after.paths("results/")
+    rows = {row["custom_id"]: row for row in pq.read_table(pa.BufferReader(after.get(part))).to_pylist()}
+    assert [(row["status"], row["seed"]) for row in rows.values()] == [
+        ("succeeded", 40),
+        ("succeeded", next_seed(40)),
+        ("cached", 1),
+    ]
+    assert rows["old"]["findings"] == "Seed 40: It nearly repeats the picture of new."
+    assert verify(before).discrepancies == ()
+    differs = np.abs(pixels(after, "images/old.png") - pixels(after, "images/old@bare.png")).mean((1, 2))
+    assert differs[26:154].mean() > 5 * max(1.0, differs[160:].mean()), "words stand at the top, and only there"
