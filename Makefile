@@ -9,8 +9,9 @@ demo: .venv/installed
 	$(BIN)/pressrun render jobs/examples/campaign.parquet --out out/demo
 
 test: .venv/installed lint
-	@# Two files at a time: much of the time a test waits for Ray to start, or for a fault to be noticed.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow$(if $(BROWSER),, and not browser)"
+	@# Three files at a time on two cores: much of the time a test waits for Ray to start, or for a fault to be noticed.
+	@# In their own order: sorted by their number of tests, the few long ones would come last and alone.
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not slow$(if $(BROWSER),, and not browser)"
 	@$(if $(BROWSER),true,echo "Left out: the pages' tests, which need a browser (Debian: chromium and chromium-driver).")
 	@$(if $(shell command -v exiftool),true,echo "Left out: what exiftool reads in pictures (Debian: libimage-exiftool-perl).")
 
