@@ -24,7 +24,7 @@ from cluster.store import Store, local_path, read_uri, write_uri
 from jobs.cells import as_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.names import NameTemplate
-from jobs.results import is_done, read_results
+from jobs.parts import is_done, read_results
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError, RequestError
 

@@ -13,8 +13,8 @@ from jobs.changes import REASONS
 from jobs.comparison import COMPARED, compared, noted_digests, unequal
 from jobs.job import find_job, read_manifest_copy
 from jobs.order import FOLDER
+from jobs.parts import is_done, read_results
 from jobs.reference_stamps import read_stamped
-from jobs.results import is_done, read_results
 
 CHANGES = ("added", "changed", "removed")
 _KEYS = ("image", "sha256", "render_key", "finish_key", "width", "height")

@@ -12,7 +12,7 @@ from cluster.finishing import rendition_path
 from cluster.store import Store
 from jobs.likenesses import earliest_alike, first_that_stays
 from jobs.order import Order
-from jobs.results import is_done
+from jobs.parts import is_done
 from pipeline.checks.checker import finding
 from pipeline.checks.finding import FLAGGED, PASSED, REJECTED
 from pipeline.checks.spec import CheckSpec

@@ -12,10 +12,10 @@ from cluster.store import open_store
 from jobs.comparison import COMPARED, compared, noted_digests, unequal
 from jobs.job import MANIFEST, Job, find_job
 from jobs.order import FOLDER
+from jobs.parts import is_done, read_results
 from jobs.pictures import paths_in
 from jobs.reference_stamps import Stamped, read_stamped
 from jobs.references import rows_digests
-from jobs.results import is_done, read_results
 from jobs.tonight import Tonight
 from pipeline.errors import JobError
 

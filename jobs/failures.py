@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from cluster.store import Store
 from jobs.as_written import restored
 from jobs.job import find_job, read_manifest_copy
-from jobs.results import read_results
+from jobs.parts import read_results
 
 
 def failed_rows(store: Store) -> pa.Table:

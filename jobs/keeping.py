@@ -20,8 +20,9 @@ from cluster.store import Store, open_object
 from jobs.changes import NOTHING, Changes, counted, note_changes, with_reasons
 from jobs.earlier import Earlier
 from jobs.order import FOLDER, Order
+from jobs.parts import SCHEMA
 from jobs.references import References
-from jobs.results import SCHEMA, Results
+from jobs.results import Results
 from jobs.tonight import Tonight
 
 _CHUNK = 65_536

@@ -18,7 +18,7 @@ from cluster.store import Store, read_uri
 from jobs.cells import as_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.page import as_json, page
-from jobs.results import read_results
+from jobs.parts import read_results
 from jobs.sheet import cells
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError, RequestError

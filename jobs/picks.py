@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from cluster.store import Store, read_uri
 from jobs.as_written import restored
 from jobs.job import find_job, read_manifest_copy
-from jobs.results import read_results
+from jobs.parts import read_results
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError, PressrunError
 from pipeline.request import next_seed

@@ -20,7 +20,7 @@ from jobs.changes import read_changes
 from jobs.job import JOB, PRUNED, SUMMARY
 from jobs.nights import LOCK, is_dated
 from jobs.order import FOLDER
-from jobs.results import read_results
+from jobs.parts import read_results
 from pipeline.errors import JobError
 
 _THREADS = 16

@@ -18,8 +18,8 @@ from cluster.store import Refusal, Store, open_object, open_store
 from jobs.job import JOB, find_job, read_manifest_copy
 from jobs.names import NameTemplate
 from jobs.order import FOLDER
+from jobs.parts import is_done, read_results
 from jobs.published import ACTIONS, LOCK, UNDO, UNDO_FILE, PublishedPlace, applied, pieces, recorded
-from jobs.results import is_done, read_results
 from pipeline.errors import JobError, StorageError
 from pipeline.picture import FORMATS, content_type, extension
 

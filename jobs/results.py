@@ -1,15 +1,11 @@
 """Results: one row per request, appended while the job runs, in manifest order once it is closed.
 
 A million rows are columns, and of those that earlier runs left a run keeps only the few that it looks at. Closing
-reads all parts again, whole, and puts them in order column by column.
-
-Parts are named `part-<sequence>-<run>-<number>.parquet`; the sequence is one more than any that was there when the
-run began, so that "the last outcome counts" needs no clock. A closed job has the one part `part-000000.parquet`.
+reads all parts (`jobs.parts`) again, whole, and puts them in order column by column.
 """
 
 import io
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,58 +24,26 @@ from cluster.store import Store
 from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.job import PARQUET, Job
+from jobs.parts import (
+    BUSY,
+    CLOSED,
+    DONE,
+    FOLDER,
+    SCHEMA,
+    THREADS,
+    busy_shares,
+    is_done,
+    joined,
+    mask,
+    places_that_count,
+    read_parts,
+    shaped,
+    taken,
+)
 from pipeline.checks.finding import FLAGGED
 from pipeline.checks.spec import CHECKS
-from pipeline.errors import JobError, StorageError
 
-FOLDER = "results/"
-CLOSED = f"{FOLDER}part-000000.parquet"
 FLUSH_SEC = 5.0
-DONE = ("succeeded", "cached")
-STATUSES = ("succeeded", "cached", "failed", "rejected")
-
-_RENDITION = [
-    *((name, pa.string()) for name in ("name", "image")),
-    *((name, pa.int32()) for name in ("width", "height")),
-    ("format", pa.string()),
-    ("bytes", pa.int64()),
-    ("sha256", pa.string()),
-]
-
-SCHEMA = pa.schema(
-    [
-        ("custom_id", pa.string()),
-        ("status", pa.string()),
-        ("image", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("format", pa.string()),
-        ("seed", pa.int64()),
-        ("sha256", pa.string()),
-        ("bytes", pa.int64()),
-        ("render_key", pa.string()),
-        ("finish_key", pa.string()),
-        ("renditions", pa.list_(pa.struct(_RENDITION))),
-        ("model", pa.string()),
-        ("model_digest", pa.string()),
-        ("device", pa.string()),
-        ("attempts", pa.int32()),
-        ("reseeds", pa.int32()),
-        ("flags", pa.string()),
-        ("findings", pa.string()),
-        *((f"check_{name}", pa.string()) for name in CHECKS),
-        *((f"check_{name}_score", pa.float64()) for name in CHECKS),
-        ("likeness", pa.uint64()),
-        ("seconds_encode", pa.float64()),
-        ("seconds_denoise", pa.float64()),
-        ("seconds_decode", pa.float64()),
-        ("seconds_finish", pa.float64()),
-        ("error_code", pa.string()),
-        ("error_message", pa.string()),
-        ("finished_at", pa.timestamp("ms", tz="UTC")),
-    ]
-)
-"""Ours; the customer's columns follow."""
 
 LOOKED_AT = (
     *("custom_id", "status", "image", "width", "height", "flags", "error_code", "error_message"),
@@ -87,12 +51,7 @@ LOOKED_AT = (
 )
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
 
-BUSY = b"pressrun.busy"
-"""Under this name a part's metadata holds the run's busy shares at the time, as JSON: for `status` while it goes on."""
-
-_THREADS = 8
 _PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
-_PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 
 
 class Results:
@@ -126,7 +85,7 @@ class Results:
             table = joined([self._last, *self._added], self._last.schema)
             places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
             self._rows = np.flatnonzero(places >= 0)
-            self._last, self._added = _taken(table, places[self._rows]), []
+            self._last, self._added = taken(table, places[self._rows]), []
         return self._last
 
     @property
@@ -134,7 +93,7 @@ class Results:
         """Which rows of the manifest are done, or rejected (judged by policy or quality) and left alone."""
         last = self.last
         settled = np.zeros(len(self._ids), bool)
-        settled[self._rows[is_done(last) | _mask(pc.equal(last["status"], "rejected"))]] = True
+        settled[self._rows[is_done(last) | mask(pc.equal(last["status"], "rejected"))]] = True
         return settled
 
     @property
@@ -151,7 +110,7 @@ class Results:
         """Forget successes whose picture is not among those that are there: a result is worth what its picture is."""
         last = self.last
         ours = pc.starts_with(last["image"], "images/").fill_null(False)
-        gone = is_done(last) & _mask(ours) & ~_mask(pc.is_in(last["image"], pictures))
+        gone = is_done(last) & mask(ours) & ~mask(pc.is_in(last["image"], pictures))
         if gone.any():
             self._disowned[self._rows[gone]] = True
             self._early = self._etags()
@@ -234,7 +193,7 @@ class Results:
             columns[number] = columns[number].take(taken)  # one by one: a million rows are not held twice
         table = judge(pa.table(columns, schema=self.schema)).replace_schema_metadata(busy)
         self._store.put(CLOSED, _parquet(table), PARQUET)
-        with ThreadPoolExecutor(_THREADS) as threads:
+        with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
         return table
 
@@ -246,9 +205,9 @@ class Results:
         table = joined([part for part in read_parts(self._store, columns).values() if part is not None], schema)
         places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
         there = np.flatnonzero(places >= 0)
-        taken = _taken(table, places[there])
-        done = is_done(taken)
-        return there[done], taken.filter(pa.array(done))
+        pictures = taken(table, places[there])
+        done = is_done(pictures)
+        return there[done], pictures.filter(pa.array(done))
 
     def _etags(self) -> dict[str, str]:
         """What tells a part from another of the same name: a driver that closes the job replaces `CLOSED`."""
@@ -299,100 +258,6 @@ def _checked(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
             columns[f"check_{name}"].append(found[name].verdict if name in found else None)
             columns[f"check_{name}_score"].append(found[name].score if name in found else None)
     return columns
-
-
-def places_that_count(requests: np.ndarray, done: np.ndarray, count: int) -> np.ndarray:
-    """For each of `count` requests the place of the outcome that counts, -1 if there is none: a picture that is there
-    counts more than any failure, else the later outcome.
-
-    `requests` says for every outcome, in the order in which they came, which request it is of (-1: of none), `done`
-    whether its picture is there.
-    """
-    known = np.flatnonzero(requests >= 0)
-    weights = np.full(count, -1)
-    np.maximum.at(weights, requests[known], known + len(requests) * done[known])
-    return np.where(weights >= len(requests), weights - len(requests), weights)
-
-
-def is_done(results: pa.Table) -> np.ndarray:
-    """Which outcomes are those of a picture that is there."""
-    return _mask(pc.is_in(results["status"], pa.array(DONE)))
-
-
-def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, pa.Table | None]:
-    """Every part by its path, those that count more later; None for one that is damaged. `columns`: only these.
-
-    A driver that closes the job removes parts while we read; then what there is now is read instead.
-    Raises StorageError where a part is listed and listed again but cannot be had.
-    """
-    before: list[str] = []
-    with ThreadPoolExecutor(_THREADS) as threads:
-        while True:
-            paths = sorted(path for path in store.paths(FOLDER) if _PART.match(path))
-            try:
-                return dict(zip(paths, threads.map(lambda path: _part(store.get(path), columns), paths), strict=True))
-            except FileNotFoundError:
-                if paths == before:
-                    raise StorageError(f"{store.uri}/{FOLDER} lists a part that is not there; remove it.") from None
-                before = paths
-
-
-def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
-    try:  # not `pq.read_table`, which has columns of its own called `__filename` …
-        file = pq.ParquetFile(pa.BufferReader(data))
-        there = set(file.schema_arrow.names)
-        return file.read([name for name in columns if name in there] if columns else None)
-    except (pa.ArrowException, OSError):
-        return None
-
-
-def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
-    """The outcomes that count of whatever job is in the store, for commands that only look: some of our columns, and
-    what `busy_shares` reads from them.
-
-    Raises:
-        JobError: a part is damaged.
-    """
-    parts = read_parts(store, sorted({"custom_id", "status", *columns}))
-    damaged = [path for path, part in parts.items() if part is None]
-    if damaged:
-        raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
-    schema = pa.schema([field for field in SCHEMA if field.name in ("custom_id", "status", *columns)])
-    table = joined([part for part in parts.values() if part is not None], schema)
-    table = table.replace_schema_metadata({BUSY: json.dumps(busy_shares(*parts.values()))})
-    requests = table["custom_id"].combine_chunks().dictionary_encode()
-    rows = requests.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return _taken(table, np.sort(places_that_count(rows, is_done(table), len(requests.dictionary))))
-
-
-def busy_shares(*parts: pa.Table | None) -> dict[str, float]:
-    """The busy shares that the latest of these parts tells of; empty where none does."""
-    told = [part.schema.metadata[BUSY] for part in parts if part is not None and BUSY in (part.schema.metadata or {})]
-    return next(filter(None, map(json.loads, reversed(told))), {})
-
-
-def joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    """All parts as one table of `schema`."""
-    return pa.concat_tables([schema.empty_table(), *(shaped(part, schema) for part in parts)])
-
-
-def shaped(part: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A part with the columns of `schema`: those that it lacks, because an older version wrote it, are null."""
-    for field in schema:
-        if field.name not in part.schema.names:
-            part = part.append_column(field, pa.nulls(part.num_rows, field.type))
-    return part.select(schema.names).cast(schema)
-
-
-def _taken(table: pa.Table, places: np.ndarray) -> pa.Table:
-    """The rows at `places`; the table itself if that is all of them in their order, as in a closed job."""
-    if len(places) == table.num_rows and bool((np.diff(places, prepend=-1) == 1).all()):
-        return table.combine_chunks()
-    return table.take(pa.array(places))
-
-
-def _mask(column: pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False)
 
 
 def _parquet(table: pa.Table) -> bytes:

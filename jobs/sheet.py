@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.page import as_json, page
-from jobs.results import SCHEMA, STATUSES
+from jobs.parts import SCHEMA, STATUSES
 
 ROWS = 50_000
 """Rows a sheet shows unless told otherwise: about 30 MB, which a browser still parses in a second."""

@@ -15,7 +15,7 @@ import pyarrow.csv
 from jobs.captions import SEPARATOR
 from jobs.cells import is_list, is_text
 from jobs.order import Order
-from jobs.results import is_done
+from jobs.parts import is_done
 from pipeline.metadata import COMPOSITE, GENERATED, SOURCE_TYPES
 from pipeline.provenance import TEXTS
 

@@ -10,7 +10,7 @@ from cluster.store import Store
 from jobs.causes import Cause, group_causes
 from jobs.changes import Changes, read_changes
 from jobs.job import SUMMARY, find_job
-from jobs.results import busy_shares, read_results
+from jobs.parts import busy_shares, read_results
 from jobs.summary import count_flagged, count_statuses
 
 _RECENT_SEC = 300

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from jobs.causes import Cause
 from jobs.changes import NOTHING, Changes
-from jobs.results import STATUSES, is_done
+from jobs.parts import STATUSES, is_done
 
 
 @dataclass(frozen=True)

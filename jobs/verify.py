@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from cluster.store import Store, read_uri
 from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
 from jobs.order import FOLDER
+from jobs.parts import SCHEMA, is_done, joined, places_that_count, read_parts
 from jobs.pictures import paths_in
-from jobs.results import SCHEMA, is_done, joined, places_that_count, read_parts
 from jobs.summary import count_statuses
 from pipeline.errors import JobError, RequestError
 from pipeline.metadata import read_record

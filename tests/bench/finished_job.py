@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from cluster.store import Store, open_store
 from jobs.job import PARQUET, JobSpec, open_job
 from jobs.order import Order, take_order
+from jobs.parts import SCHEMA
 from jobs.references import References
-from jobs.results import SCHEMA
 from jobs.tonight import Tonight
 from pipeline.metadata import Record, write_xmp
 from pipeline.picture import encode_picture

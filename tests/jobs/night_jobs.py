@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from cluster.store import Store, open_store
 from jobs.job import PARQUET, Job, freeze, frozen_digest
-from jobs.results import SCHEMA
+from jobs.parts import SCHEMA
 from jobs.summary import Summary
 from pipeline.request import derived_seed
 

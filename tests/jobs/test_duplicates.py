@@ -6,8 +6,8 @@ import pytest
 
 from jobs.duplicates import judged
 from jobs.likenesses import earliest_alike, first_that_stays
+from jobs.parts import SCHEMA
 from jobs.repetition import repetitions
-from jobs.results import SCHEMA
 from pipeline.checks.likeness import BITS
 from pipeline.checks.spec import CheckSpec
 

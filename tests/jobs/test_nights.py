@@ -19,7 +19,7 @@ from jobs.driver import forecast
 from jobs.examples import make_nights
 from jobs.limits import Limits
 from jobs.nights import alone
-from jobs.results import read_results
+from jobs.parts import read_results
 from jobs.speed import expected_seconds
 from jobs.verify import verify
 from pipeline.errors import JobError

@@ -11,8 +11,8 @@ from cluster.store import open_store
 from jobs import JobSpec, render
 from jobs.command import main
 from jobs.driver import forecast
+from jobs.parts import read_results
 from jobs.pruning import prune
-from jobs.results import read_results
 from pipeline.errors import JobError
 from tests.jobs.killed import Killed, killing
 from tests.jobs.night_jobs import make_night

@@ -11,7 +11,8 @@ import pytest
 from cluster.store import open_store
 from cluster.unit import Outcome
 from jobs.job import Job
-from jobs.results import Results, busy_shares, read_parts, read_results
+from jobs.parts import busy_shares, read_parts, read_results
+from jobs.results import Results
 from pipeline.errors import StorageError
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
