@@ -6,7 +6,8 @@ signed.
 
 The picture as it was rendered is the commit: it is put last, so that where it stands, its renditions stand as well.
 Each is created only where nothing stands yet; when something does, its own record says whether it is this very picture
-(another driver, a retry, an answer that was lost) or somebody else's.
+(another driver, a retry, an answer that was lost) or somebody else's. Only a repetition's picture is replaced, by one
+of the same row; whoever does that at once puts the same bytes, so that it does not matter who does it last.
 """
 
 import hashlib
@@ -31,6 +32,7 @@ from pipeline.renditions import Rendition
 from pipeline.request import next_seed, render_key
 
 JOB_FILE = "job.json"
+REPLACEMENTS = "replacements/"
 
 
 def thumbnail_path(path: str) -> str:
@@ -54,6 +56,11 @@ def rendition_path(path: str, rendition: Rendition) -> str:
 def rendition_suffix(rendition: Rendition) -> str:
     """What a rendition's path has in place of the picture's extension."""
     return f"@{rendition.name}.{extension(rendition.format)}"
+
+
+def replacement_path(item: Item, path: str) -> str:
+    """Where those who replace the picture at `path` agree on its bytes."""
+    return f"{REPLACEMENTS}{item.render_key}/{path}"
 
 
 @dataclass(frozen=True)
@@ -245,9 +252,15 @@ class Finisher:
         if there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
             return Stored(data, there)
         if item.replaces and there.is_of(record.custom_id, item.replaces, record.finish_key, record.rendition):
+            if self._finishing.signing:  # no two signatures are the same
+                made = self._agreed(replacement_path(item, path), made)
             self._store.put(path, made, content_type(format))
-            return Stored(made, record)
+            return Stored(made, read_record(made) or record)
         return None
+
+    def _agreed(self, path: str, made: bytes) -> bytes:
+        """What the first of several drivers made, which is created once at `path` until the job is closed."""
+        return made if self._store.create(path, made) else self._store.get(path)
 
 
 def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, precision: str) -> Item:

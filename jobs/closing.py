@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.finishing import REPLACEMENTS
 from cluster.store import Store
 from jobs.causes import group_causes
 from jobs.duplicates import judged, remove_rejected
@@ -30,6 +31,8 @@ def close_job(store: Store, order: Order, results: Results, summary: Summary, tr
     table = results.close((lambda all: judged(all, duplicates)) if duplicates else lambda all: all)
     if duplicates:
         remove_rejected(store, order, table, duplicates)
+        for path in [*store.paths(REPLACEMENTS)]:
+            store.delete(path)
     counts: dict[str, Any] = count_statuses(table)
     summary = replace(summary, **counts, flagged=count_flagged(table), causes=group_causes(table))
     if trace:

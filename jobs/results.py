@@ -4,6 +4,7 @@ A million rows are columns, and of those that earlier runs left a run keeps only
 reads all parts (`jobs.parts`) again, whole, and puts them in order column by column.
 """
 
+import contextlib
 import io
 import json
 import secrets
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cluster.store import Store
+from cluster.store import Store, stored_record
 from cluster.timeline import STAGES
 from cluster.unit import Outcome
 from jobs.job import PARQUET, Job
@@ -186,7 +187,7 @@ class Results:
         early = np.repeat([self._early.get(path, "") == now.get(path) for path in paths], lengths)
         rows, done = self._rows_of(table), is_done(table)
         rows[early & done & self._disowned[rows]] = -1
-        places = places_that_count(rows, done, len(self._ids))
+        places = self._places(table, rows, done)
         taken, columns = pa.array(places[places >= 0]), table.columns
         del table
         for number in range(len(columns)):
@@ -201,13 +202,40 @@ class Results:
         """The outcomes that count of all pictures that are there, another driver's too: the manifest's row of each,
         ascending, and some of their columns."""
         self.flush()
-        schema = pa.schema([SCHEMA.field(name) for name in columns])
-        table = joined([part for part in read_parts(self._store, columns).values() if part is not None], schema)
-        places = places_that_count(self._rows_of(table), is_done(table), len(self._ids))
+        wanted = [*dict.fromkeys(("custom_id", "status", "image", "render_key", *columns))]
+        schema = pa.schema([SCHEMA.field(name) for name in wanted])
+        table = joined([part for part in read_parts(self._store, wanted).values() if part is not None], schema)
+        places = self._places(table, self._rows_of(table), is_done(table))
         there = np.flatnonzero(places >= 0)
         pictures = taken(table, places[there])
         done = is_done(pictures)
         return there[done], pictures.filter(pa.array(done))
+
+    def _places(self, table: pa.Table, rows: np.ndarray, done: np.ndarray) -> np.ndarray:
+        """As `places_that_count`; but of a row with pictures of several seeds (a repetition that was tried again) the
+        one that stands under its name counts, since two drivers' parts say nothing of which of them came later."""
+        places = places_that_count(rows, done, len(self._ids))
+        known = np.flatnonzero((rows >= 0) & done)
+        ours = known[np.bincount(rows[known], minlength=len(self._ids))[rows[known]] > 1]
+        ours = ours[mask(pc.starts_with(table["image"].take(pa.array(ours)), "images/").fill_null(False))]
+        told = table.select(["image", "render_key"]).take(pa.array(ours)).to_pylist()
+        renders: dict[str, set[str]] = {}
+        for one in told:
+            renders.setdefault(one["image"], set()).add(one["render_key"])
+        paths = [path for path, keys in renders.items() if len(keys) > 1]
+        with ThreadPoolExecutor(THREADS) as threads:
+            standing = dict(zip(paths, threads.map(self._render_at, paths), strict=True))
+        for place, one in zip(ours.tolist(), told, strict=True):
+            if standing.get(one["image"]) == one["render_key"]:
+                places[rows[place]] = place
+        return places
+
+    def _render_at(self, path: str) -> str:
+        """The render key of the picture that stands at a path; empty where there is none that says so."""
+        with contextlib.suppress(FileNotFoundError):
+            if record := stored_record(self._store, path, self._job.format):
+                return record.render_key
+        return ""
 
     def _etags(self) -> dict[str, str]:
         """What tells a part from another of the same name: a driver that closes the job replaces `CLOSED`."""

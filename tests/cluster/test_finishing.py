@@ -1,17 +1,22 @@
 """Finishing: a picture is stored once, under its name, with its record, in every format."""
 
 import hashlib
+import secrets
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from cluster.actors import FinishActor
 from cluster.finishing import Finisher
+from cluster.folder_store import FolderStore
+from cluster.signing import Signing
 from cluster.spec import Finishing
 from cluster.store import Place, open_store
-from cluster.unit import Item, Unit
+from cluster.unit import Item, Outcome, Unit
+from pipeline.credentials import Claim
 from pipeline.finishing_spec import FinishingSpec
 from pipeline.metadata import read_record
 from pipeline.picture import FORMATS
@@ -113,3 +118,34 @@ def test_a_picture_finished_in_another_way_is_another_picture(tmp_path: Path) ->
     finisher = Finisher(finishing(tmp_path))
     assert finisher.finish(item(), PIXELS, "cpu").status == "succeeded"
     assert finisher.finish(replace(item(), finish_key="another"), PIXELS, "cpu").error_code == "name_taken"
+
+
+class NeverTheSame:
+    """Signs as C2PA does, in so far as no two signatures of a picture are the same."""
+
+    def sign(self, data: bytes, claim: Claim) -> bytes:
+        return data + secrets.token_bytes(8)
+
+
+def test_two_that_replace_a_repetition_at_once_leave_the_picture_that_both_tell_of(tmp_path: Path) -> None:
+    signing = cast(Signing, NeverTheSame())
+    one, other = (Finisher(replace(finishing(tmp_path), signing=signing)) for _ in range(2))
+    one.finish(item(), PIXELS, "cpu")
+    again = replace(item(), render_key="key of the next seed", replaces=item().render_key)
+    seen = one._store.get("images/a/mug.png")
+    told: list[Outcome | Item] = []
+
+    class Late(FolderStore):
+        """Reads the repetition; before it can be replaced, somebody else has done so."""
+
+        def get(self, path: str) -> bytes:
+            if not told and path == "images/a/mug.png":
+                told.append(other.finish(again, PIXELS, "cpu"))
+                return seen
+            return super().get(path)
+
+    one._store = Late(tmp_path)
+    told.append(one.finish(again, PIXELS, "cpu"))
+    stands = hashlib.sha256((tmp_path / "images/a/mug.png").read_bytes()).hexdigest()
+    assert [each.sha256 for each in told if isinstance(each, Outcome)] == [stands, stands] and stands != ""
+    assert read_record((tmp_path / "images/a/mug.png").read_bytes()).render_key == again.render_key

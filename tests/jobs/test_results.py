@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,8 @@ from jobs.job import Job
 from jobs.parts import busy_shares, read_parts, read_results
 from jobs.results import Results
 from pipeline.errors import StorageError
+from pipeline.metadata import GENERATED, Record, write_xmp
+from pipeline.picture import encode_picture
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
 MANIFEST = pa.table({"custom_id": ["a", "b", "c"], "seed": [1, 2, 3], "sku": ["x", "y", "z"]})
@@ -71,6 +74,20 @@ def test_the_outcome_that_counts(first: str, then: str, counts: str, tmp_path: P
         run.add([outcome(0, status)])
         run.flush()
     assert statuses(tmp_path) == [("a", counts)]
+
+
+@pytest.mark.parametrize("standing", ["render 0", "render 1"])
+def test_of_a_row_with_pictures_of_two_seeds_the_one_that_stands_counts(standing: str, tmp_path: Path) -> None:
+    place = open_store(str(tmp_path))
+    record = Record("a", 1, standing, "mini", "f00d", "cpu", "fp32")
+    place.put("images/a.png", encode_picture(np.zeros((8, 8, 3), np.uint8), "png", write_xmp(record, GENERATED)))
+    runs = [results(tmp_path) for _ in range(2)]  # two drivers, whose parts have no order
+    for run, key in zip(runs, ("render 0", "render 1"), strict=True):
+        run.add([replace(outcome(0), image="images/a.png", render_key=key)])
+        run.flush()
+    [told] = runs[0].pictures(["seed"])[1].to_pylist()
+    assert told["render_key"] == standing
+    assert runs[1].close()["render_key"].to_pylist() == [standing]
 
 
 def test_customers_columns_may_have_any_name(tmp_path: Path) -> None:
