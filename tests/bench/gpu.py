@@ -29,7 +29,7 @@ import torch
 
 from pipeline.errors import JobError
 from pipeline.renderer import Renderer
-from tests.bench.gpu_cases import MAKING, Case, cases, chosen, tiny_cases
+from tests.bench.gpu_cases import COMPILING, MAKING, Case, cases, chosen, tiny_cases
 from tests.bench.gpu_loading import measure_loading
 from tests.bench.gpu_measurements import Bench, measure_end, measure_picture, measure_pixels, measure_profile
 from tests.bench.gpu_rates import PEAKS, Rates, measured_rates, predicted_seconds, synchronise
@@ -51,6 +51,7 @@ class Run:
         self.found: dict[str, Any] = {"cases": {}, "skipped": [], **about(self.device, options.deterministic)}
         self._held: tuple[tuple[Any, ...], Renderer] | None = None
         self._compiled: set[tuple[Any, ...]] = set()
+        self._compiling = COMPILING
         self.rates = Rates(1e10, None, 1e10, 1e10)
 
     def measure_rates(self) -> None:
@@ -63,7 +64,8 @@ class Run:
         """Measure a case, or skip it where the budget does not reach."""
         held = self._holds(case)
         fresh = bool(case.compiles) and not (held and case.compiles in self._compiled)
-        expected = case.expected(self._unit_seconds(case), fresh) + (0.0 if held else MAKING)
+        compiling = self._compiling if fresh else 0.0
+        expected = case.expected(self._unit_seconds(case), compiling) + (0.0 if held else MAKING)
         elapsed = time.perf_counter() - self.started
         if self.budget is not None and not self.tiny and elapsed + expected > self.budget:
             self.found["skipped"].append(case.name)
@@ -72,6 +74,8 @@ class Run:
             begun = time.perf_counter()
             self.found["cases"][case.name] = figures = {**asdict(case), **self._measured(case)}
             figures["wall"] = time.perf_counter() - begun
+            if fresh and "first" in figures:
+                self._compiling = 1.2 * figures["first"]
             print(line(case.name, figures), flush=True)
         self.write()
 
@@ -158,6 +162,7 @@ def repeated(case: Case, device: torch.device) -> dict[str, Any]:
 def about(device: torch.device, deterministic: bool) -> dict[str, Any]:
     """Device, versions and date."""
     found: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "deterministic": deterministic}
+    found["load"] = os.getloadavg()[0]
     found["device"] = platform.processor() or platform.machine()
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -65,6 +65,6 @@ def host_waits(work: Callable[[], Any], device: torch.device) -> dict[str, Any]:
             work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    waits = [one for one in caught if "synchronizing" in str(one.message)]
+    waits = [one for one in caught if "called a synchronizing" in str(one.message)]
     places = Counter(f"{'/'.join(Path(one.filename).parts[-2:])}:{one.lineno}" for one in waits)
     return {"waits": len(waits), "places": dict(places.most_common(TOP))}

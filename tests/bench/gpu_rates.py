@@ -99,7 +99,7 @@ def measured_rates(device: torch.device, side: int, tokens: int, seconds: float 
 
 
 def _fp8_rate(left: torch.Tensor, right: torch.Tensor, device: torch.device, seconds: float) -> float | None:
-    """Of scaled products with a scale for each row, as torchao multiplies; None where the device has none."""
+    """Of scaled products with a scale for each row, as torchao multiplies; None where device or build have none."""
     from pipeline.quantisation import has_fp8
 
     if not has_fp8(device):
@@ -113,7 +113,10 @@ def _fp8_rate(left: torch.Tensor, right: torch.Tensor, device: torch.device, sec
             one, other, scale_a=rows, scale_b=columns, out_dtype=torch.bfloat16, use_fast_accum=True
         )
 
-    return 2.0 * side**3 / sustained(multiply, device, seconds)
+    try:
+        return 2.0 * side**3 / sustained(multiply, device, seconds)
+    except (RuntimeError, NotImplementedError):
+        return None
 
 
 def sustained(work: Callable[[], Any], device: torch.device, seconds: float) -> float:

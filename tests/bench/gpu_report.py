@@ -40,6 +40,13 @@ def _said(found: Figures) -> str:
         return f"gap {_share(found['gap'])}, idle {_share(found['idle'])}, waits {found['waits']} {found['places']}"
     if found["kind"] in ("pixels", "repeat"):
         return ", ".join(f"{way} {'same' if one['same'] else 'differs'}" for way, one in found["ways"].items())
+    if found["kind"] == "end":
+        rates = {key: found[key] for key in ("denoise", "denoise and decode", "encode, denoise, decode", "end to end")}
+        whole, tail = found["end to end"], found["tail"]
+        steady = whole / (1 - tail * whole / found["pictures"])
+        text = ", ".join(f"{key} {rate:.4g}" for key, rate in rates.items())
+        part = steady / found["encode, denoise, decode"]
+        return f"rows/s: {text}; without its last {tail:.2g} s {part:.1%} of encoding, denoising and decoding"
     skip = {*Case.__dataclass_fields__, "wall"}
     return ", ".join(f"{key} {_short(value)}" for key, value in found.items() if key not in skip)
 
