@@ -101,13 +101,12 @@ class Run:
             self._held = None
             return {"failed": type(error).__name__, "why": " ".join(str(error).split())[:500]}
         finally:
-            gc.collect()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self._tidy()
 
     def _figures(self, case: Case) -> dict[str, Any]:
         if case.kind == "repeat":
             self._held = None
+            self._tidy()
             return repeated(case, self.device)
         bench = Bench(self._renderer(case), case, self.device, self.rates, **({"often": 0.2} if self.tiny else {}))
         if case.kind == "picture":
@@ -120,6 +119,12 @@ class Run:
             return measure_end(bench, 4 if self.tiny else END_ROWS)
         return measure_loading(bench, 4 if self.tiny else END_ROWS)
 
+    def _tidy(self) -> None:
+        """Give back what nobody holds any more, to the device as well."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _holds(self, case: Case) -> bool:
         """Whether the renderer at hand does for a case."""
         if self._held is None or self._held[0] != (case.model, case.precision, case.compiled):
@@ -129,7 +134,7 @@ class Run:
     def _renderer(self, case: Case) -> Renderer:
         if self._held is None or not self._holds(case):
             self._held = None  # before the next one is made: two of them may not fit
-            gc.collect()
+            self._tidy()
             renderer = random_renderer(model_named(case.model), case.precision, self.device, case.encodes)
             if case.compiled:
                 compile_blocks(renderer)

@@ -1,10 +1,10 @@
 """What each precision costs and saves: bytes of weights as held, CPU seconds, nearness to bf16, adherence.
 
-    python -m tests.bench.precision [--pictures 100] [--json FILE]
+    python -m tests.bench.precision [--pictures 100] [--device cpu] [--json FILE]
 
-mini on the CPU, one thread: the same prompts and seeds in every precision, half of them combinations that its training
-never showed; the judge is that of `pipeline.mini.evaluate`. Beside it what the catalogue's models would hold, from
-their exact numbers of parameters.
+mini on the CPU, one thread, or on a GPU (seconds are wall seconds there): the same prompts and seeds in every
+precision, half of them combinations that its training never showed; the judge is that of `pipeline.mini.evaluate`.
+Beside it what the catalogue's models would hold, from their exact numbers of parameters.
 """
 
 import argparse
@@ -32,20 +32,21 @@ SIDE = 128
 MODELS = ("flux2-klein-4b", "flux2-klein-9b", "flux2-dev")
 
 
-def rendered(precision: str, scenes: list[Scene]) -> dict[str, Any]:
+def rendered(precision: str, scenes: list[Scene], device: str) -> dict[str, Any]:
     """What one precision holds and makes."""
     model = find_model("mini")
-    renderer = Renderer.load(model, precision, threads=1)
+    renderer = Renderer.load(model, precision, device, threads=1)
+    clock = time.process_time if device == "cpu" else time.perf_counter  # every picture's pixels are waited for
     requests = [
         RenderRequest(f"row-{number}", prompt, SIDE, SIDE, model.steps, model.guidance, seed=scene.seed)
         for number, (scene, prompt) in enumerate(zip(scenes, prompts_for(scenes), strict=True))
     ]
     renderer.render(requests[:1])
-    started = time.process_time()
+    started = clock()
     pictures = [
         picture for first in range(0, len(requests), 4) for picture in renderer.render(requests[first : first + 4])
     ]
-    seconds = (time.process_time() - started) / len(requests)
+    seconds = (clock() - started) / len(requests)
     assert renderer.transformer and renderer.text_encoder
     return {
         "pictures": [np.asarray(picture) for picture in pictures],
@@ -79,14 +80,13 @@ def held() -> Iterator[tuple[str, str, float, float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What each precision costs and saves.")
     parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     scenes = held_out_prompts(options.pictures)
-    found = {precision: rendered(precision, scenes) for precision in PRECISIONS}
+    found = {precision: rendered(precision, scenes, options.device) for precision in PRECISIONS}
     base = found["bf16"]["pictures"]
-    print(
-        "| mini | transformer MB | text encoder MB | CPU s a picture | PSNR | least | product | colour | scene | all |"
-    )
+    print("| mini | transformer MB | text encoder MB | s a picture | PSNR | least | product | colour | scene | all |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for precision, one in found.items():
         near = [decibels(*pair) for pair in zip(one["pictures"], base, strict=True)]

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.transformer import Positions, RowTables, Terms, Transformer
-from tests.bench import gpu
+from tests.bench import gpu, gpu_profile
 from tests.bench.gpu_cases import Case, cases, chosen
 from tests.bench.gpu_measurements import Bench
 from tests.bench.gpu_profile import busy_and_span
@@ -105,6 +105,15 @@ def test_a_faster_device_is_predicted_to_be_faster_and_fp8_helps_where_it_is_in_
 
 def test_the_time_that_kernels_take_counts_once_where_they_overlap() -> None:
     assert busy_and_span([(10, 5), (0, 4), (2, 4), (11, 1)]) == (11, 15)
+
+
+def test_a_profile_tells_gaps_and_what_takes_longest(renderer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_profile, "ON_DEVICE", ("cpu_op",))  # as if a GPU's kernels were a CPU's operations
+    found = gpu_profile.profiled(Bench(renderer, Case("profile", "tiny", side=32), CPU, RATES).denoise, CPU, 60.0)
+    assert found["kernels"] > 100
+    assert 0 < found["gap"] < 1
+    assert 0.9 < found["idle"] < 1
+    assert "aten::linear" in found["top"]
 
 
 def test_cases_are_chosen_by_parts_of_their_names_and_those_done_before_are_left_out() -> None:
