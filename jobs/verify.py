@@ -17,6 +17,7 @@ from jobs.order import FOLDER
 from jobs.parts import SCHEMA, is_done, joined, places_that_count, read_parts
 from jobs.pictures import paths_in
 from jobs.summary import count_statuses
+from pipeline.credentials import check_credentials_library, read_credentials
 from pipeline.errors import JobError, RequestError
 from pipeline.metadata import read_record
 
@@ -27,7 +28,9 @@ _BATCH_ROWS = 4_096
 _COLUMNS = pa.schema(
     [
         SCHEMA.field(name)
-        for name in (*("custom_id", "status", "image", "sha256", "bytes", "render_key", "finish_key", "renditions"),)
+        for name in (
+            *("custom_id", "status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions"),
+        )
     ]
 )
 
@@ -55,14 +58,18 @@ class Audit:
         return asdict(self)
 
 
-def verify(store: Store) -> Audit:
-    """Audit the job in a store.
+def verify(store: Store, signatures: bool = False) -> Audit:
+    """Audit the job in a store; with `signatures` whether each of its pictures is signed and unchanged since as well.
 
     Raises:
-        JobError: there is no job.
+        JobError: there is no job, or its pictures were not signed, or what reads signatures is not installed.
         StorageError: the store does not answer.
     """
     job = find_job(store)
+    if signatures:
+        if not job.get("finishing", {}).get("sign"):
+            raise JobError(f"The pictures of {store.uri} were rendered without --sign: leave out --signatures.")
+        check_credentials_library()
     found: list[Discrepancy] = []
     try:
         manifest = read_manifest_copy(store)
@@ -82,7 +89,7 @@ def verify(store: Store) -> Audit:
     last = results.take(pa.array(np.sort(places[places >= 0])))
     del results
     listed = paths_in(store, FOLDER)
-    found += _pictures(store, last, listed)
+    found += _pictures(store, last, listed, signatures)
     found += _summary(store, last, manifest.num_rows)
     return Audit(store.uri, manifest.num_rows, len(listed), tuple(found))
 
@@ -100,8 +107,9 @@ def _rows(ids: pa.Array, rows: np.ndarray, named: pa.ChunkedArray) -> Iterator[D
         yield Discrepancy("unknown_result", custom_id, f"A result names {custom_id}, which is no row of the manifest.")
 
 
-def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discrepancy]:
-    """Every promised picture is there with the right bytes and record, and nothing else stands beside them."""
+def _pictures(store: Store, last: pa.Table, listed: pa.Array, signatures: bool) -> Iterator[Discrepancy]:
+    """Every promised picture is there with the right bytes and record (and signature), and nothing else stands beside
+    them."""
     done = last.filter(pa.array(is_done(last)))
     ours = done.filter(pc.not_equal(done["image"], "")).sort_by("image")
     images = ours["image"].combine_chunks()
@@ -112,7 +120,7 @@ def _pictures(store: Store, last: pa.Table, listed: pa.Array) -> Iterator[Discre
     with ThreadPoolExecutor(_THREADS) as threads:
         for batch in ours.to_batches(max_chunksize=_BATCH_ROWS):
             pictures = [picture for row in batch.to_pylist() for picture in _pictures_of(row)]
-            yield from filter(None, threads.map(lambda picture: _picture(store, picture), pictures))
+            yield from filter(None, threads.map(lambda picture: _picture(store, picture, signatures), pictures))
     renditions = pc.struct_field(pc.list_flatten(ours["renditions"].combine_chunks()), "image")
     promised = pa.concat_arrays([images, renditions])
     for path in sorted(listed.filter(pc.invert(pc.is_in(listed, promised))).to_pylist()):
@@ -128,7 +136,7 @@ def _pictures_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield row | rendition
 
 
-def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
+def _picture(store: Store, row: dict[str, Any], signatures: bool) -> Discrepancy | None:
     path = row["image"]
     try:
         data = store.get(path) if path.startswith(FOLDER) else read_uri(path)
@@ -140,6 +148,19 @@ def _picture(store: Store, row: dict[str, Any]) -> Discrepancy | None:
     key = (row["custom_id"], row["render_key"], row["finish_key"] or "", row["name"])
     if record is None or not record.is_of(*key):
         return Discrepancy("wrong_record", path, f"{path} does not say that it belongs to row {row['custom_id']}.")
+    return _signature(path, data, row) if signatures else None
+
+
+def _signature(path: str, data: bytes, row: dict[str, Any]) -> Discrepancy | None:
+    found = read_credentials(data, row["format"])
+    if found is None:
+        return Discrepancy("missing_signature", path, f"{path} of row {row['custom_id']} is not signed.")
+    if found.state == "invalid":
+        why = ", ".join(found.problems) or "no reason given"
+        message = (
+            f"{path} of row {row['custom_id']} was changed after it was signed, or its signature is damaged ({why})."
+        )
+        return Discrepancy("invalid_signature", path, message)
     return None
 
 

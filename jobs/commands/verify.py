@@ -1,12 +1,15 @@
 """`pressrun verify`: the audit of a job."""
 
 import argparse
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cluster.store import open_store
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
-from jobs.verify import verify
+from jobs.verify import Discrepancy, verify
+
+_SHOWN = 5  # discrepancies of a kind that are told one by one
 
 
 def add(commands: Any) -> None:
@@ -14,15 +17,31 @@ def add(commands: Any) -> None:
     help = "audit: every row accounted for, every digest right, no picture too many"
     command = add_command(commands, "verify", help, _verify)
     command.add_argument("uri", metavar="URI", help="a job's --out")
+    command.add_argument(
+        "--signatures", action="store_true", help="of a job rendered with --sign: read every picture's signature too"
+    )
 
 
 def _verify(options: argparse.Namespace) -> int:
-    audit = verify(open_store(options.uri))
+    audit = verify(open_store(options.uri), options.signatures)
     if options.json:
         say(audit.to_dict(), True)
     else:
-        for wrong in audit.discrepancies:
-            print(f"{wrong.kind}: {wrong.message}")
-        verdict = f"{len(audit.discrepancies)} discrepancies" if audit.discrepancies else "all is as it should be"
+        for line in _grouped(audit.discrepancies):
+            print(line)
+        count = len(audit.discrepancies)
+        verdict = f"{count:,} discrepanc{'y' if count == 1 else 'ies'}" if count else "all is as it should be"
         print(f"{audit.rows} rows, {audit.pictures} pictures: {verdict}.")
     return 1 if audit.discrepancies else 0
+
+
+def _grouped(discrepancies: Sequence[Discrepancy]) -> Iterator[str]:
+    """The first few of each kind, in words, and how many more there are."""
+    kinds: dict[str, list[Discrepancy]] = {}
+    for wrong in discrepancies:
+        kinds.setdefault(wrong.kind, []).append(wrong)
+    for kind, cases in kinds.items():
+        shown = cases if len(cases) <= _SHOWN + 1 else cases[:_SHOWN]
+        yield from (f"{kind}: {wrong.message}" for wrong in shown)
+        if len(cases) > len(shown):
+            yield f"{kind}: … and {len(cases) - len(shown):,} more; --json lists all."

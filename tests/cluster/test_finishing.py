@@ -84,8 +84,21 @@ def test_somebody_elses_picture_under_the_name_is_never_replaced(tmp_path: Path)
 
 def test_equal_rows_make_equal_bytes(tmp_path: Path) -> None:
     places = (tmp_path / "one", tmp_path / "two")
-    digests = {Finisher(finishing(place)).finish(item(), PIXELS, "cpu").sha256 for place in places}
-    assert len(digests) == 1
+    outcomes = [with_renditions(place).finish(item(), PIXELS, "cpu") for place in places]
+    assert [Path(path).name for path in files(places[0])] == [
+        "mug.png",
+        "mug@hero.webp",
+        "mug@thumb.jpg",
+        "mug.png.webp",
+    ]
+    assert files(places[0]) == files(places[1])
+    assert outcomes[0].sha256 == outcomes[1].sha256 and outcomes[0].renditions == outcomes[1].renditions
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All that stands in a store, byte for byte."""
+    store = open_store(str(folder))
+    return {entry.path: store.get(entry.path) for entry in store.list()}
 
 
 RENDITIONS = (Rendition("hero", 96, 32, format="webp"), Rendition("thumb", 16, 16, "pad", "jpeg", 70))

@@ -125,18 +125,34 @@ def test_a_reference_photo_is_an_ingredient_and_makes_a_composite(signer: Signin
     assert b"secret" not in (tmp_path / outcome.image).read_bytes()
 
 
+def change_a_pixel(path: Path, format: str) -> None:
+    """Flip a bit where a picture file holds its pixels."""
+    data = bytearray(path.read_bytes())
+    of_pixels = {"png": b"IDAT", "jpeg": b"\xff\xda", "webp": b"VP8 ", "avif": b"mdat"}[format]
+    data[data.rindex(of_pixels) + 100] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_pixel_that_is_changed_after_signing_is_found(format: str, signer: Signing, tmp_path: Path) -> None:
     outcome = finisher(tmp_path, signer, format).finish(item(format), PIXELS, "cpu")
     path = tmp_path / outcome.image
     assert inspect(str(path)).signature.state == "valid"
-    data = bytearray(path.read_bytes())
-    of_pixels = {"png": b"IDAT", "jpeg": b"\xff\xda", "webp": b"VP8 ", "avif": b"mdat"}[format]
-    data[data.rindex(of_pixels) + 100] ^= 1
-    path.write_bytes(data)
+    change_a_pixel(path, format)
     state, codes, _ = as_c2pa_reads(path, format)
     assert state == "Invalid" and any("Hash.mismatch" in code for code in codes)
     assert inspect(str(path)).signature.state == "invalid"
+
+
+def test_a_pixel_that_is_changed_in_a_signed_rendition_is_found(signer: Signing, tmp_path: Path) -> None:
+    outcome = finisher(tmp_path, signer).finish(item(), PIXELS, "cpu")
+    for rendition in outcome.renditions:
+        path = tmp_path / rendition.image
+        assert as_c2pa_reads(path, rendition.format)[0] == "Valid"
+        change_a_pixel(path, rendition.format)
+        state, codes, _ = as_c2pa_reads(path, rendition.format)
+        assert state == "Invalid" and any("Hash.mismatch" in code for code in codes), rendition.name
+    assert as_c2pa_reads(tmp_path / outcome.image, "png")[0] == "Valid"  # each is signed by itself
 
 
 def pieces(data: bytes, format: str) -> list[bytes]:
@@ -169,12 +185,15 @@ def test_the_same_row_has_the_same_bytes_but_for_the_one_part_that_holds_the_sig
     format: str, signer: Signing, tmp_path: Path
 ) -> None:
     """PNG: every chunk but caBX. JPEG: every segment but APP11, and the scan. WebP: every chunk but C2PA. AVIF: every
-    box but uuid and free."""
+    box but uuid and free. Of the picture and of its rendition in that format."""
     one, two = (finisher(tmp_path / name, signer, format).finish(item(format), PIXELS, "cpu") for name in "ab")
-    files = [(tmp_path / name / outcome.image).read_bytes() for name, outcome in (("a", one), ("b", two))]
-    assert files[0] != files[1]
-    assert pieces(files[0], format) == pieces(files[1], format)
-    assert sum(map(len, pieces(files[0], format))) > 0.5 * (len(files[0]) - 20_000)
+    renditions = [each.image for each in one.renditions if each.format == format]
+    for image in (one.image, *renditions):
+        first, second = ((tmp_path / name / image).read_bytes() for name in "ab")
+        assert first != second
+        assert pieces(first, format) == pieces(second, format)
+        assert sum(map(len, pieces(first, format))) > 0.5 * (len(first) - 20_000)
+    assert (len(renditions), two.image) == (1, one.image)
 
 
 def test_a_picture_that_was_signed_before_is_left_as_it_is(signer: Signing, tmp_path: Path) -> None:

@@ -1,13 +1,21 @@
 """A signed job by its command: certificates made on request, a signer that fails, and what a picture says of it."""
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from cluster.signing import Signing
 from cluster.store import open_store
+from jobs.parts import SCHEMA
 from jobs.verify import verify
+from pipeline.credentials import Claim
+from pipeline.development_certificate import make_development_chain
 from tests.conftest import Pressrun, write_manifest
 
 pytest.importorskip("c2pa", reason="the extra “sign” is not installed")
@@ -38,7 +46,7 @@ def test_a_signer_that_fails_stops_the_job_and_the_same_command_goes_on(pressrun
     assert not (tmp_path / "out/images").exists()
     ended = pressrun(*arguments, **environment, PRESSRUN_SIGN_COMMAND=f"{sys.executable} {script} again")
     assert ended.code == 0, ended.err
-    assert verify(open_store(str(tmp_path / "out"))).discrepancies == ()
+    assert verify(open_store(str(tmp_path / "out")), signatures=True).discrepancies == ()
     picture = tmp_path / "out/images/mug-1.png"
     said = pressrun("inspect", picture)
     assert said.code == 0 and "unchanged since" in said.out and "not to be trusted" in said.out
@@ -48,3 +56,25 @@ def test_a_signer_that_fails_stops_the_job_and_the_same_command_goes_on(pressrun
     assert pressrun("inspect", picture).code == 1
     for folder, _, names in os.walk(tmp_path / "out"):
         assert not any(b"PRIVATE KEY" in Path(folder, name).read_bytes() for name in names)
+
+
+def test_pictures_whose_signature_is_missing_or_broken_are_found(job: Path) -> None:
+    made = make_development_chain()
+    signing = Signing(made.chain.decode(), "es256", made.key)
+    claim = Claim("mug", "png", "Pressrun 0", "mini", "f00d", "trainedAlgorithmicMedia")
+    [part] = (job / "results").iterdir()
+    rows = pq.read_table(part).to_pylist()
+    for row, signed in zip(rows, ("broken", "whole"), strict=False):
+        data = signing.sign((job / row["image"]).read_bytes(), claim)
+        if signed == "broken":
+            data = data[:-20] + bytes([data[-20] ^ 1]) + data[-19:]
+        (job / row["image"]).write_bytes(data)
+        row |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}  # as whoever forges it would
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), part)
+    there = json.loads((job / "job.json").read_text())
+    there["finishing"]["sign"] = True
+    (job / "job.json").write_text(json.dumps(there))
+    assert verify(open_store(str(job))).discrepancies == ()
+    found = verify(open_store(str(job)), signatures=True).discrepancies
+    assert (found[0].kind, found[0].subject) == ("invalid_signature", rows[0]["image"])
+    assert [wrong.kind for wrong in found[1:]] == ["missing_signature"] * (len(rows) - 2)

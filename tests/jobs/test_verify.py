@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from cluster.store import open_store
 from jobs import JobSpec, render
 from jobs.verify import verify
-from tests.conftest import write_manifest
+from pipeline.errors import JobError
+from tests.conftest import Pressrun, write_manifest
 
 
 def kinds(job: Path) -> list[str]:
@@ -66,3 +68,18 @@ def test_two_pictures_that_changed_places_are_found(job: Path) -> None:
 def test_a_job_without_its_summary_is_not_done(job: Path) -> None:
     (job / "summary.json").unlink()
     assert kinds(job) == ["unfinished"]
+
+
+def test_many_of_a_kind_are_told_of_the_first_few_and_counted(job: Path, pressrun: Pressrun) -> None:
+    for picture in sorted((job / "images").iterdir())[:7]:
+        picture.unlink()
+    said = pressrun("verify", job)
+    lines = said.out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == ["missing_picture"] * 6
+    assert "… and 2 more" in lines[5] and lines[-1].endswith(": 7 discrepancies.")
+    assert len(pressrun("verify", job, "--json").json["discrepancies"]) == 7
+
+
+def test_a_job_that_was_not_signed_has_no_signatures_to_read(job: Path) -> None:
+    with pytest.raises(JobError, match=r"rendered without --sign: leave out --signatures\.$"):
+        verify(open_store(str(job)), signatures=True)
