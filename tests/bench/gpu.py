@@ -107,7 +107,7 @@ class Run:
         if case.kind == "repeat":
             self._held = None
             self._tidy()
-            return repeated(case, self.device)
+            return repeated(case, self.device, self.tiny)
         bench = Bench(self._renderer(case), case, self.device, self.rates, **({"often": 0.2} if self.tiny else {}))
         if case.kind == "picture":
             return measure_picture(bench)
@@ -152,12 +152,13 @@ def compile_blocks(renderer: Renderer) -> None:
     renderer.transformer.network.compile_repeated_blocks(dynamic=False)
 
 
-def repeated(case: Case, device: torch.device) -> dict[str, Any]:
+def repeated(case: Case, device: torch.device, tiny: bool) -> dict[str, Any]:
     """The case's pixels in a process of its own, in which PyTorch takes deterministic algorithms only."""
     with tempfile.TemporaryDirectory() as folder:
         file, name = Path(folder) / "found.json", case.name.replace("repeat/", "pixels/")
         command = [sys.executable, "-m", "tests.bench.gpu", "--deterministic", "--only", name, "--json", str(file)]
-        done = subprocess.run([*command, "--device", str(device)], capture_output=True, text=True, timeout=300)
+        command += ["--device", str(device), *(["--tiny"] if tiny else [])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if not file.exists():
             return {"failed": "no answer", "why": done.stderr[-500:]}
         figures = json.loads(file.read_text())["cases"].get(name, {"failed": "no answer", "why": done.stderr[-500:]})

@@ -128,6 +128,7 @@ def tiny_cases(load: bool) -> list[Case]:
         Case("picture", "tiny", "fp8", side=64),
         Case("profile", "tiny", side=64),
         Case("pixels", "tiny", side=64, rows=3),
+        Case("repeat", "tiny", side=64, rows=3),
         Case("end", "tiny", side=64, rows=2),
     ]
     return [*small, Case("load", "tiny", side=64)] if load else small

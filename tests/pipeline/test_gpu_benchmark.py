@@ -165,13 +165,13 @@ def test_a_case_that_fails_or_does_not_fit_the_budget_is_a_line_and_the_next_has
     assert found["skipped"] == [Case("picture", "flux2-dev").name]
 
 
-@pytest.mark.slow  # 15 seconds
+@pytest.mark.slow  # 25 seconds
 def test_the_tiny_run_measures_every_kind_of_case(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     command = [sys.executable, "-m", "tests.bench.gpu", "--device", "cpu", "--tiny", "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(file.read_text())
-    assert {one["kind"] for one in found["cases"].values()} == {"picture", "profile", "pixels", "end"}
+    assert {one["kind"] for one in found["cases"].values()} == {"picture", "profile", "pixels", "repeat", "end"}
     assert not [one for one in found["cases"].values() if "failed" in one]
     pixels = next(one for one in found["cases"].values() if one["kind"] == "pixels")
     assert all(way["same"] for way in pixels["ways"].values())
