@@ -253,13 +253,17 @@ class Finisher:
             return Stored(data, there)
         if item.replaces and there.is_of(record.custom_id, item.replaces, record.finish_key, record.rendition):
             if self._finishing.signing:  # no two signatures are the same
-                made = self._agreed(replacement_path(item, path), made)
+                try:
+                    made = self._agreed(replacement_path(item, path), made)
+                except FileNotFoundError:  # another driver has closed the job: the replacement stands by now
+                    return self._put(path, pixels, format, quality, record, item)
             self._store.put(path, made, content_type(format))
             return Stored(made, read_record(made) or record)
         return None
 
     def _agreed(self, path: str, made: bytes) -> bytes:
-        """What the first of several drivers made, which is created once at `path` until the job is closed."""
+        """What the first of several drivers made, which is created once at `path` and lies there until the job closes.
+        Raises FileNotFoundError if that happens now."""
         return made if self._store.create(path, made) else self._store.get(path)
 
 

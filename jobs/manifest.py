@@ -177,7 +177,9 @@ def _key_problems(custom_ids: pa.ChunkedArray) -> list[str]:
     without = np.flatnonzero(pc.fill_null(pc.equal(pc.binary_length(custom_ids), 0), True).to_numpy())
     if len(without):
         cases = (f"{row + 1}" for row in without.tolist())
-        problems.append(f"{len(without):,} rows have no custom_id; name every row: rows {listed(cases, len(without))}.")
+        rows, have = ("row", "has") if len(without) == 1 else ("rows", "have")
+        named = listed(cases, len(without))
+        problems.append(f"{len(without):,} {rows} {have} no custom_id; name every row: {rows} {named}.")
     doubled = [rows for rows in repeated(custom_ids.combine_chunks()) if custom_ids[rows[0]].as_py()]
     if doubled:
         cases = (f"“{shortened(custom_ids[rows[0]].as_py())}” in {row_numbers(rows)}" for rows in doubled)

@@ -162,3 +162,28 @@ def test_two_that_replace_a_repetition_at_once_leave_the_picture_that_both_tell_
     stands = hashlib.sha256((tmp_path / "images/a/mug.png").read_bytes()).hexdigest()
     assert [each.sha256 for each in told if isinstance(each, Outcome)] == [stands, stands] and stands != ""
     assert read_record((tmp_path / "images/a/mug.png").read_bytes()).render_key == again.render_key
+
+
+def test_a_job_that_another_driver_closes_in_that_moment_keeps_the_replacement_that_it_has(tmp_path: Path) -> None:
+    signing = cast(Signing, NeverTheSame())
+    one, other = (Finisher(replace(finishing(tmp_path), signing=signing)) for _ in range(2))
+    one.finish(item(), PIXELS, "cpu")
+    seen = [one._store.get("images/a/mug.png")]
+    again = replace(item(), render_key="key of the next seed", replaces=item().render_key)
+    agreed = "replacements/key of the next seed/images/a/mug.png"
+    first = other.finish(again, PIXELS, "cpu")
+
+    class Late(FolderStore):
+        """Reads the repetition; before it reads what was agreed on, the job is closed."""
+
+        def get(self, path: str) -> bytes:
+            if path == "images/a/mug.png" and seen:
+                return seen.pop()
+            if path == agreed:
+                self.delete(path)
+            return super().get(path)
+
+    one._store = Late(tmp_path)
+    second = one.finish(again, PIXELS, "cpu")
+    assert isinstance(first, Outcome) and isinstance(second, Outcome)
+    assert first.sha256 == second.sha256 == hashlib.sha256((tmp_path / "images/a/mug.png").read_bytes()).hexdigest()

@@ -229,6 +229,7 @@ REFUSED = [
     pytest.param(rows(prompt=[b"raw"]), ["“prompt” is of type binary"], id="bytes for a text"),
     pytest.param(rows(custom_id=[1.5]), ["“custom_id” is of type double"], id="float custom_id"),
     pytest.param(rows(references=[[1]]), ["a list of texts is needed"], id="numbers for references"),
+    pytest.param(rows(custom_id=["a", None]), ["1 row has no custom_id; name every row: row 2."], id="one without"),
     pytest.param(rows(custom_id=["a", None, ""]), ["2 rows have no custom_id", "rows 2, 3"], id="null custom_id"),
     pytest.param(rows(custom_id=["a", "b", "a"]), ["“a” in rows 1, 3"], id="duplicate custom_id"),
     pytest.param(rows(custom_id=[1, 1]), ["“1” in rows 1, 2"], id="duplicate integer custom_id"),
