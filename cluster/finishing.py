@@ -99,7 +99,7 @@ class Finisher:
 
     def finish(self, item: Item, pixels: np.ndarray, device: str) -> Outcome | Item:
         """Make and store everything that is wanted of one render (H, W, 3); or the item with its next seed, where a
-        check wants another one.
+        check wants another one whose pixels are not kept.
 
         Raises:
             RequestError: words cannot be set on it, or a format or the store cannot hold this very picture.
@@ -109,21 +109,23 @@ class Finisher:
             record = replace(self._record(item, device), finish_key="", findings="")
             data = encode_picture(pixels, "png", write_xmp(record, source_type_of(item)))
             self._pixels.put(kept_path(item.render_key), data, content_type("png"))
-        return self._finished(item, pixels, device)
+        return self._from_kept(self._finished(item, pixels, device))
 
     def refinish(self, item: Item) -> Outcome | None:
         """As `finish`, from pixels that were kept; None where they are not, or another seed is wanted whose are not."""
-        wanted: Item | Outcome = item
-        while isinstance(wanted, Item):
-            kept = self._kept(wanted)
-            if kept is None:
-                return None
+        wanted = self._from_kept(item)
+        return None if isinstance(wanted, Item) else wanted
+
+    def _from_kept(self, wanted: Item | Outcome) -> Item | Outcome:
+        """What becomes of an item as far as pixels were kept: its outcome, or the item that has to be rendered."""
+        while isinstance(wanted, Item) and (kept := self._kept(wanted)):
             wanted = self._finished(wanted, *kept)
         return wanted
 
     def _kept(self, item: Item) -> tuple[np.ndarray, str] | None:
         """The pixels (H, W, 3) that were kept of an item's render, and the device that they were rendered on."""
-        assert self._pixels is not None
+        if not self._pixels:
+            return None
         try:
             data = self._pixels.get(kept_path(item.render_key))
         except FileNotFoundError:

@@ -188,6 +188,7 @@ class Results:
         rows, done = self._rows_of(table), is_done(table)
         rows[early & done & self._disowned[rows]] = -1
         places = self._places(table, rows, done)
+        table = _with_later_seeds(table, rows, done, places)
         taken, columns = pa.array(places[places >= 0]), table.columns
         del table
         for number in range(len(columns)):
@@ -269,6 +270,31 @@ class Results:
         for name in self._customer:
             columns[name] = self._table[name].take(rows)
         return pa.table(columns, schema=self.schema)
+
+
+def _with_later_seeds(table: pa.Table, rows: np.ndarray, done: np.ndarray, places: np.ndarray) -> pa.Table:
+    """Where a repetition's next seed was rejected its picture stands still; its findings tell of that seed as well."""
+    reseeds = table["reseeds"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+    rejected = np.flatnonzero((rows >= 0) & mask(pc.equal(table["status"], "rejected")))
+    standing = places[rows[rejected]]
+    later = (standing >= 0) & done[standing] & (reseeds[rejected] > reseeds[standing])
+    if not later.any():
+        return table
+    told = table.select(["seed", "findings"]).take(pa.array(rejected[later])).to_pylist()
+    findings = table["findings"].combine_chunks()
+    added = {}
+    for place, one in zip(standing[later].tolist(), told, strict=True):
+        lines = [
+            line if line.startswith("Seed ") else f"Seed {one['seed']}: {line}"
+            for line in (one["findings"] or "").split("\n")
+        ]
+        before = (findings[place].as_py() or "").split("\n")
+        added[place] = "\n".join(dict.fromkeys([*lines, *filter(None, before)]))
+    where = np.zeros(len(findings), bool)
+    where[sorted(added)] = True
+    texts = pa.array([added[place] for place in sorted(added)], findings.type)
+    findings = pc.replace_with_mask(findings, pa.array(where), texts)
+    return table.set_column(table.schema.get_field_index("findings"), table.schema.field("findings"), findings)
 
 
 def _checked(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:

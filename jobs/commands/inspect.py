@@ -8,18 +8,33 @@ from jobs.commands.parsing import add_command
 from jobs.commands.words import say
 from jobs.inspection import Inspection, inspect
 from jobs.wording import shortened
+from pipeline.errors import JobError
 
 
 def add(commands: Any) -> None:
     """The options of `pressrun inspect`."""
     command = add_command(commands, "inspect", "what a picture says about itself, and whether it verifies", _inspect)
-    command.add_argument("file", metavar="FILE", help="a picture: a path or s3://bucket/key")
+    command.add_argument("files", metavar="FILE", nargs="+", help="a picture: a path or s3://bucket/key")
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    found = inspect(options.file)
-    say(found.to_dict() if options.json else "\n".join([*_words(found), *_signature_words(found)]), options.json)
-    return 1 if found.signature and found.signature.state == "invalid" else 0
+    """All files are looked at, whatever is wrong with some. `--json` prints a list if several were named."""
+    found: list[Inspection] = []
+    wrong: list[str] = []
+    for file in options.files:
+        try:
+            found.append(inspect(file))
+        except JobError as error:
+            wrong.extend(error.problems)
+    if not options.json:
+        for each in found:
+            say("\n".join([*_words(each), *_signature_words(each)]), as_json=False)
+    if wrong:
+        raise JobError(*wrong)
+    if options.json:
+        dicts = [each.to_dict() for each in found]
+        say(dicts if len(dicts) > 1 else dicts[0], as_json=True)
+    return 1 if any(each.signature and each.signature.state == "invalid" for each in found) else 0
 
 
 def _words(found: Inspection) -> Iterator[str]:

@@ -9,6 +9,7 @@ finishing has cores that no denoiser computes on, as beside a GPU.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -144,8 +145,13 @@ def main() -> None:
             figures.append(summary["images_per_second"])
             runs.append((way, *figures))
             print(f"| {way} | {' | '.join(f'{each:.2f}' for each in figures)} | {os.getloadavg()[0]:.1f} |")
-        share = {way: statistics.mean(run[1] for run in runs if run[0] == way) for way in ("plain", "full")}
-        print(f"\nDenoise busy share: {100 * (share['full'] - share['plain']):+.1f} points with full finishing.")
+        plain, full = ([100 * run[1] for run in runs if run[0] == way] for way in ("plain", "full"))
+        points = statistics.mean(full) - statistics.mean(plain)
+        spread = ""
+        if options.repeats > 1:  # a single run's share is worth little: two of the same kind differ by as much
+            error = math.sqrt((statistics.variance(plain) + statistics.variance(full)) / options.repeats)
+            spread = f" (standard error {error:.1f})"
+        print(f"\nDenoise busy share: {points:+.1f} points with full finishing{spread}.")
     if options.json:
         Path(options.json).write_text(json.dumps({"steps": tables, "runs": runs}, indent=2))
 

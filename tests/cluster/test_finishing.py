@@ -16,6 +16,7 @@ from cluster.signing import Signing
 from cluster.spec import Finishing
 from cluster.store import Place, open_store
 from cluster.unit import Item, Outcome, Unit
+from pipeline.checks.spec import CheckSpec
 from pipeline.credentials import Claim
 from pipeline.finishing_spec import FinishingSpec
 from pipeline.metadata import read_record
@@ -36,6 +37,23 @@ def finishing(folder: Path, format: str = "png") -> Finishing:
     place = Place(str(folder))
     place.open().prepare()
     return Finishing(place, FinishingSpec(format), "mini", "f00d", "fp32", "Pressrun 0")
+
+
+def test_a_next_seed_whose_pixels_are_kept_is_not_rendered_again(tmp_path: Path) -> None:
+    sharp = CheckSpec("sharpness", "reseed", 0.5, 2)
+    about = replace(
+        finishing(tmp_path), spec=FinishingSpec("png", checks=(sharp,)), pixels=Place(str(tmp_path / "pixels"))
+    )
+    grey = np.full_like(PIXELS, 128)
+    second = Finisher(about).finish(item(), grey, "cpu")
+    assert isinstance(second, Item) and second.reseeds == 1
+    third = Finisher(about).finish(second, grey, "cpu")
+    assert isinstance(third, Item) and third.reseeds == 2
+    good = Finisher(about).finish(third, PIXELS, "cpu")
+    assert isinstance(good, Outcome) and good.status == "succeeded"
+    (tmp_path / "images/a/mug.png").unlink()
+    again = Finisher(about).finish(item(), grey, "cpu")
+    assert isinstance(again, Outcome) and (again.seed, again.sha256) == (good.seed, good.sha256)
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -14,6 +14,7 @@ from cluster.unit import Outcome
 from jobs.job import Job
 from jobs.parts import busy_shares, read_parts, read_results
 from jobs.results import Results
+from pipeline.checks.finding import Finding
 from pipeline.errors import StorageError
 from pipeline.metadata import GENERATED, Record, write_xmp
 from pipeline.picture import encode_picture
@@ -88,6 +89,20 @@ def test_of_a_row_with_pictures_of_two_seeds_the_one_that_stands_counts(standing
     [told] = runs[0].pictures(["seed"])[1].to_pylist()
     assert told["render_key"] == standing
     assert runs[1].close()["render_key"].to_pylist() == [standing]
+
+
+def test_a_picture_whose_next_seed_was_rejected_stands_and_tells_of_that_seed(tmp_path: Path) -> None:
+    for _ in range(2):  # a run that stopped and went on has tried the seed twice
+        run = results(tmp_path)
+        run.add([replace(outcome(0), seed=5, reseeds=1, tried=("Seed 1: It is blank.",))])
+        run.flush()
+        blurred = Finding("sharpness", 0.1, "rejected", "It is not sharp.")
+        tried = ("Seed 1: It is blank.", "Seed 5: It nearly repeats the picture of b.")
+        run.add([replace(outcome(0, "rejected", "sharpness"), seed=9, reseeds=2, tried=tried, findings=(blurred,))])
+        run.flush()
+    [row] = run.close().to_pylist()
+    assert (row["status"], row["seed"], row["reseeds"]) == ("succeeded", 5, 1)
+    assert row["findings"].split("\n") == [*tried, "Seed 9: It is not sharp."]
 
 
 def test_customers_columns_may_have_any_name(tmp_path: Path) -> None:

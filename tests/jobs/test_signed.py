@@ -58,6 +58,15 @@ def test_a_signer_that_fails_stops_the_job_and_the_same_command_goes_on(pressrun
         assert not any(b"PRIVATE KEY" in Path(folder, name).read_bytes() for name in names)
 
 
+def test_all_pictures_that_are_named_are_looked_at_whatever_is_wrong_with_some(job: Path) -> None:
+    pictures = sorted((job / "images").iterdir())[:2]
+    told = Pressrun(job)("inspect", *pictures, job / "images", "no-such.png")
+    assert told.code == 2 and all(f"{picture}: png" in told.out for picture in pictures)
+    assert f"{job / 'images'} is a folder: name pictures" in told.err and "There is no" in told.err
+    listed = Pressrun(job)("inspect", *pictures, "--json")
+    assert [each["file"] for each in json.loads(listed.out)] == [*map(str, pictures)]
+
+
 def test_pictures_whose_signature_is_missing_or_broken_are_found(job: Path) -> None:
     made = make_development_chain()
     signing = Signing(made.chain.decode(), "es256", made.key)
