@@ -1,8 +1,8 @@
 """What a picture says about itself, and whether it can be believed."""
 
 import hashlib
-import os
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cluster.store import read_uri
@@ -40,8 +40,8 @@ def inspect(uri: str) -> Inspection:
         JobError: it cannot be read, or is no picture in one of our formats.
         StorageError: the bucket does not answer.
     """
-    if os.path.isdir(uri):
-        raise JobError(f"{uri} is a folder: name pictures, as in {uri.rstrip('/')}/*.png; `verify` looks at whole jobs.")
+    if Path(uri).is_dir():
+        raise JobError(f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.")
     try:
         data = read_uri(uri)
     except (OSError, RequestError) as error:
