@@ -39,9 +39,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _words(found: Inspection) -> Iterator[str]:
     yield f"{found.file}: {found.format}, {found.width} × {found.height}, {found.bytes:,} bytes"
-    yield f"  {'sha256':<32}{found.sha256}"
+    yield _line("sha256", found.sha256)
     for name, value in found.says.items():
-        yield f"  {name:<32}{shortened(value if isinstance(value, str) else ' | '.join(value), 300)}"
+        yield _line(name, shortened(value if isinstance(value, str) else " | ".join(value), 300))
     if not found.says:
         yield "  It says nothing about itself: no XMP."
     elif not found.ours:
@@ -62,6 +62,10 @@ def _signature_words(found: Inspection) -> Iterator[str]:
         yield f"  Signed by {signature.signer} of {signature.issuer}{when}; unchanged since."
         if not signature.trusted:
             yield "  Nobody here vouches for the signer."
-        yield f"  {'claims to be':<32}{signature.digital_source_type.rpartition('/')[2]}"
+        yield _line("claims to be", signature.digital_source_type.rpartition("/")[2])
         for source in signature.sources:
-            yield f"  {'made from':<32}{source}"
+            yield _line("made from", source)
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<34}{value}"  # the longest name, of the alternative text, has 33 letters
