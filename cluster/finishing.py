@@ -59,8 +59,8 @@ def rendition_suffix(rendition: Rendition) -> str:
 
 
 def replacement_path(item: Item, path: str) -> str:
-    """Where those who replace the picture at `path` agree on its bytes."""
-    return f"{REPLACEMENTS}{item.render_key}/{path}"
+    """Where those who replace the picture at `path` agree on its bytes; flat, so that no folders are left of it."""
+    return f"{REPLACEMENTS}{hashlib.sha256(f'{item.render_key}/{path}'.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cluster.actors import FinishActor
-from cluster.finishing import Finisher
+from cluster.finishing import Finisher, replacement_path
 from cluster.folder_store import FolderStore
 from cluster.signing import Signing
 from cluster.spec import Finishing
@@ -188,7 +188,7 @@ def test_a_job_that_another_driver_closes_in_that_moment_keeps_the_replacement_t
     one.finish(item(), PIXELS, "cpu")
     seen = [one._store.get("images/a/mug.png")]
     again = replace(item(), render_key="key of the next seed", replaces=item().render_key)
-    agreed = "replacements/key of the next seed/images/a/mug.png"
+    agreed = replacement_path(again, "images/a/mug.png")
     first = other.finish(again, PIXELS, "cpu")
 
     class Late(FolderStore):
