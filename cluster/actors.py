@@ -10,27 +10,31 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster.batch import unpack_batches
+from cluster.batch import batches_of
 from cluster.finishing import Finisher, refusal
 from cluster.layout import CPU_THREADS
 from cluster.losses import bug
 from cluster.reference_source import ReferenceSource
+from cluster.room import Room, no_room
 from cluster.spec import Finishing, ModelSpec
 from cluster.store import adopt_environment
 from cluster.unit import Item, Outcome, Reference, Report, Unit
 from cluster.wire import PackedTensor, pack, unpack
 from pipeline.catalogue import Model, find_model, model_digest
 from pipeline.errors import JobError, RequestError, StorageError
+from pipeline.memory import attempt
 from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
+    import torch
+
     from pipeline.renderer import Renderer
 
 
@@ -41,6 +45,7 @@ class ModelActor:
         adopt_environment(spec.environment)
         self._spec = spec
         self._compute = threading.Lock()
+        self._room = Room()
         self._problem = ""
         self._device = spec.device
         try:
@@ -61,13 +66,19 @@ class ModelActor:
         embeddings: list[PackedTensor | None] = []
         with self._timed("encode", failures) as report:
             for place, prompt in enumerate(prompts):
+                packed = None
                 try:
-                    embeddings.append(pack(self._renderer.encode_prompt(prompt)))
+                    packed = attempt(self._embedding, prompt)
+                    if packed is None:
+                        failures[place] = no_room(self._spec, self._device, "encode a prompt")
                 except RequestError as error:
                     failures[place] = (error.code, error.message)
-                    embeddings.append(None)
+                embeddings.append(packed)
         sizes = tuple(0 if packed is None else packed.data.nbytes for packed in embeddings)
         return (*embeddings, report(sizes=sizes))
+
+    def _embedding(self, prompt: str) -> PackedTensor:
+        return pack(self._renderer.encode_prompt(prompt))
 
     def encode_reference(self, reference: Reference) -> tuple[PackedTensor | None, Report]:
         """The reference's latents (tokens, C)."""
@@ -81,27 +92,52 @@ class ModelActor:
             storage_error = str(error)
         with self._timed("encode", failures) as report:
             if pixels is not None:
-                tokens, _ = self._renderer.encode_pixels(pixels)
-                packed = pack(tokens)
+                packed = attempt(self._tokens, pixels)
+                if packed is None:
+                    failures[0] = no_room(self._spec, self._device, "encode a reference")
         size = 0 if packed is None else packed.data.nbytes
         return packed, report(storage_error=storage_error, sizes=(size,))
 
-    def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor, Report]:
-        """Latents (B, tokens, C) of the unit; for `inputs` see `cluster.batch`."""
+    def _tokens(self, pixels: np.ndarray) -> PackedTensor:
+        tokens, _ = self._renderer.encode_pixels(pixels)
+        return pack(tokens)
+
+    def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor | None, Report]:
+        """Latents (B, tokens, C) of the unit, in batches that fit; for `inputs` see `cluster.batch`."""
+        early = attempt(self._unpacked, inputs)  # while the unit before may still be computed
+
+        def latents(sized: Unit) -> PackedTensor:
+            return self._latents(sized, self._unpacked(inputs) if early is None else early)
+
+        failures: dict[int, tuple[str, str]] = {}
+        with self._timed("denoise", failures) as report:
+            packed, batch = self._room.most(self._device, unit, latents)
+            if packed is None:
+                failures[0] = no_room(self._spec, self._device, "denoise a picture", unit.shape)
+        return packed, report(batch=batch)
+
+    def _unpacked(self, inputs: Sequence[PackedTensor]) -> list["torch.Tensor"]:
+        return [unpack(packed, self._spec.device) for packed in inputs]
+
+    def _latents(self, unit: Unit, tensors: Sequence["torch.Tensor"]) -> PackedTensor:
         import torch
 
-        batches = unpack_batches(unit, inputs, self._spec.device)
-        with self._timed("denoise", {}) as report:
-            latents = torch.cat([self._renderer.denoise(*batch) for batch in batches])
-            packed = pack(latents[: len(unit.items)])
-        return packed, report()
+        batches = batches_of(unit, tensors, self._spec.device)
+        latents = torch.cat([self._renderer.denoise(*batch) for batch in batches])
+        return pack(latents[: len(unit.items)])
 
-    def decode(self, unit: Unit, packed: PackedTensor) -> tuple[list[np.ndarray], Report]:
+    def decode(self, unit: Unit, packed: PackedTensor) -> tuple[list[np.ndarray] | None, Report]:
         """Pixels (H, W, 3) uint8 of each item, decoded one by one."""
-        with self._timed("decode", {}) as report:
-            latents = unpack(packed, self._spec.device)  # (B, tokens, C)
-            pixels = [self._renderer.decode(one, item.request) for one, item in zip(latents, unit.items, strict=True)]
+        failures: dict[int, tuple[str, str]] = {}
+        with self._timed("decode", failures) as report:
+            pixels = attempt(self._pixels, unit, packed)
+            if pixels is None:
+                failures[0] = no_room(self._spec, self._device, "decode a picture", unit.shape)
         return pixels, report()
+
+    def _pixels(self, unit: Unit, packed: PackedTensor) -> list[np.ndarray]:
+        latents = unpack(packed, self._spec.device)  # (B, tokens, C)
+        return [self._renderer.decode(one, item.request) for one, item in zip(latents, unit.items, strict=True)]
 
     @contextmanager
     def _timed(self, stage: str, failures: dict[int, tuple[str, str]]) -> Iterator[Any]:

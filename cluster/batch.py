@@ -1,15 +1,17 @@
 """A unit as tensors: what a denoise call received, in the order in which the dispatcher sends it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cluster.unit import Unit
-from cluster.wire import PackedTensor, unpack
 from pipeline.request import RenderRequest
 from pipeline.shape import Grid
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -21,29 +23,42 @@ class Batch(NamedTuple):
     negative_embedding: "torch.Tensor | None"
 
 
-def unpack_batches(unit: Unit, inputs: Sequence[PackedTensor], device: str) -> list[Batch]:
-    """What a unit's rows are computed as, `unit.batch` of them at a time. `inputs` are the items' embeddings, then each
+def parts_of(unit: Unit, inputs: Sequence[T]) -> Iterator[tuple[Unit, list[T]]]:
+    """A unit as units of `unit.batch` rows at most, each with its inputs. `inputs` are the items' embeddings, then each
     item's references one after the other, then the empty prompt's embedding where the shape is guided without
-    distillation.
+    distillation."""
+    if len(unit.items) <= unit.batch:
+        yield unit, list(inputs)
+        return
+    rest = iter(inputs)
+    embeddings = [next(rest) for _ in unit.items]
+    references = [[next(rest) for _ in item.references] for item in unit.items]
+    negative = list(rest)
+    for start in range(0, len(unit.items), unit.batch):
+        rows = slice(start, start + unit.batch)
+        own = [one for row in references[rows] for one in row]
+        yield replace(unit, items=unit.items[rows]), [*embeddings[rows], *own, *negative]
+
+
+def batches_of(unit: Unit, tensors: Sequence["torch.Tensor"], device: str) -> list[Batch]:
+    """What a unit's rows are computed as, `unit.batch` of them at a time; for `tensors` see `parts_of`.
 
     CPUs were measured to be batch-invariant; elsewhere a short batch is padded to its shape's one batch size with its
     first row, and whoever asked takes as many rows of what comes out as the unit has items.
     """
-    tensors = iter([unpack(packed, device) for packed in inputs])
-    embeddings = [next(tensors) for _ in unit.items]
-    references = [[(next(tensors), reference.grid) for reference in item.references] for item in unit.items]
-    negative = next(tensors, None)
-    requests = [item.request for item in unit.items]
-    batches = []
-    for start in range(0, len(requests), unit.batch):
-        rows = list(range(start, min(start + unit.batch, len(requests))))
-        if device != "cpu":
-            rows += rows[:1] * (unit.batch - len(rows))
-        batch = Batch(
-            [requests[row] for row in rows],
-            [embeddings[row] for row in rows],
-            [references[row] for row in rows],
-            negative,
-        )
-        batches.append(batch)
-    return batches
+    return [_batch(part, own, device) for part, own in parts_of(unit, tensors)]
+
+
+def _batch(unit: Unit, tensors: Sequence["torch.Tensor"], device: str) -> Batch:
+    rest = iter(tensors)
+    embeddings = [next(rest) for _ in unit.items]
+    references = [[(next(rest), reference.grid) for reference in item.references] for item in unit.items]
+    rows = list(range(len(unit.items)))
+    if device != "cpu":
+        rows += rows[:1] * (unit.batch - len(rows))
+    return Batch(
+        [unit.items[row].request for row in rows],
+        [embeddings[row] for row in rows],
+        [references[row] for row in rows],
+        next(rest, None),
+    )

@@ -20,7 +20,8 @@ from cluster.flights import Flights
 from cluster.inputs import EMPTY_PROMPT
 from cluster.losses import is_loss, sentence
 from cluster.needs import PATIENCE_SEC
-from cluster.recovery import after_error, after_loss
+from cluster.recovery import after_error, after_loss, after_no_room
+from cluster.room import Room
 from cluster.roster import Roster
 from cluster.timeline import STAGES, Timeline
 from cluster.unit import Outcome, Report, Unit
@@ -36,12 +37,13 @@ _URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, s
 
 class Dispatcher:
     """One run's loop. `rendered` counts the pictures that were denoised, `units` those sent on their way, `timeline`
-    when and where each call ran."""
+    when and where each call ran. `room` is what is known of batches that are too large, and what becomes known."""
 
-    def __init__(self, crew: Crew, *, patience_sec: float = PATIENCE_SEC) -> None:
+    def __init__(self, crew: Crew, *, patience_sec: float = PATIENCE_SEC, room: Room | None = None) -> None:
         self.rendered = self.units = 0
         self.timeline = Timeline()
         self._crew = crew
+        self._room = room or Room()
         self._patience = patience_sec
         self._flights = Flights()
         self._roster = Roster()
@@ -144,7 +146,8 @@ class Dispatcher:
             flight.attempts += 1
             # A leader passes them on without ever holding them: inside a list Ray leaves them where they are.
             arguments = [inputs] if worker.shards > 1 else inputs
-            refs = handle.denoise.options(num_returns=2).remote(unit, *arguments)
+            fitted = self._room.fitted(worker.device, unit)
+            refs = handle.denoise.options(num_returns=2).remote(fitted, *arguments)
         elif flight.stage == "decode":
             refs = handle.decode.options(num_returns=2).remote(unit, flight.latents)
         else:
@@ -214,14 +217,22 @@ class Dispatcher:
         self._storage_error = self._storage_error or report.storage_error
         if isinstance(call.cause, Flight):
             self.timeline.add(report, call.worker.name, call.cause.unit.index)
+            if report.failures:
+                after_no_room(self._flights, call.cause, report.failures[0])
+                return
             if call.stage == "denoise":
-                self.rendered += len(call.cause.unit.items)
-                self._denoised += call.cause.unit.cost
-                self._denoise_seconds += report.seconds
+                self._denoised_one(call.cause.unit, report)
             self._flights.advance(call.cause, call.payload, report)
         else:
             self.timeline.add(report, call.worker.name, None)
             self._flights.encoded(call.cause, call.payload, report)
+
+    def _denoised_one(self, unit: Unit, report: Report) -> None:
+        self.rendered += len(unit.items)
+        self._denoised += unit.cost
+        self._denoise_seconds += report.seconds
+        if report.batch is not None and report.batch < unit.batch:
+            self._room.remember(report.device, unit, report.batch)
 
     def _take_back(self, call: Call, ref: Any) -> None:
         del self._pending[ref]

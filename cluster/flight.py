@@ -10,7 +10,8 @@ from cluster.worker import Worker
 
 @dataclass
 class Flight:
-    """A unit on its way. `latents` and `pixels` are what its stages left in the object store.
+    """A unit on its way. `latents` and `pixels` are what its stages left in the object store, `batch` how many rows
+    were denoised at once.
 
     A `suspect` was the oldest call of a worker that was lost, and runs alone from then on; `strikes` are the workers
     that it lost alone, `losses` the times that its inputs went down with a node.
@@ -23,6 +24,7 @@ class Flight:
     latents: Any = None
     pixels: Any = None
     device: str = ""
+    batch: int | None = None
     suspect: bool = False
     strikes: int = 0
     losses: int = 0

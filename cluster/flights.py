@@ -11,6 +11,7 @@ from typing import Any
 
 from cluster.flight import Errand, Flight
 from cluster.inputs import Inputs, Key, keys_of
+from cluster.room import OUT_OF_MEMORY
 from cluster.unit import Item, Outcome, Report, Unit
 
 
@@ -141,6 +142,9 @@ class Flights:
                 continue
             entry = self.inputs[key]
             failure = report.failures.get(place)
+            if failure and failure[0] == OUT_OF_MEMORY and not errand.suspect:
+                self.errands.append(Errand([key], suspect=True))  # with a whole device's memory for itself
+                continue
             if failure:
                 entry.fail(key, failure)
             else:
@@ -178,7 +182,7 @@ class Flights:
             return
         flight.suspect, flight.strikes = False, 0  # it ran alone, and well
         if flight.stage == "denoise":
-            flight.device = report.device
+            flight.device, flight.batch = report.device, report.batch
             flight.latents = payload[0]  # kept until the outcome: a lost decoder repeats only its own work
             self.inputs.release(flight.keys, flight.number)
             self.move(flight, "decode")
@@ -192,6 +196,7 @@ class Flights:
         for outcome in outcomes:
             outcome.attempts = max(1, flight.attempts) + outcome.reseeds
             outcome.seconds = each | outcome.seconds
+            outcome.batch_rows = flight.batch
         self.outcomes += outcomes
 
     def fail(self, flight: Flight, item: Item, code: str, message: str) -> None:

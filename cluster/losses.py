@@ -4,6 +4,7 @@ from typing import Literal
 
 from ray import exceptions
 
+from pipeline.memory import is_out_of_memory
 from pipeline.redaction import without_folders
 
 _WORKER = (
@@ -13,7 +14,7 @@ _WORKER = (
     exceptions.OutOfMemoryError,
 )
 _INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
-_DEVICE = ("CUDA error", "cuDNN error", "can't allocate memory")
+_DEVICE = ("CUDA error", "cuDNN error")
 """How PyTorch's errors read for which it has no class, or not in every version."""
 
 
@@ -32,8 +33,9 @@ def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
 
 
 def _is_spent(error: BaseException | None) -> bool:
-    """Whether it was the memory or the device that failed: another process, perhaps elsewhere, may do it."""
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "AcceleratorError"):
+    """Whether it was the device that failed, or memory where nobody can do with less: another process, perhaps
+    elsewhere, may do it."""
+    if is_out_of_memory(error) or type(error).__name__ == "AcceleratorError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _DEVICE)
 

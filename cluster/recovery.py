@@ -1,7 +1,9 @@
 """What a lost worker costs: the calls that it held, which are made anew, and a strike for the oldest of them.
 
 The oldest call is a suspect: it runs alone from then on. Three workers lost alone, and a unit is split; a request or
-an input that loses three workers alone has failed as `worker_crash`, and its former neighbours go on.
+an input that loses three workers alone has failed as `worker_crash`, and its former neighbours go on. Memory that does
+not suffice costs no worker: batches are halved where they are computed (see `cluster.room`), and what does not fit even
+row by row has a device for itself before it fails.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,15 @@ def after_loss(flights: Flights, calls: Sequence[Call], excused: bool = False) -
             _split(flights, call.cause)
         else:
             flights.wait(call.cause)
+
+
+def after_no_room(flights: Flights, flight: Flight, why: tuple[str, str]) -> None:
+    """Not even one row of a flight fits the device that was to compute it. Code and sentence tell `why`."""
+    if flight.suspect:
+        flights.fail_all(flight, *why)
+        return
+    flight.suspect = True
+    flights.wait(flight)
 
 
 def after_error(flights: Flights, cause: Flight | Errand, loss: str, error: Exception) -> None:

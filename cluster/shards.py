@@ -10,26 +10,31 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ray
 
 from cluster.actors import checked_model, device_name, node_here
-from cluster.batch import unpack_batches
+from cluster.batch import batches_of, parts_of
 from cluster.layout import CPU_THREADS
 from cluster.losses import is_loss, sentence
+from cluster.room import Room, no_room
 from cluster.spec import ModelSpec
 from cluster.store import adopt_environment
 from cluster.unit import Report, ShardCall, Unit
-from cluster.wire import PackedTensor, pack, unpack
+from cluster.wire import PackedTensor, joined, pack, unpack
 from pipeline.errors import JobError
+from pipeline.memory import attempt, is_out_of_memory
 from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
     from pipeline.sampling import Sampling
     from pipeline.transformer import Stream, Terms
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 UNITS_PER_SHARD = 2
 """Units that a replica has under way for each of its shards: one computes, another's tensors travel."""
@@ -76,35 +81,46 @@ class ShardActor:
         return self._device, self._problem, node_here()
 
     def begin(self, ticket: int, unit: Unit, *inputs: PackedTensor) -> tuple[Crossing, ShardCall]:
-        """A unit's first step in the first shard; `ticket` names the unit from here on."""
-        from pipeline.sampling import Sampling
-
+        """The first step, in the first shard, of a unit of one batch; `ticket` names it from here on. Like the other
+        calls it raises MemoryError where memory ran out over it, and nothing of it is left."""
         with self._compute:
             started = time.time()
-            [batch] = unpack_batches(unit, inputs, self._spec.device)  # for shards no units travel together
-            sampling = Sampling(self._transformer, self._schedule, *batch)
-            self._samplings[ticket] = sampling, len(unit.items)
-            crossing = self._first_blocks(sampling)
-            return crossing, self._call(started)
+            return _fitting(self._begun, ticket, unit, inputs), self._call(started)
+
+    def _begun(self, ticket: int, unit: Unit, inputs: Sequence[PackedTensor]) -> Crossing:
+        from pipeline.sampling import Sampling
+
+        tensors = [unpack(packed, self._spec.device) for packed in inputs]
+        [batch] = batches_of(unit, tensors, self._spec.device)
+        sampling = Sampling(self._transformer, self._schedule, *batch)
+        crossing = self._first_blocks(sampling)
+        self._samplings[ticket] = sampling, len(unit.items)
+        return crossing
 
     def through(self, crossing: Crossing) -> tuple[Crossing, ShardCall]:
         """A step's passes in this shard's blocks."""
         with self._compute:
             started = time.time()
-            streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
-            return Crossing(crossing.terms, _packed(streams)), self._call(started)
+            return _fitting(self._passed, crossing), self._call(started)
+
+    def _passed(self, crossing: Crossing) -> Crossing:
+        streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
+        return Crossing(crossing.terms, _packed(streams))
 
     def advance(self, ticket: int, crossing: Crossing) -> tuple[Crossing | PackedTensor, ShardCall]:
         """In the first shard: take the step along what the last one gave, and begin the next; behind the last step the
         unit's latents (B, tokens, C), and the ticket is forgotten."""
         with self._compute:
             started = time.time()
-            sampling, rows = self._samplings[ticket]
-            sampling.advance(self._unpacked(crossing))
-            if sampling.terms() is not None:
-                return self._first_blocks(sampling), self._call(started)
-            del self._samplings[ticket]
-            return pack(sampling.latents[:rows]), self._call(started)
+            return _fitting(self._advanced, ticket, crossing), self._call(started)
+
+    def _advanced(self, ticket: int, crossing: Crossing) -> Crossing | PackedTensor:
+        sampling, rows = self._samplings[ticket]
+        sampling.advance(self._unpacked(crossing))
+        if sampling.terms() is not None:
+            return self._first_blocks(sampling)
+        del self._samplings[ticket]
+        return pack(sampling.latents[:rows])
 
     def forget(self, ticket: int) -> None:
         """In the first shard: a unit that has failed on its way."""
@@ -121,6 +137,14 @@ class ShardActor:
 
     def _call(self, started: float) -> ShardCall:
         return ShardCall(self._number, started, time.time())
+
+
+def _fitting(compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """What `compute` gives. Raises MemoryError where memory ran out over it: an error that keeps no tensor alive."""
+    made = attempt(compute, *arguments, **options)
+    if made is None:
+        raise MemoryError("a unit does not fit this shard's device")
+    return made
 
 
 def _packed(streams: Sequence["Stream"]) -> tuple[tuple[PackedTensor, ...], ...]:
@@ -142,7 +166,7 @@ class Leader:
             for number, where in enumerate(places)
         ]
         self._tickets = itertools.count()
-        self._device = spec.device
+        self._spec, self._device, self._room = spec, spec.device, Room()
 
     async def ready(self) -> tuple[str, ...]:
         """Answers once all shards are loaded: their device, what is wrong with the first that cannot work, and the
@@ -153,31 +177,52 @@ class Leader:
         return self._device, next((problem for _, problem, _ in answers if problem), ""), *nodes
 
     async def denoise(self, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor | None, Report]:
-        """Latents (B, tokens, C) of the unit. `inputs` are references to objects, which travel to the first shard and
-        never come here; see `cluster.batch`."""
-        started, ticket = time.time(), next(self._tickets)
+        """Latents (B, tokens, C) of the unit, in batches that fit. `inputs` are references to objects, which travel to
+        the first shard and never come here; see `cluster.batch`."""
+        started, calls = time.time(), list[ShardCall]()
         try:
-            latents, calls = await self._steps(ticket, unit, inputs)
+            latents, batch = await self._most(unit, inputs, calls)
         except ray.exceptions.RayError as error:
             if not is_loss(error):
-                self._shards[0].forget.remote(ticket)
                 raise
-            return None, self._report(started, (), lost=f"one of its shards: {sentence(error)}")
-        return latents, self._report(started, tuple(calls))
+            return None, self._report(started, lost=f"one of its shards: {sentence(error)}")
+        failure = no_room(self._spec, self._device, "denoise a picture", unit.shape)
+        failures = {0: failure} if latents is None else {}
+        return latents, self._report(started, calls=tuple(calls), batch=batch, failures=failures)
 
-    async def _steps(self, ticket: int, unit: Unit, inputs: list[Any]) -> tuple[PackedTensor, list[ShardCall]]:
+    async def _most(self, unit: Unit, inputs: list[Any], calls: list[ShardCall]) -> tuple[PackedTensor | None, int]:
+        """As `Room.most`, over calls that others compute."""
+        while True:
+            sized = self._room.fitted(self._device, unit)
+            try:
+                parts = [await self._steps(part, own, calls) for part, own in parts_of(sized, inputs)]
+            except ray.exceptions.RayTaskError as error:
+                if not is_out_of_memory(error.cause):
+                    raise
+            else:
+                return joined(parts), sized.batch
+            if sized.batch == 1:
+                return None, 0
+            self._room.remember(self._device, sized, sized.batch // 2)
+
+    async def _steps(self, unit: Unit, inputs: list[Any], calls: list[ShardCall]) -> PackedTensor:
+        """One batch from its first step to its last. Adds to `calls`."""
         first, *others = self._shards
-        calls = list[ShardCall]()
-        crossing, report = first.begin.options(num_returns=2).remote(ticket, unit, *inputs)
-        reports = [report]
-        for _ in range(unit.shape.steps):
-            for shard in others:
-                crossing, report = shard.through.options(num_returns=2).remote(crossing)
-                reports.append(report)
-            crossing, report = first.advance.options(num_returns=2).remote(ticket, crossing)
-            calls += await asyncio.gather(*reports, report)
-            reports = []
-        return await crossing, calls
+        ticket = next(self._tickets)
+        try:
+            crossing, report = first.begin.options(num_returns=2).remote(ticket, unit, *inputs)
+            reports = [report]
+            for _ in range(unit.shape.steps):
+                for shard in others:
+                    crossing, report = shard.through.options(num_returns=2).remote(crossing)
+                    reports.append(report)
+                crossing, report = first.advance.options(num_returns=2).remote(ticket, crossing)
+                calls += await asyncio.gather(*reports, report)
+                reports = []
+            return await crossing
+        except ray.exceptions.RayTaskError:
+            await first.forget.remote(ticket)
+            raise
 
-    def _report(self, started: float, calls: tuple[ShardCall, ...], lost: str | None = None) -> Report:
-        return Report("denoise", started, time.time(), self._device, os.getpid(), calls=calls, lost=lost)
+    def _report(self, started: float, **more: Any) -> Report:
+        return Report("denoise", started, time.time(), self._device, os.getpid(), **more)

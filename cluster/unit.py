@@ -56,7 +56,7 @@ class Unit:
     """Items of one shape. `index` is its place in the order in which units are sent; cost decides what is bound first.
 
     `batch` is its shape's one batch size: a unit of more items is computed batch by batch, and a device that is not
-    batch-invariant pads a short batch to it.
+    batch-invariant pads a short batch to it. See `cluster.room` for devices that do not hold so many.
     """
 
     index: int
@@ -95,7 +95,8 @@ class Written:
 class Outcome:
     """What became of one item. `error_code` is empty for a success. Small: the only thing that visits the driver.
 
-    `seed` is the one that was really used, if it is not the request's own; `likeness` see `pipeline.checks.likeness`.
+    `seed` is the one that was really used, if it is not the request's own; `likeness` see `pipeline.checks.likeness`;
+    `batch_rows` are the rows that were denoised at once, padding included, None where nobody knows.
     """
 
     row: int
@@ -115,6 +116,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     likeness: int | None = None
     device: str | None = None
+    batch_rows: int | None = None
     attempts: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
     error_code: str | None = None
@@ -139,8 +141,10 @@ class ShardCall:
 class Report:
     """One call's small second return value: when it ran (epoch seconds), where, and what it could not do.
 
-    `failures` maps an item's place in the unit to (code, message); `outcomes` comes from finish only, and so do the
-    items that are to be rendered `again` with another seed;
+    `failures` maps an item's place in the unit to (code, message); of a denoise or decode call, which fails as a
+    whole, the first. `batch` tells how many rows were denoised at once, which may be less than the unit's batch if
+    memory did not suffice. `outcomes` comes from finish only, and so do the items that are to be rendered `again` with
+    another seed;
     `storage_error` is the sentence of a store that failed although it was asked again. A replica of several shards
     tells when each of them computed (`calls`), and, if one of them is gone, what was `lost`.
     """
@@ -151,6 +155,7 @@ class Report:
     device: str
     pid: int
     failures: dict[int, tuple[str, str]] = field(default_factory=dict)
+    batch: int | None = None
     outcomes: tuple[Outcome, ...] = ()
     again: tuple[Item, ...] = ()
     storage_error: str | None = None

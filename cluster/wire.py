@@ -5,6 +5,7 @@ What was received is *shared, read-only* memory: `unpack` copies, because an in-
 change the pixels of every other reader.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ class PackedTensor:
     data: np.ndarray
     dtype: str
     shape: tuple[int, ...]
+
+
+def joined(parts: Sequence[PackedTensor]) -> PackedTensor:
+    """Parts as one tensor, one behind the other along their first dimension."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = sum(part.shape[0] for part in parts)
+    data = np.concatenate([part.data for part in parts])
+    return PackedTensor(data, parts[0].dtype, (rows, *parts[0].shape[1:]))
 
 
 def pack(tensor: "torch.Tensor") -> PackedTensor:

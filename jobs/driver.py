@@ -23,6 +23,7 @@ from cluster.spec import Finishing, ModelSpec
 from cluster.store import Store, aws_environment, open_store
 from cluster.unit import Outcome
 from jobs.bad_rows import Problem, described
+from jobs.batches import Batches
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
 from jobs.changes import NOTHING, Changes, read_changes
@@ -155,6 +156,7 @@ class Run:
         self._limits = Limits(spec.limit, spec.max_images, spec.max_minutes)
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
+        self._batches = Batches(store)
         self.done = self.kept = 0
         self._on_paper = False
         self.changes = NOTHING
@@ -232,7 +234,7 @@ class Run:
             grow = growth(self._spec, layout, needs, len(plan))
             crew = Crew.assemble(layout, *self._parts(scratch), devices, grow if joined() else None)
             stack.callback(crew.close)
-            dispatcher = Dispatcher(crew, patience_sec=needs.patience_sec(layout.device))
+            dispatcher = Dispatcher(crew, patience_sec=needs.patience_sec(layout.device), room=self._batches.room)
             self._results.busy = dispatcher.busy
             together = all(role.shards == 1 for role in layout.roles)
             pace = Pace(layout.replicas, dispatcher.unit_seconds, together)
@@ -258,6 +260,7 @@ class Run:
         progress.begin(total, total - len(plan.rows))
         try:
             for outcomes in dispatcher.run(self._limits.in_time(work.units(plan, pace)), stop):
+                self._batches.keep(progress)
                 self._results.add(outcomes)
                 progress.update(outcomes)
                 if self._budget.exceeded(outcomes):
@@ -312,6 +315,7 @@ class Run:
             images_per_second=round(self._rendered / seconds, 3),
             busy=self._busy,
             layout=self._layout,
+            smaller_batches=self._batches.room.fits,
             causes=group_causes(self._results.last),
             changes=changes,
             stopped=stopped,

@@ -24,6 +24,7 @@ TIMELINE = "timeline.json"
 PIXELS = "pixels"
 REFERENCES = "references.parquet"
 CHANGES = "changes.parquet"
+BATCHES = "batches.json"
 PRUNED = "pruned.json"
 """In place of job.json where a job was pruned and later ones refer to its pictures."""
 

@@ -42,7 +42,7 @@ REQUEST_SCHEMA = pa.schema(
 
 RESERVED = (
     *("status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions", "model"),
-    *("model_digest", "device", "attempts", "reseeds", "flags", "findings", "likeness"),
+    *("model_digest", "device", "batch_rows", "attempts", "reseeds", "flags", "findings", "likeness"),
     *(f"check_{name}{what}" for name in CHECKS for what in ("", "_score")),
     *("seconds_encode", "seconds_denoise", "seconds_decode", "seconds_finish"),
     *("error_code", "error_message", "finished_at"),

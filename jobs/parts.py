@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
         ("model_digest", pa.string()),
         ("device", pa.string()),
+        ("batch_rows", pa.int32()),
         ("attempts", pa.int32()),
         ("reseeds", pa.int32()),
         ("flags", pa.string()),

@@ -255,7 +255,7 @@ class Results:
             name: [getattr(outcome, name) for outcome in outcomes]
             for name in (
                 *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "finish_key"),
-                *("device", "attempts", "likeness", "error_code", "error_message"),
+                *("device", "batch_rows", "attempts", "likeness", "error_code", "error_message"),
             )
         }
         columns["format"] = [self._job.format if good else None for good in done]

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.room import Fit
 from jobs.causes import Cause
 from jobs.changes import NOTHING, Changes
 from jobs.parts import STATUSES, is_done
@@ -18,9 +19,10 @@ class Summary:
 
     `flagged` are those of the pictures that a check would have a person look at, `rendered` those that this run
     denoised. `busy` is each stage's share of its workers' time in steady state, and under "replica" how much of it the
-    denoise replicas computed anything (see `cluster.timeline`). `causes` say why rows failed, `changes` what is not
-    kept from the job of `--since` and why, `stopped` why the run ended early (then `pending` rows are left and the same
-    call goes on).
+    denoise replicas computed anything (see `cluster.timeline`). `smaller_batches` are the sizes of picture of which
+    less than a whole batch fits a kind of device (see `jobs.batches`). `causes` say why rows failed, `changes` what is
+    not kept from the job of `--since` and why, `stopped` why the run ended early (then `pending` rows are left and the
+    same call goes on).
     """
 
     out: str
@@ -38,6 +40,7 @@ class Summary:
     images_per_second: float = 0.0
     busy: dict[str, float] = field(default_factory=dict)
     layout: str = ""
+    smaller_batches: tuple[Fit, ...] = ()
     causes: tuple[Cause, ...] = ()
     changes: Changes = NOTHING
     stopped: str | None = None

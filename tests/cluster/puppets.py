@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from cluster.actors import node_here
+from cluster.room import OUT_OF_MEMORY
 from cluster.shards import Leader
 from cluster.unit import Item, Outcome, Reference, Report, ShardCall, Unit
+from cluster.wire import PackedTensor
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
@@ -34,6 +36,8 @@ class Puppet:
         if "encode crash" in prompts:
             os._exit(1)
         failures = {place: ("prompt_too_long", "Too long.") for place, prompt in enumerate(prompts) if prompt == "long"}
+        if "no room to encode" in prompts:
+            failures[prompts.index("no room to encode")] = (OUT_OF_MEMORY, f"Beside {len(prompts) - 1} others.")
         return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts), failures=failures))
 
     def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
@@ -55,9 +59,13 @@ class Puppet:
             raise ZeroDivisionError("division by zero")
         if ("large" in prompts and len(prompts) > 1) or "too large" in prompts:
             raise MemoryError
-        return np.zeros(4), report("denoise")
+        if "no room" in prompts:
+            return None, report("denoise", batch=0, failures={0: (OUT_OF_MEMORY, "It does not fit.")})
+        return np.zeros(4), report("denoise", batch=min(unit.batch, 2) if "tight" in prompts else unit.batch)
 
     def decode(self, unit: Unit, latents: Any) -> tuple[Any, Report]:
+        if unit.items[0].request.prompt == "no room to decode":
+            return None, report("decode", failures={0: (OUT_OF_MEMORY, "It does not fit.")})
         return np.zeros(4), report("decode")
 
     def finish(self, unit: Unit, device: str, pixels: Any) -> Report:
@@ -87,11 +95,14 @@ class PuppetShard:
             os._exit(1)
         if "bug" in prompts:
             raise ZeroDivisionError("division by zero")
+        if len(prompts) > 2 * ("tight" in prompts) + 8 * ("tight" not in prompts) or "no room" in prompts:
+            raise MemoryError
         return prompts, self._call()
 
     def advance(self, ticket: int, prompts: list[str]) -> tuple[Any, ShardCall]:
         self._tickets.remove(ticket)
-        return np.zeros(4), self._call()
+        rows = len(prompts)
+        return PackedTensor(np.full(rows, rows, np.uint8), "uint8", (rows,)), self._call()
 
     def forget(self, ticket: int) -> None:
         self._tickets.discard(ticket)
@@ -117,4 +128,4 @@ def units(*prompts: list[str]) -> Iterator[Unit]:
                 references = (Reference(prompt.removeprefix("at "), "cafe", (4, 4)),)
             items.append(Item(row, request, f"images/{row}.png", "key", "finish", references))
             row += 1
-        yield Unit(index, SHAPE, tuple(items))
+        yield Unit(index, SHAPE, tuple(items), batch=len(items))

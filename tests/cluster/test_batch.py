@@ -1,20 +1,15 @@
 """How a unit becomes tensors: its rows in order, as many at a time as its shape has, padded where that matters."""
 
-import numpy as np
 import pytest
+import torch
 
-from cluster.batch import unpack_batches
+from cluster.batch import batches_of
 from cluster.unit import Item, Reference, Unit
-from cluster.wire import PackedTensor
 from pipeline.request import RenderRequest
 from pipeline.shape import Shape
 
 SHAPE = Shape(64, 64, 1, 1.0, 0, 8, True)
 REFERENCE = Reference("mug.png", "f00d", (4, 4))
-
-
-def packed(number: int) -> PackedTensor:
-    return PackedTensor(np.array([number], np.uint8), "uint8", (1,))
 
 
 @pytest.mark.parametrize(
@@ -23,11 +18,10 @@ def packed(number: int) -> PackedTensor:
 )
 def test_a_unit_of_several_batches_is_computed_batch_by_batch(device: str, expected: list[list[int]]) -> None:
     items = tuple(Item(n, RenderRequest(str(n), "p", 64, 64, 1, 1.0, n), "", "", "", (REFERENCE,)) for n in range(5))
-    inputs = [packed(number) for number in range(11)]
-    batches = unpack_batches(Unit(0, SHAPE, items, batch=2), inputs, device)
+    tensors = [torch.tensor(number) for number in range(11)]
+    batches = batches_of(Unit(0, SHAPE, items, batch=2), tensors, device)
     assert [[request.seed for request in batch.requests] for batch in batches] == expected
-    if device == "cpu":
-        assert [[tensor.item() for tensor in batch.embeddings] for batch in batches] == expected
-        own = [[row[0][0].item() for row in batch.references] for batch in batches]
-        assert own == [[5 + row for row in rows] for rows in expected]
-        assert {batch.negative_embedding.item() for batch in batches} == {10}
+    assert [[tensor.item() for tensor in batch.embeddings] for batch in batches] == expected
+    own = [[row[0][0].item() for row in batch.references] for batch in batches]
+    assert own == [[5 + row for row in rows] for rows in expected]
+    assert {batch.negative_embedding.item() for batch in batches} == {10}

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from cluster.layout import Layout, Role
+from cluster.room import Fit, Room
 from cluster.runtime import ray_runtime
 from cluster.spec import ModelSpec
+from cluster.unit import Report, Unit
 from pipeline.errors import StorageError
 from tests.cluster.puppets import Puppet, PuppetsLeader, units
 
@@ -138,6 +140,49 @@ def test_a_request_that_takes_all_memory_has_it_for_itself_before_it_fails(
     outcomes = run(prompts, ["b"])
     assert outcomes.pop(f"{prompts[1]}-1") == ("succeeded" if prompts[1] == "large" else "worker_crash")
     assert set(outcomes.values()) == {"succeeded"}
+
+
+def test_a_batch_that_turned_out_too_large_is_remembered_and_recorded(run: Callable[..., dict[str, str]]) -> None:
+    room = Room()
+    assert set(run(["tight"] * 4, room=room).values()) == {"succeeded"}
+    assert room.fits == (Fit("cpu", 64, 64, 0, rows=2, wanted=4),)
+    run(["a"] * 4, room=room)
+    assert {outcome.batch_rows for outcome in run.outcomes} == {2}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("prompt", ["no room", "no room to encode", "no room to decode"])
+def test_what_fits_no_memory_fails_after_a_second_try_alone_and_costs_no_worker(
+    run: Callable[..., dict[str, str]], prompt: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run([prompt], ["b", "c"]) == {f"{prompt}-0": "out_of_memory", "b-1": "succeeded", "c-2": "succeeded"}
+    told = {outcome.custom_id: outcome for outcome in run.outcomes}  # type: ignore[attr-defined]
+    assert told["no room-0"].attempts == 2 if prompt == "no room" else True
+    assert "was lost" not in caplog.text
+
+
+def test_a_prompt_without_room_beside_others_is_encoded_alone(run: Callable[..., dict[str, str]]) -> None:
+    outcomes = run(["a", "no room to encode"])
+    assert outcomes == {"a-0": "succeeded", "no room to encode-1": "out_of_memory"}
+    told = {outcome.custom_id: outcome.error_message for outcome in run.outcomes}  # type: ignore[attr-defined]
+    assert told["no room to encode-1"] == "Beside 0 others."
+
+
+def test_a_replica_of_shards_halves_batches_and_forgets_what_did_not_fit(ray_here: None) -> None:
+    import ray
+
+    leader = ray.remote(PuppetsLeader).options(num_cpus=0).remote(NO_MODEL, 0.0, ["DEFAULT"] * 2)
+    tight, again, none, alone = units(["tight"] * 5, ["a"] * 4, ["no room"] * 2, ["alone"])
+
+    def denoised(unit: Unit) -> tuple[list[int] | None, Report]:
+        latents, report = ray.get(leader.denoise.options(num_returns=2).remote(unit, unit.items))
+        return latents and latents.data.tolist(), report
+
+    latents, report = denoised(tight)
+    assert (latents, report.batch, report.lost) == ([2, 2, 2, 2, 1], 2, None)
+    assert denoised(again)[0] == [2, 2, 2, 2], "it is of the same shape"
+    latents, report = denoised(none)
+    assert (latents, report.batch, report.failures[0][0]) == (None, 0, "out_of_memory")
+    assert denoised(alone)[0] == [1]
 
 
 def test_a_prompt_that_cannot_be_encoded_fails_alone(run: Callable[..., dict[str, str]]) -> None:
