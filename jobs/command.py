@@ -26,7 +26,7 @@ from jobs.commands import (
     variants,
     verify,
 )
-from jobs.commands.parsing import EXAMPLES
+from jobs.commands.parsing import epilog
 from jobs.commands.words import say
 from jobs.job import product_version
 from pipeline.errors import ClusterError, JobError, PressrunError, StorageError
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="pressrun",
         description="Render a manifest of prompts into finished pictures, on this machine or on a Ray cluster.",
-        epilog=EXAMPLES,
+        epilog=epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"pressrun {product_version()}")

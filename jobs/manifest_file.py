@@ -20,10 +20,13 @@ _CHUNK = 8_192
 
 
 def check_manifest_path(path: str) -> None:
-    """Raise JobError where a manifest is to be CSV."""
-    if Path(path).suffix.lower() in (".csv", ".tsv"):
+    """Raise JobError where a manifest is to be neither Parquet nor JSON lines."""
+    ending = Path(path).suffix.lower()
+    if ending in (".csv", ".tsv"):
         # A prompt that begins with = runs in a spreadsheet; escaped, it would be another prompt when it is read again.
         raise JobError(f"{path} would be CSV, which cannot hold every prompt safely; write .parquet or .jsonl.")
+    if ending not in ("", ".parquet", ".pq", *JSON_LINES):
+        raise JobError(f"{path} ends with {ending}, which is no manifest; write .parquet or .jsonl.")
 
 
 def write_manifest(schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> None:

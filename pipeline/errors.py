@@ -3,7 +3,6 @@
     PressrunError
     ├── JobError       the job is refused before any actor starts; all reasons together; exit 2
     ├── RequestError   one row is wrong: it becomes a failed or rejected result, its neighbours go on
-    ├── WorkerError    an actor, node or GPU is lost: its units go elsewhere
     ├── ClusterError   the cluster that a run has joined is gone; exit 3
     └── StorageError   the place where bytes live does not answer: backoff, then a clean stop; exit 3
         └── SigningError   nor does whoever signs pictures: the same, and no picture is let out unsigned
@@ -54,10 +53,6 @@ class RequestError(PressrunError):
 
     def __str__(self) -> str:
         return self.message
-
-
-class WorkerError(PressrunError):
-    """A worker was lost while it held a call: nothing is known about the request's fault."""
 
 
 class ClusterError(PressrunError):

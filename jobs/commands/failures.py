@@ -7,7 +7,7 @@ from cluster.store import open_store
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
 from jobs.failures import failed_rows
-from jobs.manifest_file import rows_of, write_manifest
+from jobs.manifest_file import check_manifest_path, rows_of, write_manifest
 from jobs.wording import shortened
 
 
@@ -21,6 +21,8 @@ def add(commands: Any) -> None:
 
 
 def _failures(options: argparse.Namespace) -> int:
+    if options.out:
+        check_manifest_path(options.out)
     table = failed_rows(open_store(options.uri))
     if options.out:
         write_manifest(table.schema, [table], options.out)

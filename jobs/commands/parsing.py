@@ -4,20 +4,36 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-EXAMPLES = """examples:
+_EXAMPLES = """
   pressrun variants campaign.toml --out manifest.parquet
   pressrun render catalog.parquet --out ./out/run-1
   pressrun render catalog.parquet --out s3://shop/run-1 --format jpeg --name "{sku}/{season}-{width}x{height}"
-  pressrun render s3://shop/manifests/tonight/ --out s3://shop/tonight --limit 20
+  pressrun render s3://shop/manifests/tonight/ --out s3://shop/tonight --since s3://shop/last-night
+  pressrun render catalog.parquet --out ./out/run-1 --finish finish.toml --sign
   pressrun render catalog.parquet --out ./out/run-1 --dry-run
   pressrun status s3://shop/run-1 --watch
   pressrun failures ./out/run-1 --out again.parquet
+  pressrun verify s3://shop/run-1 --signatures
   pressrun sheet ./out/run-1 --rows product --columns region
   pressrun bundle ./out/run-1 --by channel --name "{sku}-{width}x{height}"
+  pressrun publish s3://shop/tonight --to s3://shop-cdn/pictures --dry-run
+  pressrun diff s3://shop/last-night s3://shop/tonight --sheet diff.html
+  pressrun prune s3://shop/nights/ --keep 7 --dry-run
+  pressrun inspect ./out/run-1/images/*.png
+  pressrun dev-certificate ./certificate
+  pressrun models
+"""
 
+_FOR_ALL = """
 Endpoint and credentials of a bucket come from the standard AWS environment (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, …).
 RAY_ADDRESS joins a running Ray cluster; without it Ray starts on this machine and is gone afterwards.
-exit codes: 0 all rows succeeded, 1 some failed, 2 refused, 3 stopped (the same command goes on)"""
+exit codes: 0 all rows succeeded, 1 some failed, 2 refused (all reasons are listed), 3 stopped (the same goes on)"""
+
+
+def epilog(command: str = "") -> str:
+    """What stands under the help: the examples of one command, or of all, and what holds for every one."""
+    lines = [line for line in _EXAMPLES.strip("\n").split("\n") if line.startswith(f"  pressrun {command}".rstrip())]
+    return "\n".join(["examples:", *lines, _FOR_ALL])
 
 
 def add_command(
@@ -29,7 +45,7 @@ def add_command(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
-        epilog=EXAMPLES,
+        epilog=epilog(name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("--json", action="store_true", help="print JSON on stdout and nothing else there")

@@ -40,7 +40,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--replicas", type=int, metavar="N", help="denoise replicas (default: as many as the devices carry)"
     )
-    command.add_argument("--shards", type=int, metavar="K", help="actors that share one transformer (default: 1)")
+    command.add_argument(
+        "--shards", type=int, metavar="K", help="actors that share one transformer (default: as few as fit)"
+    )
     command.add_argument("--precision", choices=PRECISIONS, help="of weights and arithmetic (default: the model's own)")
     command.add_argument("--format", default="png", choices=FORMATS, help="of the pictures (default: %(default)s)")
     command.add_argument(

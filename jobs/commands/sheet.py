@@ -6,6 +6,7 @@ from typing import Any
 from cluster.store import Store, open_store, write_uri
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
+from jobs.job import find_job
 from jobs.manifest_file import check_manifest_path, write_manifest
 from jobs.matrix import MATRIX, Matrix, write_matrix
 from jobs.picks import picked_rows, read_picks
@@ -37,10 +38,11 @@ def add(commands: Any) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> int:
+    store = open_store(options.uri)
     problems = _odd_options(options)
     if problems:
+        find_job(store)  # where there is none, that is what to mend first
         raise JobError(*problems)
-    store = open_store(options.uri)
     if options.pick is not None:
         return _pick(store, options)
     where: dict[str, tuple[str, ...]] = {}

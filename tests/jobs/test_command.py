@@ -1,6 +1,7 @@
 """The command line: what it says, what it exits with, and that a user's mistake never shows a stack trace."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.command import main
+from jobs.command import COMMANDS, main, parser
 from tests.conftest import ROOT, Pressrun, mixed_rows, write_manifest
 
 
@@ -161,12 +162,18 @@ def test_bad_rows_fail_alone_and_become_a_manifest_again(pressrun: Pressrun, tmp
     assert "sku" in again.column_names and "error_code" not in again.column_names
 
 
-@pytest.mark.parametrize("command", ["render", "status", "failures", "verify", "models"])
-def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [command.__name__.rpartition(".")[2].replace("_", "-") for command in COMMANDS])
+def test_every_commands_help_has_examples_of_its_own_that_it_takes(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
-    assert ended.value.code == 0
-    assert "examples:" in capsys.readouterr().out
+        main([name, "--help"])
+    said = capsys.readouterr().out.partition("examples:\n")[2].partition("\n\n")[0].split("\n")
+    assert ended.value.code == 0 and said
+    for example in said:
+        program, *arguments = shlex.split(example)
+        assert program == "pressrun" and arguments[0] == name
+        parser().parse_args(arguments)
 
 
 def test_a_file_of_the_customers_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,12 +103,14 @@ def test_a_frozen_manifest_rendered_elsewhere_is_refused_for_the_same_reasons(tm
     assert reasons(take_order(JobSpec(str(tmp_path / "out/manifest.parquet"), str(tmp_path / "out-2")))) == first
 
 
-def test_a_spreadsheet_that_would_run_a_prompt_is_not_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "json"])
+def test_a_file_that_would_be_no_manifest_or_run_a_prompt_is_not_written(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out")
-    assert main(["failures", str(tmp_path / "out"), "--out", str(tmp_path / "again.csv")]) == 2
+    assert main(["failures", str(tmp_path / "out"), "--out", str(tmp_path / f"again.{ending}")]) == 2
     assert "write .parquet or .jsonl" in capsys.readouterr().err
+    assert not (tmp_path / f"again.{ending}").exists()
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])

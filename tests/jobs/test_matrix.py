@@ -125,6 +125,11 @@ def test_new_seeds_follow_from_the_pictures_own_and_are_recorded(job: Path, tmp_
         assert {**row, "seed": old} == before[row["custom_id"]], "nothing else is changed"
 
 
+def test_where_there_is_no_job_that_is_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sheet", str(tmp_path)]) == 2
+    assert "holds no job" in capsys.readouterr().err
+
+
 def test_picks_that_cannot_be_are_refused(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (["--pick", "row-1,nobody", "--out", "x.parquet"], "does not have: nobody"),
