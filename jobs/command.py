@@ -49,14 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
         return code
     except JobError as error:
-        _refused(error.problems, options.json)
-        return 2
-    except StorageError as error:
-        _refused([str(error)], options.json)
-        return 2 if isinstance(error, Refusal) else 3
+        return _refused(error.problems, options.json)
+    except (StorageError, ClusterError) as error:
+        if isinstance(error, Refusal):
+            return _refused([str(error)], options.json)
+        return _stopped(str(error), options.json)
     except PressrunError as error:
-        _refused([str(error)], options.json)
-        return 3 if isinstance(error, ClusterError) else 2
+        return _refused([str(error)], options.json)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code
@@ -80,11 +79,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _refused(problems: Sequence[str], as_json: bool) -> None:
+def _refused(problems: Sequence[str], as_json: bool) -> int:
     if as_json:
         say({"refused": list(problems)}, True)
     for problem in problems:
         print(f"pressrun: {problem}", file=sys.stderr)
+    return 2
+
+
+def _stopped(problem: str, as_json: bool) -> int:
+    if as_json:
+        say({"stopped": problem}, True)  # as a summary says it
+    print(f"pressrun: {problem}", file=sys.stderr)
+    return 3
 
 
 if __name__ == "__main__":

@@ -85,8 +85,10 @@ def _remembered() -> dict[str, list]:
 
 
 def _remember(entries: Mapping[str, list]) -> None:
-    """Keep the digests for the next start; where nothing can be written, the next start hashes again."""
+    """Keep the digests of files that are still there for the next start; where nothing can be written, that hashes
+    again."""
     try:
+        entries = {name: entry for name, entry in entries.items() if Path(name).is_file()}
         path = _memory()
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f"{path.name}.{os.getpid()}")

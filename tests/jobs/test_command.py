@@ -176,6 +176,13 @@ def test_every_commands_help_has_examples_of_its_own_that_it_takes(
         parser().parse_args(arguments)
 
 
+def test_a_store_that_fails_is_a_stop_in_json_too(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (job / "results/part-000009.parquet").symlink_to(job / "nowhere")
+    assert main(["status", str(job), "--json"]) == 3
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == ["stopped"] and json.loads(told.out)["stopped"] in told.err
+
+
 def test_a_file_of_the_customers_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_manifest(tmp_path, mixed_rows()[:2])
     before = manifest.read_bytes()

@@ -52,6 +52,15 @@ def test_the_shipped_model_is_found_by_name_and_by_folder():
     assert find_model(str(by_name.path)) == by_name
 
 
+def test_digests_of_files_that_are_gone_are_forgotten(folder, tmp_path):
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    model_digest(find_model(str(other)))
+    shutil.rmtree(other)
+    model_digest(find_model(str(folder)))
+    known = json.loads((tmp_path / "cache/pressrun/digests.json").read_text())
+    assert known and all(name.startswith(str(folder)) for name in known)
+
+
 def test_every_model_of_the_hub_is_pinned_to_a_commit():
     for name, model in catalogue().items():
         assert not model.repo or re.fullmatch("[0-9a-f]{40}", model.revision), name
