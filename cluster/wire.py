@@ -42,7 +42,9 @@ def pack(tensor: "torch.Tensor") -> PackedTensor:
 
 
 def unpack(packed: PackedTensor, device: str) -> "torch.Tensor":
-    """The tensor on `device`, in memory of its own."""
+    """The tensor on `device`, in memory of its own; a GPU fetches it while the host goes on (`pipeline.transfer`)."""
     import torch
 
-    return torch.from_numpy(packed.data.copy()).view(getattr(torch, packed.dtype)).view(packed.shape).to(device)
+    copy = torch.empty(packed.data.shape, dtype=torch.uint8, pin_memory=device.startswith("cuda"))
+    copy.numpy()[:] = packed.data
+    return copy.view(getattr(torch, packed.dtype)).view(packed.shape).to(device, non_blocking=True)

@@ -4,7 +4,7 @@ This package knows nothing of machines, stores or customers: a notebook can use 
 
 1. `request`       what is asked for, and the digest of everything that decides the answer
 2. `renderer`      the four stages in one process: encode, denoise, decode, and what each hands to the next
-3. `sampling`      the loop that turns noise into latents, the heart of it
+3. `sampling`      the loop that turns noise into latents, the heart of it; `transfer` is how tensors get to the device
 4. `transformer`   one velocity of one step; where shards will cut
 5. `text_encoder`, `reference`, `autoencoder`   how words and pictures enter, and how pictures leave; `colour` is for
    references with a profile, `decoding` the process in which strangers' pictures are decoded

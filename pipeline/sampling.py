@@ -18,6 +18,7 @@ from pipeline.checkpoint import load_files
 from pipeline.errors import JobError
 from pipeline.request import MULTIPLE, RenderRequest
 from pipeline.shape import Grid
+from pipeline.transfer import to_device
 from pipeline.transformer import Positions, Stream, Terms, Transformer
 
 T = TypeVar("T")
@@ -41,11 +42,15 @@ class Schedule:
         return schedule
 
     def start(self, tokens: int, steps: int, device: torch.device) -> FlowMatchEulerDiscreteScheduler:
-        """A fresh scheduler before its first step, for a picture of `tokens` tokens (references not counted)."""
+        """A fresh scheduler before its first step, for a picture of `tokens` tokens (references not counted).
+
+        Its sigmas are on `device`, where they are computed with; its timesteps on the host, which tells them.
+        """
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.config)
         sigmas = None if self.config.get("use_flow_sigmas") else np.linspace(1.0, 1 / steps, steps)
-        scheduler.set_timesteps(steps, device=device, sigmas=sigmas, mu=empirical_mu(tokens, steps))
+        scheduler.set_timesteps(steps, device="cpu", sigmas=sigmas, mu=empirical_mu(tokens, steps))
         scheduler.set_begin_index(0)
+        scheduler.sigmas = to_device(scheduler.sigmas, device)
         return scheduler
 
 
@@ -109,30 +114,34 @@ class Sampling:
         device = transformer.device
 
         # 2. Words, and where everything stands that attends to everything.
-        text = torch.stack(list(embeddings)).to(device)  # (B, L, D)
-        nothing = None if negative_embedding is None else negative_embedding.to(device).repeat(len(requests), 1, 1)
-        self._texts = [text] if nothing is None else [text, nothing]
+        text = to_device(torch.stack(list(embeddings)), device)  # (B, L, D)
+        self._texts = [text]
+        if negative_embedding is not None:
+            self._texts.append(to_device(negative_embedding, device).repeat(len(requests), 1, 1))
         layouts = tuple(tuple(grid for _, grid in row) for row in references)
         self._positions = Positions(text.shape[1], (rows, columns), layouts)
+        transformer.rotary(self._positions)
         self._guidance = self._scale if transformer.takes_guidance else None
 
         # 3. Noise, each row's from its own seed, and each row's references, which stay as they are.
         drawn = [noise(request.seed, transformer.channels, rows, columns, text.dtype) for request in requests]
-        self.latents = torch.cat(drawn).to(device)  # (B, h * w, C)
+        self.latents = to_device(torch.cat(drawn), device)  # (B, h * w, C)
         self._clean = None
         if references[0]:
             clean = [torch.cat([tokens for tokens, _ in row]) for row in references]
-            self._clean = torch.stack(clean).to(device)  # (B, R, C)
+            self._clean = to_device(torch.stack(clean), device)  # (B, R, C)
+
+        # 4. Noise levels. The times of all steps are numbers from here on: at no step does anybody ask a device.
         self._scheduler = schedule.start(rows * columns, steps, device)
-        self._left = deque(self._scheduler.timesteps.to("cpu"))  # read at every step, nobody waits
+        times = self._scheduler.timesteps.to(text.dtype) / 1000
+        self._left: deque[float] = deque(times.tolist())
 
     def terms(self) -> Terms | None:
         """What the next step's passes have in common; None behind the last step. One timestep and one guidance for
         all rows: see `Transformer.run`."""
         if not self._left:
             return None
-        timestep = self._left[0].to(self.latents.dtype) / 1000
-        return Terms(self._positions, timestep.item(), self._guidance)
+        return Terms(self._positions, self._left[0], self._guidance)
 
     def streams(self) -> list[Stream]:
         """What enters the first shard in the next step: once, or with the prompt and without."""

@@ -162,7 +162,8 @@ class Transformer:
     def rotary(self, positions: Positions) -> Rotary:
         """Rotary factors of a unit. Positions are (time, row, column, place in the text).
 
-        Every layout is computed once, however many rows have it, and those of the last units are kept.
+        Every layout is computed once, however many rows have it, and those of the last units are kept. Positions are
+        counted on the device itself, so that nothing has to be brought there.
         """
         if positions not in self._rotary:
             while len(self._rotary) >= ROTARY_KEPT:
@@ -171,17 +172,24 @@ class Transformer:
         return self._rotary[positions]
 
     def _computed_rotary(self, positions: Positions) -> Rotary:
-        words = torch.arange(positions.text_length)
-        text = torch.cartesian_prod(torch.arange(1), torch.arange(1), torch.arange(1), words)
-        text_cos, text_sin = self.network.pos_embed(text.to(self.device))  # (L, D) each
+        start = range(1)
+        text = self._positions(start, start, start, range(positions.text_length))
+        text_cos, text_sin = self.network.pos_embed(text)  # (L, D) each
         layouts = {}
         for layout in set(positions.references):
-            pictures = [_positions(time * TIME_SCALE, size) for time, size in enumerate((positions.grid, *layout))]
-            cos, sin = self.network.pos_embed(torch.cat(pictures).to(self.device))  # (N, D) each
+            pictures = []
+            for number, (height, width) in enumerate((positions.grid, *layout)):
+                time = number * TIME_SCALE
+                pictures.append(self._positions(range(time, time + 1), range(height), range(width), start))
+            cos, sin = self.network.pos_embed(torch.cat(pictures))  # (N, D) each
             layouts[layout] = torch.cat([text_cos, cos]), torch.cat([text_sin, sin])  # (S, D) each
         rows = list(layouts.values()) if len(layouts) == 1 else [layouts[row] for row in positions.references]
         cosines, sines = zip(*rows, strict=True)
         return RowTables(torch.stack(cosines)), RowTables(torch.stack(sines))
+
+    def _positions(self, *axes: range) -> torch.Tensor:
+        """Positions (tokens, 4) of what these axes span, the last one fastest."""
+        return torch.cartesian_prod(*(torch.arange(axis.start, axis.stop, device=self.device) for axis in axes))
 
     @torch.no_grad()
     def run(self, stream: Stream, terms: Terms) -> Stream:
@@ -229,7 +237,9 @@ class Transformer:
         return (network.proj_out(hidden),)  # (B, N, C)
 
     def _scaled(self, value: float | None) -> torch.Tensor | None:
-        return None if value is None else torch.tensor([value], dtype=self.dtype, device=self.device) * 1000
+        """A thousand times `value` (1,), written by the device: a tensor made of a number would be copied there, and
+        everybody would wait for that."""
+        return None if value is None else torch.full((1,), value, dtype=self.dtype, device=self.device) * 1000
 
 
 def block_count(model: Model) -> int:
@@ -257,8 +267,3 @@ def _part_of(blocks: range | None) -> Callable[[Flux2Transformer2DModel], None]:
             network.norm_out = network.proj_out = None
 
     return keep
-
-
-def _positions(time: int, grid: Grid) -> torch.Tensor:
-    """Positions (h * w, 4) of a picture's tokens in raster order."""
-    return torch.cartesian_prod(torch.tensor([time]), torch.arange(grid[0]), torch.arange(grid[1]), torch.arange(1))
