@@ -49,7 +49,7 @@ class ModelActor:
         self._problem = ""
         self._device = spec.device
         try:
-            self._device = device_name(spec.device, spec.precision)
+            self._device = device_name(spec)
             self._renderer = load_renderer(spec)
             self._references = ReferenceSource(spec.references, spec.web, self._renderer.model.reference_pixels)
         except JobError as error:  # a value, not an exception: see `ready`
@@ -220,7 +220,8 @@ def load_renderer(spec: ModelSpec) -> "Renderer":
         from pipeline.renderer import Renderer
 
     model = checked_model(spec)
-    return Renderer.load(model, precision=spec.precision, device=spec.device, stages=spec.stages, threads=CPU_THREADS)
+    what = {"precision": spec.precision, "device": spec.device, "stages": spec.stages, "compiled": spec.compiled}
+    return Renderer.load(model, threads=CPU_THREADS, **what)
 
 
 def checked_model(spec: ModelSpec) -> Model:
@@ -250,8 +251,8 @@ def _without_collector() -> Iterator[None]:
         gc.enable()
 
 
-def device_name(device: str, precision: str) -> str:
-    """Kind of device and torch build: what pixels may depend on, as the results record it.
+def device_name(spec: ModelSpec) -> str:
+    """Kind of device, torch build and whether blocks are compiled: what pixels may depend on, as the results record it.
 
     Raises:
         JobError: PyTorch cannot use the GPU, or the precision cannot be had.
@@ -260,13 +261,14 @@ def device_name(device: str, precision: str) -> str:
 
     from pipeline.quantisation import library
 
-    if device.startswith("cuda"):
+    if spec.device.startswith("cuda"):
         if not torch.cuda.is_available():
             raise JobError(
                 f"Ray found a GPU on {os.uname().nodename}, but its PyTorch {torch.__version__} cannot use it; "
                 "install the build for its CUDA, or hide the GPU (CUDA_VISIBLE_DEVICES=)."
             )
-        kind = torch.cuda.get_device_name(torch.device(device))
+        kind = torch.cuda.get_device_name(torch.device(spec.device))
     else:
         kind = f"cpu {torch.backends.cpu.get_cpu_capability()}"
-    return ", ".join(filter(None, [kind, f"torch {torch.__version__}", library(precision)]))
+    build, how = f"torch {torch.__version__}", "compiled" if spec.compiled else ""
+    return ", ".join(filter(None, [kind, build, library(spec.precision), how]))

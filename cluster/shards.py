@@ -58,7 +58,7 @@ class ShardActor:
         self._samplings: dict[int, tuple[Sampling, int]] = {}
         self._device, self._problem = spec.device, ""
         try:
-            self._device = device_name(spec.device, spec.precision)
+            self._device = device_name(spec)
             self._load(shards)
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = without_folders(str(error))
@@ -74,6 +74,8 @@ class ShardActor:
         model = checked_model(self._spec)
         blocks = cut(block_count(model), shards)[self._number]
         self._transformer = Transformer.load(model, self._spec.precision, self._spec.device, blocks)
+        if self._spec.compiled:
+            self._transformer.compile()
         self._schedule = Schedule.load(model)
 
     def ready(self) -> tuple[str, ...]:

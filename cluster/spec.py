@@ -15,7 +15,8 @@ class ModelSpec:
 
     `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
     `web` says which references may be fetched from web servers, and how; `references` is the folder on the driver's
-    machine that holds the pixels of those that it has seen.
+    machine that holds the pixels of those that it has seen. `compile` has the blocks compiled, where the device is a
+    GPU.
     """
 
     model: str
@@ -26,6 +27,12 @@ class ModelSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     web: WebRules = field(default_factory=WebRules)
     references: str = ""
+    compile: bool = False
+
+    @property
+    def compiled(self) -> bool:
+        """Whether blocks are compiled where this is loaded."""
+        return self.compile and self.device != "cpu"
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,8 @@ class Run:
             progress.note(
                 f"{several(pending, 'picture')} in {several(len(plan), 'unit')}; {layout.describe()} ({layout.why})"
             )
+            if self._spec.compile and layout.device == "cpu":
+                progress.note("--compile is for GPUs: nothing is compiled here.")
             grow = growth(self._spec, layout, needs, len(plan))
             crew = Crew.assemble(layout, *self._parts(scratch), devices, grow if joined() else None)
             stack.callback(crew.close)
@@ -349,7 +351,8 @@ class Run:
         folder = Path(self._spec.model)
         name = str(folder.resolve()) if folder.is_dir() else self._spec.model  # the workers run elsewhere
         kept = str(scratch.references) if scratch.used else ""
-        model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
+        more = {"environment": environment, "web": web, "references": kept, "compile": self._spec.compile}
+        model = ModelSpec(name, job.model_digest, job.precision, **more)
         return model, finishing_of(self._order, self._store, self._spec)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:

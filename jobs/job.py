@@ -37,8 +37,9 @@ class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
     `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
-    `shards`, `limit`, `max_failures`, `allow_hosts`, `accept_license`, `since`, `wait`, `max_images` and `max_minutes`
-    say how this run goes about it and are no part of the job: they may differ when it is resumed. `since` is an earlier
+    `shards`, `compile`, `limit`, `max_failures`, `allow_hosts`, `accept_license`, `since`, `wait`, `max_images` and
+    `max_minutes` say how this run goes about it and are no part of the job: they may differ when it is resumed.
+    `compile` has GPUs compile the transformer's blocks, which the results name beside the device. `since` is an earlier
     job whose pictures are kept where nothing changed, or "latest" (see `jobs.nights`): a picture that is kept is the
     one that would be rendered. `wait` waits for another night that is being rendered beside this one. `max_images` and
     `max_minutes` stop this run.
@@ -62,6 +63,7 @@ class JobSpec:
     layout: str = "auto"
     replicas: int | None = None
     shards: int | None = None
+    compile: bool = False
     limit: int | None = None
     max_failures: int | str | None = None
     allow_hosts: tuple[str, ...] = ()

@@ -47,19 +47,24 @@ class Renderer:
         device: str = "cpu",
         stages: Collection[str] = STAGES,
         threads: int | None = None,
+        compiled: bool = False,
     ) -> Self:
         """Read the parts that `stages` need. Raises JobError: a precision that cannot be had, files that cannot be
         loaded.
 
-        `threads` limits the whole process's CPU threads; None leaves them as they are.
+        `threads` limits the whole process's CPU threads; None leaves them as they are. `compiled`: see
+        `Transformer.compile`.
         """
         if threads is not None:
             torch.set_num_threads(threads)
         encode, denoise, decode = (stage in stages for stage in STAGES)
+        transformer = Transformer.load(model, precision, device) if denoise else None
+        if transformer and compiled:
+            transformer.compile()
         return cls(
             model,
             text_encoder=TextEncoder.load(model, precision, device) if encode else None,
-            transformer=Transformer.load(model, precision, device) if denoise else None,
+            transformer=transformer,
             schedule=Schedule.load(model) if denoise else None,
             autoencoder=Autoencoder.load(model, precision, device) if encode or decode else None,
         )

@@ -7,7 +7,6 @@ model too large for one GPU is cut between blocks: each shard holds a range of t
 
 import functools
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from pipeline.catalogue import Model
 from pipeline.checkpoint import load_slice
+from pipeline.errors import JobError
+from pipeline.kernels import best_attention, compile_blocks
 from pipeline.quantisation import unpacked
 from pipeline.shape import Grid
 
@@ -202,8 +203,29 @@ class Transformer:
         its neighbours; on a CPU, `RowsApart` is the other.
         Source: `Flux2Transformer2DModel.forward` in diffusers 0.42.
         """
-        with RowsApart() if self.device.type == "cpu" else nullcontext():
+        with RowsApart() if self.device.type == "cpu" else best_attention(self.device):
             return self._run(stream, terms)
+
+    def compile(self, backend: str | Callable = "inductor") -> None:
+        """Have blocks compiled from now on, for each shape in its first pass (see `pipeline.kernels`), and try it.
+
+        Raises JobError where that cannot be had.
+        """
+        compile_blocks(self.network, backend)
+        width = self.network.config.num_attention_heads * self.network.config.attention_head_dim
+        sizes = [(1, 4, width), (1, 8, width)]  # of four tokens and eight words
+        if self.first:
+            sizes = [(1, 4, self.channels), (1, 8, self.network.config.joint_attention_dim)]
+        elif self.blocks.start >= self.doubles:
+            sizes = [(1, 12, width)]
+        stream = tuple(torch.zeros(size, dtype=self.dtype, device=self.device) for size in sizes)
+        try:
+            self.run(stream, Terms(Positions(8, (2, 2), ((),)), 1.0, 1.0 if self.takes_guidance else None))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a compiler, its compiler, a driver: whatever is missing, nothing was rendered yet
+            why = " ".join(str(error).split())[:300] or type(error).__name__
+            raise JobError(f"Nothing can be compiled for this device: {why} Leave out --compile.") from error
 
     def _run(self, stream: Stream, terms: Terms) -> Stream:
         network, rotary = self.network, self.rotary(terms.positions)

@@ -43,6 +43,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--shards", type=int, metavar="K", help="actors that share one transformer (default: as few as fit)"
     )
+    command.add_argument(
+        "--compile", action="store_true", help="compile the transformer's blocks, on GPUs (docs/gpus.md)"
+    )
     command.add_argument("--precision", choices=PRECISIONS, help="of weights and arithmetic (default: the model's own)")
     command.add_argument("--format", default="png", choices=FORMATS, help="of the pictures (default: %(default)s)")
     command.add_argument(
@@ -85,7 +88,7 @@ def _render(options: argparse.Namespace) -> int:
     more = {
         name: getattr(options, name)
         for name in (
-            *("finish", "sign", "keep_pixels", "max_failures", "accept_license"),
+            *("compile", "finish", "sign", "keep_pixels", "max_failures", "accept_license"),
             *("since", "wait", "max_images", "max_minutes"),
         )
     }

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from pipeline.errors import JobError
+from pipeline.kernels import compile_blocks
 from pipeline.renderer import Renderer
 from tests.bench.gpu_cases import COMPILING, MAKING, Case, cases, chosen, tiny_cases
 from tests.bench.gpu_loading import measure_loading
@@ -137,19 +138,13 @@ class Run:
             self._tidy()
             renderer = random_renderer(model_named(case.model), case.precision, self.device, case.encodes)
             if case.compiled:
-                compile_blocks(renderer)
+                assert renderer.transformer
+                torch.compiler.reset()
+                compile_blocks(renderer.transformer.network)
             synchronise(self.device)
             self._held, self._compiled = ((case.model, case.precision, case.compiled), renderer), set()
         self._compiled.add(case.compiles)
         return self._held[1]
-
-
-def compile_blocks(renderer: Renderer) -> None:
-    """Block by block, for each shape by itself: two kinds of block, whatever the depth."""
-    assert renderer.transformer
-    torch.compiler.reset()
-    torch._dynamo.config.recompile_limit = 64  # shapes of one process; beyond it, blocks would silently run eagerly
-    renderer.transformer.network.compile_repeated_blocks(dynamic=False)
 
 
 def repeated(case: Case, device: torch.device, tiny: bool) -> dict[str, Any]:
