@@ -220,8 +220,8 @@ def load_renderer(spec: ModelSpec) -> "Renderer":
         from pipeline.renderer import Renderer
 
     model = checked_model(spec)
-    what = {"precision": spec.precision, "device": spec.device, "stages": spec.stages, "compiled": spec.compiled}
-    return Renderer.load(model, threads=CPU_THREADS, **what)
+    what = (model, spec.precision, spec.device, spec.stages)
+    return Renderer.load(*what, threads=CPU_THREADS, compiled=spec.compiled)
 
 
 def checked_model(spec: ModelSpec) -> Model:

@@ -351,8 +351,8 @@ class Run:
         folder = Path(self._spec.model)
         name = str(folder.resolve()) if folder.is_dir() else self._spec.model  # the workers run elsewhere
         kept = str(scratch.references) if scratch.used else ""
-        more = {"environment": environment, "web": web, "references": kept, "compile": self._spec.compile}
-        model = ModelSpec(name, job.model_digest, job.precision, **more)
+        model = ModelSpec(name, job.model_digest, job.precision, environment=environment, web=web, references=kept)
+        model = replace(model, compile=self._spec.compile)
         return model, finishing_of(self._order, self._store, self._spec)
 
     def _note_use(self, dispatcher: "Dispatcher", layout: Layout) -> None:
