@@ -33,9 +33,8 @@ from pipeline.memory import attempt
 from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
-    import torch
-
     from pipeline.renderer import Renderer
+    from pipeline.sampling import Sampling
 
 
 class ModelActor:
@@ -104,10 +103,15 @@ class ModelActor:
 
     def denoise(self, unit: Unit, *inputs: PackedTensor) -> tuple[PackedTensor | None, Report]:
         """Latents (B, tokens, C) of the unit, in batches that fit; for `inputs` see `cluster.batch`."""
-        early = attempt(self._unpacked, inputs)  # while the unit before may still be computed
+        # While the unit before may still be computed: noise is drawn, and what the first step needs is on its way.
+        fitted = self._room.fitted(self._device, unit)
+        early = [(fitted.batch, attempt(self._prepared, fitted, inputs))]
 
         def latents(sized: Unit) -> PackedTensor:
-            return self._latents(sized, self._unpacked(inputs) if early is None else early)
+            batch, prepared = early.pop() if early else (0, None)
+            if prepared is None or batch != sized.batch:
+                prepared = self._prepared(sized, inputs)
+            return self._latents(sized, prepared)
 
         failures: dict[int, tuple[str, str]] = {}
         with self._timed("denoise", failures) as report:
@@ -116,14 +120,16 @@ class ModelActor:
                 failures[0] = no_room(self._spec, self._device, "denoise a picture", unit.shape)
         return packed, report(batch=batch)
 
-    def _unpacked(self, inputs: Sequence[PackedTensor]) -> list["torch.Tensor"]:
-        return [unpack(packed, self._spec.device) for packed in inputs]
+    def _prepared(self, unit: Unit, inputs: Sequence[PackedTensor]) -> list["Sampling"]:
+        """A unit's batches before their first step."""
+        tensors = [unpack(packed, self._spec.device) for packed in inputs]
+        return [self._renderer.prepare(*batch) for batch in batches_of(unit, tensors, self._spec.device)]
 
-    def _latents(self, unit: Unit, tensors: Sequence["torch.Tensor"]) -> PackedTensor:
+    def _latents(self, unit: Unit, prepared: Sequence["Sampling"]) -> PackedTensor:
         import torch
 
-        batches = batches_of(unit, tensors, self._spec.device)
-        latents = torch.cat([self._renderer.denoise(*batch) for batch in batches])
+        assert self._renderer.transformer
+        latents = torch.cat([sampling.finish(self._renderer.transformer) for sampling in prepared])
         return pack(latents[: len(unit.items)])
 
     def decode(self, unit: Unit, packed: PackedTensor) -> tuple[list[np.ndarray] | None, Report]:

@@ -19,7 +19,7 @@ from pipeline.autoencoder import Autoencoder
 from pipeline.catalogue import Model
 from pipeline.reference import decode_reference
 from pipeline.request import RenderRequest
-from pipeline.sampling import Reference, Schedule, sample
+from pipeline.sampling import Reference, Sampling, Schedule
 from pipeline.shape import Shape, classifier_free, shape_of
 from pipeline.text_encoder import TextEncoder
 from pipeline.transformer import Transformer
@@ -95,12 +95,23 @@ class Renderer:
 
         `negative_embedding`, the empty prompt's, is needed where the shape is `classifier_free` and ignored elsewhere.
         """
+        sampling = self.prepare(requests, embeddings, references, negative_embedding)
+        return sampling.finish(_loaded(self.transformer, "denoise"))
+
+    def prepare(
+        self,
+        requests: Sequence[RenderRequest],
+        embeddings: Sequence[torch.Tensor],
+        references: Sequence[Sequence[Reference]],
+        negative_embedding: torch.Tensor | None = None,
+    ) -> Sampling:
+        """Stage denoise up to its first step: what a thread may do for a unit while another one is computed."""
         transformer, schedule = _loaded(self.transformer, "denoise"), _loaded(self.schedule, "denoise")
         if not classifier_free(requests[0].guidance, self.model):
             negative_embedding = None
         elif negative_embedding is None:
             raise ValueError(f"{self.model.name} at guidance {requests[0].guidance} needs the empty prompt's embedding")
-        return sample(transformer, schedule, requests, embeddings, references, negative_embedding)
+        return Sampling(transformer, schedule, requests, embeddings, references, negative_embedding)
 
     def decode(self, latents: torch.Tensor, request: RenderRequest) -> np.ndarray:
         """Stage decode: one request's latents (h * w, C) as its finished pixels (height, width, 3), uint8.

@@ -77,10 +77,7 @@ def sample(
     negative_embedding: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Latents (B, h * w, C) of a unit: all of `Sampling` with a transformer that is whole."""
-    sampling = Sampling(transformer, schedule, requests, embeddings, references, negative_embedding)
-    while (terms := sampling.terms()) is not None:
-        sampling.advance([transformer.run(stream, terms) for stream in sampling.streams()])
-    return sampling.latents
+    return Sampling(transformer, schedule, requests, embeddings, references, negative_embedding).finish(transformer)
 
 
 class Sampling:
@@ -135,6 +132,12 @@ class Sampling:
         self._scheduler = schedule.start(rows * columns, steps, device)
         times = self._scheduler.timesteps.to(text.dtype) / 1000
         self._left: deque[float] = deque(times.tolist())
+
+    def finish(self, transformer: Transformer) -> torch.Tensor:
+        """Take all steps that are left with a transformer that is whole: the latents (B, h * w, C)."""
+        while (terms := self.terms()) is not None:
+            self.advance([transformer.run(stream, terms) for stream in self.streams()])
+        return self.latents
 
     def terms(self) -> Terms | None:
         """What the next step's passes have in common; None behind the last step. One timestep and one guidance for

@@ -6,6 +6,7 @@ model too large for one GPU is cut between blocks: each shard holds a range of t
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -131,6 +132,7 @@ class Transformer:
         self.blocks = range(count) if blocks is None else blocks
         self.first, self.last = self.blocks.start == 0, self.blocks.stop == count
         self._rotary: dict[Positions, Rotary] = {}
+        self._rotary_lock = threading.Lock()  # a unit is prepared while another one is computed
 
     @classmethod
     def load(cls, model: Model, precision: str, device: str = "cpu", blocks: range | None = None) -> Self:
@@ -166,6 +168,10 @@ class Transformer:
         Every layout is computed once, however many rows have it, and those of the last units are kept. Positions are
         counted on the device itself, so that nothing has to be brought there.
         """
+        with self._rotary_lock:
+            return self._known_rotary(positions)
+
+    def _known_rotary(self, positions: Positions) -> Rotary:
         if positions not in self._rotary:
             while len(self._rotary) >= ROTARY_KEPT:
                 del self._rotary[next(iter(self._rotary))]

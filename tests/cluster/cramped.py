@@ -1,7 +1,8 @@
 """Actors whose device holds less than it should: they run out of memory on purpose, and write down when they did."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,6 @@ class Cramped:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
-
-    def denoise(self, requests: Sequence[Any], *more: Any) -> torch.Tensor:
-        self._hold(requests[0].render_size[0], len(requests))
-        return self._real.denoise(requests, *more)
 
     def decode(self, latents: torch.Tensor, request: Any) -> Any:
         if self._rows.get(request.width) == -1:
@@ -48,7 +45,9 @@ def cramped(rows: Mapping[int, int], log: Path) -> type[ModelActor]:
     class CrampedActor(ModelActor):
         def __init__(self, spec: ModelSpec) -> None:
             super().__init__(spec)
-            self._renderer = Cramped(self._renderer, rows, log)  # type: ignore[assignment]
+            transformer: Any = Cramped(self._renderer.transformer, rows, log)
+            renderer = replace(self._renderer, transformer=transformer)
+            self._renderer = Cramped(renderer, rows, log)  # type: ignore[assignment]
 
     return CrampedActor
 
