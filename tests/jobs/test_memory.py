@@ -99,7 +99,7 @@ def test_what_did_not_fit_is_said_once_and_stands_in_summary_results_and_folder(
         f"{device}; nothing was lost, and this job remembers it."
     ]
     batches = Counter(cramped_job.rows[f"row-{number}"]["batch_rows"] for number in range(9))
-    assert {*batches} <= {2, 8} and batches[8] <= 2  # a unit of so few rows fits, whether somebody ran out before or not
+    assert {*batches} <= {2, 8} and batches[8] <= 2  # a unit of so few rows fits at once
 
 
 def test_rows_that_do_not_fit_even_alone_fail_with_what_can_be_done(cramped_job: Rendered) -> None:
