@@ -38,6 +38,10 @@ def diffusers_render(renderer: Renderer, precision: str, request: RenderRequest,
     pipeline_class = Flux2Pipeline if renderer.model.family == "flux2" else Flux2KleinPipeline
     pipeline = pipeline_class.from_pretrained(renderer.model.path, dtype=dtype_of(precision), local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
+    # diffusers leaves weights where they lie in the mapped file. For one line of numbers MKL's sums depend on where a
+    # matrix begins (seen on an AMD EPYC: 56 bytes past a multiple of 64); ours begin where PyTorch puts a tensor.
+    for weight in pipeline.transformer.parameters():
+        weight.data = weight.data.clone()
     [picture] = pipeline(
         image=[Image.open(io.BytesIO(data)) for data in references] or None,
         prompt=request.prompt,
