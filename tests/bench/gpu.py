@@ -33,6 +33,7 @@ from pipeline.renderer import Renderer
 from tests.bench.gpu_cases import COMPILING, MAKING, Case, cases, chosen, tiny_cases
 from tests.bench.gpu_loading import measure_loading
 from tests.bench.gpu_measurements import Bench, measure_end, measure_picture, measure_pixels, measure_profile
+from tests.bench.gpu_memory import measure_memory
 from tests.bench.gpu_rates import PEAKS, Rates, measured_rates, predicted_seconds, synchronise
 from tests.bench.gpu_report import line, predictions, tables
 from tests.bench.operations import work_of
@@ -116,6 +117,8 @@ class Run:
             return measure_profile(bench)
         if case.kind == "pixels":
             return measure_pixels(bench)
+        if case.kind == "memory":
+            return measure_memory(bench)
         if case.kind == "end":
             return measure_end(bench, 4 if self.tiny else END_ROWS)
         return measure_loading(bench, 4 if self.tiny else END_ROWS)

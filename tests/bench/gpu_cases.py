@@ -21,8 +21,9 @@ class Case:
     """One line of the report.
 
     `kind` is "picture" (seconds a picture, and what follows from them), "profile" (when no kernel runs, who waits for
-    the device), "pixels" (whether a row's bits repeat), "end" (rows a second with finishing and a store), "load" (from
-    a file; with Ray, the whole command), or "repeat" ("pixels" again in a process with deterministic algorithms).
+    the device), "pixels" (whether a row's bits repeat), "end" (rows a second with finishing and a store), "memory"
+    (what running out of it costs), "load" (from a file; with Ray, the whole command), or "repeat" ("pixels" again in a
+    process with deterministic algorithms).
     `rows` are those of a unit, `references` those of each row; `peer` measures diffusers' pipeline as well.
     """
 
@@ -102,6 +103,7 @@ def cases(load: bool) -> list[Case]:
         of("repeat", "eager", side=512, rows=4),
         of("picture", references=1),
         of("picture", references=4),
+        of("memory", "eager", side=512, rows=4),
         of("picture", rows=2),
         of("pixels", rows=2),
         of("picture", side=2048),

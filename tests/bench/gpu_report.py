@@ -67,7 +67,7 @@ def tables(found: Figures) -> str:
     ):
         if chosen := [one for one in good if one["kind"] == kind]:
             parts.append(_table(heading, (row(one) for one in chosen)))
-    parts += [f"{_what(one)}: {_said(one)}" for one in good if one["kind"] in ("end", "load")]
+    parts += [f"{_what(one)}: {_said(one)}" for one in good if one["kind"] in ("end", "memory", "load")]
     parts += [f"{name}: {_said(one)}" for name, one in found["cases"].items() if "failed" in one]
     if found["skipped"]:
         parts.append(f"Skipped for want of time: {', '.join(found['skipped'])}.")
