@@ -19,7 +19,7 @@ def measure_memory(bench: Bench) -> dict[str, Any]:
     `plain` seconds of such batches where memory is plenty; `same` whether all three have the same bits. The peaks are
     what PyTorch reserved, in bytes, for the whole unit and for half of it, weights included.
     """
-    device, count = bench.device, bench.case.rows
+    device, count = torch.device("cuda", torch.cuda.current_device()), bench.case.rows
     items = tuple(Item(row, request, "", "", "") for row, request in enumerate(bench.requests))
     unit, room = Unit(0, bench.shape, items, batch=count), Room()
 
