@@ -1,8 +1,8 @@
 """A replica of several shards: actors that hold a block range of the transformer each, and the leader that calls them.
 
-A unit's hidden states go from shard to shard as objects that the leader only names; what it reads are the calls'
-times. It keeps several units under way, so that a shard computes one while the next shard has another. The leader
-owns its shards: when it ends, they end. One of them lost is the whole replica lost.
+A unit's hidden states go from shard to shard as objects that the leader only names: through the object store, or from
+device to device (`cluster.transport`). It keeps several units under way, so that a shard computes one while the next
+shard has another. The leader owns its shards: when it ends, they end. One of them lost is the whole replica lost.
 """
 
 import asyncio
@@ -10,8 +10,11 @@ import itertools
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import ray
@@ -23,6 +26,7 @@ from cluster.losses import is_loss, sentence
 from cluster.room import Room, no_room
 from cluster.spec import ModelSpec
 from cluster.store import adopt_environment
+from cluster.transport import connected, transport_of
 from cluster.unit import Report, ShardCall, Unit
 from cluster.wire import PackedTensor, joined, pack, unpack
 from pipeline.errors import JobError
@@ -30,6 +34,8 @@ from pipeline.memory import attempt, is_out_of_memory
 from pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
+    import torch
+
     from pipeline.sampling import Sampling
     from pipeline.transformer import Stream, Terms
 
@@ -42,10 +48,13 @@ UNITS_PER_SHARD = 2
 
 @dataclass(frozen=True)
 class Crossing:
-    """What goes from one shard to the next: the step's terms, and a stream for each of its passes."""
+    """What goes from one shard to the next: the unit's ticket, the step's terms, and a stream for each of its passes.
+    `direct` tensors are on the sender's device, and Ray brings them to the receiver's; others are packed."""
 
+    ticket: int
+    direct: bool
     terms: "Terms"
-    streams: tuple[tuple[PackedTensor, ...], ...]
+    streams: "tuple[tuple[PackedTensor, ...], ...] | tuple[Stream, ...]"
 
 
 class ShardActor:
@@ -56,6 +65,7 @@ class ShardActor:
         self._spec, self._number = spec, number
         self._compute = threading.Lock()
         self._samplings: dict[int, tuple[Sampling, int]] = {}
+        self._calls: defaultdict[int, list[ShardCall]] = defaultdict(list)
         self._device, self._problem = spec.device, ""
         try:
             self._device = device_name(spec)
@@ -82,63 +92,64 @@ class ShardActor:
         """As a model actor's."""
         return self._device, self._problem, node_here()
 
-    def begin(self, ticket: int, unit: Unit, *inputs: PackedTensor) -> tuple[Crossing, ShardCall]:
+    def begin(self, ticket: int, direct: bool, unit: Unit, *inputs: PackedTensor) -> Crossing:
         """The first step, in the first shard, of a unit of one batch; `ticket` names it from here on. Like the other
         calls it raises MemoryError where memory ran out over it, and nothing of it is left."""
-        with self._compute:
-            started = time.time()
-            return _fitting(self._begun, ticket, unit, inputs), self._call(started)
+        return self._timed(ticket, self._begun, ticket, direct, unit, inputs)
 
-    def _begun(self, ticket: int, unit: Unit, inputs: Sequence[PackedTensor]) -> Crossing:
+    def _begun(self, ticket: int, direct: bool, unit: Unit, inputs: Sequence[PackedTensor]) -> Crossing:
         from pipeline.sampling import Sampling
 
         tensors = [unpack(packed, self._spec.device) for packed in inputs]
         [batch] = batches_of(unit, tensors, self._spec.device)
         sampling = Sampling(self._transformer, self._schedule, *batch)
-        crossing = self._first_blocks(sampling)
+        crossing = self._first_blocks(ticket, direct, sampling)
         self._samplings[ticket] = sampling, len(unit.items)
         return crossing
 
-    def through(self, crossing: Crossing) -> tuple[Crossing, ShardCall]:
+    def through(self, crossing: Crossing) -> Crossing:
         """A step's passes in this shard's blocks."""
-        with self._compute:
-            started = time.time()
-            return _fitting(self._passed, crossing), self._call(started)
+        return self._timed(crossing.ticket, self._passed, crossing)
 
     def _passed(self, crossing: Crossing) -> Crossing:
         streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
-        return Crossing(crossing.terms, _packed(streams))
+        return _crossing(crossing.ticket, crossing.direct, crossing.terms, streams)
 
-    def advance(self, ticket: int, crossing: Crossing) -> tuple[Crossing | PackedTensor, ShardCall]:
+    def advance(self, crossing: Crossing) -> Crossing | PackedTensor:
         """In the first shard: take the step along what the last one gave, and begin the next; behind the last step the
-        unit's latents (B, tokens, C), and the ticket is forgotten."""
-        with self._compute:
-            started = time.time()
-            return _fitting(self._advanced, ticket, crossing), self._call(started)
+        unit's latents (B, tokens, C)."""
+        return self._timed(crossing.ticket, self._advanced, crossing)
 
-    def _advanced(self, ticket: int, crossing: Crossing) -> Crossing | PackedTensor:
-        sampling, rows = self._samplings[ticket]
+    def _advanced(self, crossing: Crossing) -> Crossing | PackedTensor:
+        sampling, rows = self._samplings[crossing.ticket]
         sampling.advance(self._unpacked(crossing))
         if sampling.terms() is not None:
-            return self._first_blocks(sampling)
-        del self._samplings[ticket]
+            return self._first_blocks(crossing.ticket, crossing.direct, sampling)
         return pack(sampling.latents[:rows])
 
-    def forget(self, ticket: int) -> None:
-        """In the first shard: a unit that has failed on its way."""
+    def forget(self, ticket: int) -> list[ShardCall]:
+        """A unit that is done, or has failed on its way: what this shard computed of it, and when."""
         with self._compute:
             self._samplings.pop(ticket, None)
+            return self._calls.pop(ticket, [])
 
-    def _first_blocks(self, sampling: "Sampling") -> Crossing:
+    def _first_blocks(self, ticket: int, direct: bool, sampling: "Sampling") -> Crossing:
         terms = sampling.terms()
         assert terms is not None, "a shape has at least one step"
-        return Crossing(terms, _packed([self._transformer.run(stream, terms) for stream in sampling.streams()]))
+        return _crossing(ticket, direct, terms, [self._transformer.run(stream, terms) for stream in sampling.streams()])
 
     def _unpacked(self, crossing: Crossing) -> list["Stream"]:
-        return [tuple(unpack(part, self._spec.device) for part in stream) for stream in crossing.streams]
+        return [tuple(self._here(part) for part in stream) for stream in crossing.streams]
 
-    def _call(self, started: float) -> ShardCall:
-        return ShardCall(self._number, started, time.time())
+    def _here(self, part: "PackedTensor | torch.Tensor") -> "torch.Tensor":
+        return unpack(part, self._spec.device) if isinstance(part, PackedTensor) else part
+
+    def _timed(self, ticket: int, compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        with self._compute:
+            started = time.time()
+            made = _fitting(compute, *arguments, **options)
+            self._calls[ticket].append(ShardCall(self._number, started, time.time()))
+            return made
 
 
 def _fitting(compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -149,24 +160,30 @@ def _fitting(compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -
     return made
 
 
-def _packed(streams: Sequence["Stream"]) -> tuple[tuple[PackedTensor, ...], ...]:
-    return tuple(tuple(pack(part) for part in stream) for stream in streams)
+def _crossing(ticket: int, direct: bool, terms: "Terms", streams: Sequence["Stream"]) -> Crossing:
+    if direct:
+        return Crossing(ticket, direct, terms, tuple(streams))
+    return Crossing(ticket, direct, terms, tuple(tuple(pack(part) for part in stream) for stream in streams))
 
 
 class Leader:
     """Takes units through a replica's shards. Async, without a device; answers as a model actor that denoises."""
 
     shard: type = ShardActor
+    transport: str | None = None
+    """How tensors go from shard to shard, as Ray names it; None: the best that there is, "": the object store."""
 
     def __init__(self, spec: ModelSpec, gpus: float, places: Sequence[Any]) -> None:
         """`places` are Ray's scheduling strategies, one for each shard."""
-        actor: Any = ray.remote(self.shard)
-        options = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": UNITS_PER_SHARD}
-        options |= {"max_restarts": 0, "max_task_retries": 0}
+        self._transport = transport_of(spec.device, gpus) if self.transport is None else self.transport
+        options: dict[str, Any] = {"num_cpus": 0, "num_gpus": gpus, "max_concurrency": UNITS_PER_SHARD}
+        options |= {"max_restarts": 0, "max_task_retries": 0, "enable_tensor_transport": bool(self._transport)}
+        actor: Any = ray.remote(**options)(self.shard)
         self._shards: list[Any] = [
-            actor.options(**options, scheduling_strategy=where).remote(spec, number, len(places))
+            actor.options(scheduling_strategy=where).remote(spec, number, len(places))
             for number, where in enumerate(places)
         ]
+        self._waiting = ThreadPoolExecutor(UNITS_PER_SHARD * len(places))
         self._tickets = itertools.count()
         self._spec, self._device, self._room = spec, spec.device, Room()
 
@@ -175,6 +192,8 @@ class Leader:
         nodes that the replica depends on."""
         answers = await asyncio.gather(*[shard.ready.remote() for shard in self._shards])
         self._device = answers[0][0]
+        if self._transport and not await self._in_a_thread(connected, self._shards, self._transport):
+            self._transport = ""
         nodes = dict.fromkeys([node_here(), *(node for _, _, node in answers)])
         return self._device, next((problem for _, problem, _ in answers if problem), ""), *nodes
 
@@ -210,21 +229,27 @@ class Leader:
     async def _steps(self, unit: Unit, inputs: list[Any], calls: list[ShardCall]) -> PackedTensor:
         """One batch from its first step to its last. Adds to `calls`."""
         first, *others = self._shards
-        ticket = next(self._tickets)
+        ticket, there = next(self._tickets), {"tensor_transport": self._transport} if self._transport else {}
         try:
-            crossing, report = first.begin.options(num_returns=2).remote(ticket, unit, *inputs)
-            reports = [report]
-            for _ in range(unit.shape.steps):
+            crossing = first.begin.options(**there).remote(ticket, bool(there), unit, *inputs)
+            for left in reversed(range(unit.shape.steps)):
                 for shard in others:
-                    crossing, report = shard.through.options(num_returns=2).remote(crossing)
-                    reports.append(report)
-                crossing, report = first.advance.options(num_returns=2).remote(ticket, crossing)
-                calls += await asyncio.gather(*reports, report)
-                reports = []
-            return await crossing
-        except ray.exceptions.RayTaskError:
-            await first.forget.remote(ticket)
-            raise
+                    crossing = shard.through.options(**there).remote(crossing)
+                crossing = first.advance.options(**(there if left else {})).remote(crossing)
+                # Until it is computed, and no longer: what it holds stays where it is.
+                await self._in_a_thread(ray.wait, [crossing], fetch_local=False)
+            latents: PackedTensor = await crossing
+            return latents
+        finally:
+            calls += await self._forgotten(ticket)
+
+    async def _forgotten(self, ticket: int) -> list[ShardCall]:
+        """What the shards computed of a unit, of those that are still there; they keep nothing of it."""
+        answers = await asyncio.gather(*[s.forget.remote(ticket) for s in self._shards], return_exceptions=True)
+        return [call for answer in answers if not isinstance(answer, BaseException) for call in answer]
+
+    async def _in_a_thread(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._waiting, partial(call, *arguments, **options))
 
     def _report(self, started: float, **more: Any) -> Report:
         return Report("denoise", started, time.time(), self._device, os.getpid(), **more)

@@ -84,31 +84,29 @@ class PuppetShard:
     def ready(self) -> tuple[str, ...]:
         return "cpu", "", node_here()
 
-    def begin(self, ticket: int, unit: Unit, *inputs: Any) -> tuple[list[str], ShardCall]:
+    def begin(self, ticket: int, direct: bool, unit: Unit, *inputs: Any) -> tuple[int, list[str]]:
         prompts = [item.request.prompt for item in unit.items]
         assert "alone" not in prompts or not self._tickets, "units that ended long ago are still kept"
         self._tickets.add(ticket)
-        return prompts, self._call()
+        return ticket, prompts
 
-    def through(self, prompts: list[str]) -> tuple[list[str], ShardCall]:
+    def through(self, crossing: tuple[int, list[str]]) -> tuple[int, list[str]]:
+        _, prompts = crossing
         if "crash" in prompts:
             os._exit(1)
         if "bug" in prompts:
             raise ZeroDivisionError("division by zero")
         if len(prompts) > 2 * ("tight" in prompts) + 8 * ("tight" not in prompts) or "no room" in prompts:
             raise MemoryError
-        return prompts, self._call()
+        return crossing
 
-    def advance(self, ticket: int, prompts: list[str]) -> tuple[Any, ShardCall]:
-        self._tickets.remove(ticket)
-        rows = len(prompts)
-        return PackedTensor(np.full(rows, rows, np.uint8), "uint8", (rows,)), self._call()
+    def advance(self, crossing: tuple[int, list[str]]) -> PackedTensor:
+        rows = len(crossing[1])
+        return PackedTensor(np.full(rows, rows, np.uint8), "uint8", (rows,))
 
-    def forget(self, ticket: int) -> None:
+    def forget(self, ticket: int) -> list[ShardCall]:
         self._tickets.discard(ticket)
-
-    def _call(self) -> ShardCall:
-        return ShardCall(self._number, time.time(), time.time())
+        return [ShardCall(self._number, time.time(), time.time())]
 
 
 class PuppetsLeader(Leader):
