@@ -25,8 +25,10 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
     """
     ours, theirs = os.pipe()
     watcher = os.getpid()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # one that comes now waits until it can be passed on
     child = os.fork()
     if not child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(ours)
         return _reported(run, theirs, watcher)
     os.close(theirs)
@@ -36,6 +38,7 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
             os.kill(child, number)
 
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         _, status = os.waitpid(child, 0)
     finally:
