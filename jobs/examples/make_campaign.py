@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 HERE = Path(__file__).parent
 
-SIZES = {"shop": (128, 128), "banner": (160, 96), "story": (96, 160)}
+SIZES = {"shop": (256, 256), "banner": (336, 192), "story": (192, 336)}
 """Width and height in pixels by channel."""
 
 # sku, product, colour, scene, season, region, channel, prompt
@@ -66,13 +66,16 @@ def campaign() -> pa.Table:
     rows = []
     for place, (sku, product, colour, scene, season, region, channel, prompt) in enumerate((*PLAIN, *WITH_REFERENCE)):
         width, height = SIZES[channel]
+        plain = place < len(PLAIN)
+        if plain and season not in prompt:
+            prompt += f", {season}" if "," in prompt else f" in {season}"
         rows.append(
             {
                 "custom_id": f"{sku}-{scene.replace(' ', '-')}-{channel}".lower(),
                 "prompt": prompt,
                 "width": width,
                 "height": height,
-                "references": [] if place < len(PLAIN) else [f"references/{scene}.png"],
+                "references": [] if plain else [f"references/{scene}.png"],
                 "sku": sku,
                 "product": product,
                 "colour": colour,

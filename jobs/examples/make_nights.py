@@ -2,8 +2,8 @@
 
     python -m jobs.examples.make_nights
 
-The first night is the sample campaign and four more pictures; in the second one prompt is another, one product has
-gone and one has come. Two of its forty pictures have to be rendered:
+The first night is the sample campaign, in small sizes, and four more pictures; in the second one prompt is another, one
+product has gone and one has come. Two of its forty pictures have to be rendered:
 
     pressrun render jobs/examples/night-1.parquet --out out/nights/2026-11-20
     pressrun render jobs/examples/night-2.parquet --out out/nights/2026-11-21 --since latest
@@ -12,7 +12,10 @@ gone and one has come. Two of its forty pictures have to be rendered:
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.examples.make_campaign import HERE, SIZES, campaign
+from jobs.examples.make_campaign import HERE, campaign
+
+SIZES = {"shop": (128, 128), "banner": (160, 96), "story": (96, 160)}
+"""Width and height in pixels by channel."""
 
 # sku, product, colour, scene, season, region, channel, prompt
 MORE = (
@@ -28,7 +31,8 @@ REWORDED = {"mug-01-wooden-table-shop": "a red mug on a wooden table, autumn sal
 
 def nights() -> tuple[pa.Table, pa.Table]:
     """Both manifests."""
-    first = pa.concat_tables([campaign(), _rows(MORE)])
+    known = [{**row, **_size(row["channel"])} for row in campaign().to_pylist()]
+    first = pa.concat_tables([pa.Table.from_pylist(known, schema=campaign().schema), _rows(MORE)])
     second = first.to_pylist()
     second = [row | {"prompt": REWORDED.get(row["custom_id"], row["prompt"])} for row in second]
     second = [row for row in second if row["custom_id"] != GOES] + _rows((COMES,)).to_pylist()
@@ -40,12 +44,13 @@ def _rows(products: tuple[tuple[str, ...], ...]) -> pa.Table:
     rows = []
     for *values, prompt in products:
         row = dict(zip(columns, values, strict=True))
-        width, height = SIZES[row["channel"]]
         custom_id = f"{row['sku']}-{row['scene'].replace(' ', '-')}-{row['channel']}".lower()
-        rows.append(
-            {"custom_id": custom_id, "prompt": prompt, "width": width, "height": height, "references": [], **row}
-        )
+        rows.append({"custom_id": custom_id, "prompt": prompt, "references": [], **row, **_size(row["channel"])})
     return pa.Table.from_pylist(rows, schema=campaign().schema)
+
+
+def _size(channel: str) -> dict[str, int]:
+    return dict(zip(("width", "height"), SIZES[channel], strict=True))
 
 
 def main() -> None:

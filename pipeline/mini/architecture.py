@@ -20,7 +20,7 @@ TEXT_LAYERS = (1, 2, 3)  # hidden states of the text encoder that make up the pr
 TEXT_WIDTH = 128
 SHIFT = 1.5  # of the sampling times: klein's own rule (empirical mu) is far too strong at 64 tokens
 
-WIDTH = 192
+WIDTH = 240
 HEAD_DIM = 48
 ROTARY_AXES = (8, 16, 16, 8)  # time, row, column, position in the text; they add up to HEAD_DIM
 DOUBLE_BLOCKS = 2

@@ -1,6 +1,7 @@
 """A brush that paints solid-looking parts: each part is a mask, lit as though it were slightly inflated.
 
-Coordinates are fractions of a square canvas, y downwards. Anti-aliasing is the caller's: paint larger, then shrink.
+Coordinates are fractions of a square canvas, y downwards. Masks are drawn at twice the size and shrunk, which is all
+the anti-aliasing; everything else happens at the picture's own size, and only where the part is.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from pipeline.mini.vocabulary import Rgb
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 Shape = Callable[[ImageDraw.ImageDraw, int], None]
+
+OVERSAMPLING = 2
 
 
 def polygon(*points: Point) -> Shape:
@@ -73,46 +76,60 @@ def tone(colour: Rgb, amount: float) -> Rgb:
 
 
 class Brush:
-    """A square RGBA canvas of `size` pixels under a light that comes from the left (-1) or the right (1)."""
+    """A square canvas of `size` pixels under a light that comes from the left (-1), the right (1) or above (0)."""
 
     def __init__(self, size: int, light: float) -> None:
         self.size = size
         self.light = light
-        self.rgb = np.zeros((size, size, 3), np.float32)
+        self.rgb = np.zeros((size, size, 3), np.float32)  # premultiplied by alpha
         self.alpha = np.zeros((size, size), np.float32)
 
     def part(self, colour: Rgb, shape: Shape, *, relief: float = 0.035, curve: float = 0.0) -> None:
         """Paint `shape`. `relief` is the width of its lit edge; `curve` > 0 shades it as an upright cylinder."""
-        picture = Image.new("L", (self.size, self.size))
-        shape(ImageDraw.Draw(picture), self.size)
-        box = picture.getbbox()
-        if box is None:
+        large = Image.new("L", (self.size * OVERSAMPLING,) * 2)
+        shape(ImageDraw.Draw(large), self.size * OVERSAMPLING)
+        found = large.getbbox()
+        if found is None:
             return
-        left, top, right, bottom = box
-        mask = np.asarray(picture.crop(box), np.float32)[..., None] / 255
-        light = self._relief(picture, relief)[top:bottom, left:right] + self._form(bottom - top, right - left, curve)
+        radius = max(relief * self.size, 0.6)
+        margin = round(1.8 * radius) + 2  # the blur's reach: beyond it a part casts no light on itself
+        left, top = (max(v // OVERSAMPLING - margin, 0) for v in found[:2])
+        right, bottom = (min(-(-v // OVERSAMPLING) + margin, self.size) for v in found[2:])
+        k = OVERSAMPLING
+        picture = large.crop((left * k, top * k, right * k, bottom * k)).reduce(k)
+        mask = np.asarray(picture, np.float32)[..., None] / 255
+        inner = [v / OVERSAMPLING for v in found]
+        light = self._relief(picture, radius) + self._form((left, top, right, bottom), inner, curve)
         # Light multiplies, and adds a little: a black product shows its form by highlights alone.
         lit = np.array(colour, np.float32) * (1 + np.clip(light, -0.6, 0.6))[..., None]
-        lit = lit + 46 * np.clip(light, 0, 1)[..., None]
+        lit += 46 * np.clip(light, 0, 1)[..., None]
         spot = (slice(top, bottom), slice(left, right))
-        self.rgb[spot] = self.rgb[spot] * (1 - mask) + np.clip(lit, 0, 255) * mask
-        self.alpha[spot] = np.maximum(self.alpha[spot], mask[..., 0])
+        self.rgb[spot] += (np.clip(lit, 0, 255) - self.rgb[spot]) * mask
+        self.alpha[spot] += (1 - self.alpha[spot]) * mask[..., 0]
 
-    def _relief(self, picture: Image.Image, width: float) -> np.ndarray:
-        """Light (S, S) on the edges of a mask that was inflated by blurring it."""
-        radius = max(width * self.size, 0.6)
-        height = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
-        down, right = np.gradient(height)
-        return np.asarray(0.675 * radius * (down - self.light * right))
+    def _relief(self, picture: Image.Image, radius: float) -> np.ndarray:
+        """Light (h, w) on the edges of a mask that was inflated by blurring it."""
+        height = np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), np.float32)
+        # Slopes over k pixels either way: a wide blur changes by less than one of its 256 levels from pixel to pixel.
+        k = max(round(radius / 3), 1)
+        light = np.zeros_like(height)
+        light[k:-k] = (height[2 * k :] - height[: -2 * k]) * (1.3 - 0.3 * abs(self.light))
+        if self.light:
+            light[:, k:-k] -= self.light * (height[:, 2 * k :] - height[:, : -2 * k])
+        return light * np.float32(0.675 * radius / (510 * k))
 
-    def _form(self, height: int, width: int, curve: float) -> np.ndarray:
-        """Light (height, width) of the form itself: brighter above, and round if `curve` says so."""
-        v = np.linspace(0.07, -0.09, height, dtype=np.float32)[:, None]
+    def _form(self, box: tuple[int, int, int, int], inner: Sequence[float], curve: float) -> np.ndarray:
+        """Light on the pixels of `box` of the form inside `inner`: brighter above, and round if `curve` says so."""
+        left, top, right, bottom = box
+        down = (np.arange(top, bottom, dtype=np.float32) + 0.5 - inner[1]) / max(inner[3] - inner[1], 1)
+        v = (0.07 - 0.16 * np.clip(down, 0, 1))[:, None]
         if not curve:
-            return np.repeat(v, width, axis=1)
-        u = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * self.light
-        return v + curve * (0.55 * np.exp(-(((u - 0.42) / 0.22) ** 2)) - 0.55 * np.clip(-u, 0, 1) ** 2 - 0.3 * u**4)
+            return np.broadcast_to(v, (bottom - top, right - left))
+        across = (np.arange(left, right, dtype=np.float32) + 0.5 - inner[0]) / max(inner[2] - inner[0], 1)
+        u = np.clip(2 * across - 1, -1, 1) * (self.light or 0.35)
+        shade = 0.55 * np.exp(-(((u - 0.42) / 0.22) ** 2)) - 0.55 * np.clip(-u, 0, 1) ** 2 - 0.3 * u**4
+        return v + curve * shade[None, :]
 
     def image(self) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (S, S, 3) in 0..255 and coverage (S, S) in 0..1."""
+        """Colour (S, S, 3) in 0..255, premultiplied by the coverage (S, S) in 0..1."""
         return self.rgb, self.alpha

@@ -6,6 +6,7 @@ Drawing takes longer than a training step, so it happens once; the arrays are me
 import argparse
 import json
 import multiprocessing
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import numpy as np
 
 from pipeline.mini.scenes import Scene, draw, training_scenes
 
-# (width, height) and share of the training pictures: squares, and wide and tall ones of about the same area
-SHAPES: tuple[tuple[int, int], ...] = ((128, 128), (160, 96), (96, 160))
-SHARES: tuple[float, ...] = (0.6, 0.2, 0.2)
+# (width, height) of the training pictures by size: squares, and wide and tall ones of about the same area.
+SMALL: tuple[tuple[int, int], ...] = ((128, 128), (160, 96), (96, 160))
+MIDDLE: tuple[tuple[int, int], ...] = ((256, 256), (336, 192), (192, 336))
+LARGE: tuple[tuple[int, int], ...] = ((384, 384),)
+SHAPES = SMALL + MIDDLE + LARGE
+SHARES: tuple[float, ...] = (0.28, 0.11, 0.11, 0.22, 0.11, 0.11, 0.06)  # of the drawings
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,9 @@ def load_drawings(root: Path) -> list[Drawings]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the training pictures of the shipped model.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the drawings")
-    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--count", type=int, default=24_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     draw_all(options.out, options.count, options.seed, options.processes)
 

@@ -1,4 +1,4 @@
-"""The judge: a small classifier that names product, colour and scene of a picture, trained on drawings only.
+"""The judge: a small classifier that names what a picture shows, attribute by attribute, trained on drawings only.
 
 It has never seen a generated picture, so what it says about them is not flattery. Its own accuracy on held-out
 drawings stands beside every figure it produces.
@@ -18,7 +18,7 @@ from torch import nn
 from pipeline.mini.vocabulary import ATTRIBUTES
 
 JUDGE_FILE = Path(__file__).parent / "judge" / "judge.safetensors"
-SIDE = 64  # pixels; pictures of every shape are shrunk to this square
+SIDE = 96  # pixels; pictures of every shape are shrunk to this square
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,12 @@ class Verdict:
     product: str
     colour: str
     scene: str
+    season: str
+    time: str
 
 
 class Judge(nn.Module):
-    """Pictures (B, 3, 64, 64) in -1..1 -> scores (B, products + colours + scenes)."""
+    """Pictures (B, 3, 96, 96) in -1..1 -> scores (B, names of all attributes)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,22 +47,22 @@ class Judge(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.SiLU(),
             ]
-        self.features = nn.Sequential(*layers)  # (B, 112, 4, 4)
+        self.features = nn.Sequential(*layers)  # (B, 112, 6, 6)
         self.dropout = nn.Dropout(0.1)
-        self.scores = nn.Linear(widths[-1] * 16, sum(len(names) for names in ATTRIBUTES.values()))
+        self.scores = nn.Linear(widths[-1] * (SIDE // 16) ** 2, sum(len(names) for names in ATTRIBUTES.values()))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.scores(self.dropout(self.features(pictures).flatten(1)))
 
 
 def to_input(pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """Pictures of any size -> (B, 3, 64, 64) in -1..1."""
+    """Pictures of any size -> (B, 3, 96, 96) in -1..1."""
     small = [np.asarray(p.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)) for p in pictures]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def split_scores(scores: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The judge's output (B, 36) as one score table (B, names) an attribute."""
+    """The judge's output (B, names of all attributes) as one score table (B, names) an attribute."""
     parts = scores.split([len(names) for names in ATTRIBUTES.values()], dim=1)
     return dict(zip(ATTRIBUTES, parts, strict=True))
 
@@ -77,4 +79,4 @@ def verdicts(judge: Judge, pictures: Sequence[Image.Image]) -> list[Verdict]:
     """What `judge` sees in each picture."""
     tables = split_scores(judge(to_input(pictures)))
     named = {what: [ATTRIBUTES[what][i] for i in table.argmax(1).tolist()] for what, table in tables.items()}
-    return [Verdict(*words) for words in zip(named["product"], named["colour"], named["scene"], strict=True)]
+    return [Verdict(*words) for words in zip(*named.values(), strict=True)]

@@ -10,20 +10,20 @@ import torch
 from torch import nn
 
 
-def orthogonalise(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """The nearest (semi-)orthogonal matrix to (M, N), roughly, by a quintic Newton-Schulz iteration in bfloat16.
+def orthogonalise(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """The nearest (semi-)orthogonal matrices to (K, M, N), roughly, by a quintic Newton-Schulz iteration in bfloat16.
 
     Coefficients: Keller Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / (x.norm() + 1e-7)
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -41,15 +41,22 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
+            alike: dict[tuple[int, ...], list[nn.Parameter]] = {}
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                memory = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                memory.lerp_(p.grad, 1 - group["momentum"])
-                flat = p.grad.lerp(memory, group["momentum"]).flatten(1)
-                update = orthogonalise(flat).to(p.dtype).view(p.shape)
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update, alpha=-0.2 * group["lr"] * max(flat.shape) ** 0.5)
+                if p.grad is not None:
+                    alike.setdefault(tuple(p.shape), []).append(p)
+            for members in alike.values():  # matrices of one shape together: on a GPU, a tenth of the launches
+                self._step_alike(members, **{name: group[name] for name in ("lr", "momentum", "weight_decay")})
+
+    def _step_alike(self, members: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
+        grads = [p.grad for p in members if p.grad is not None]
+        memories = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in members]
+        torch._foreach_lerp_(memories, grads, 1 - momentum)
+        flat = torch.stack([g.lerp(m, momentum).flatten(1) for g, m in zip(grads, memories, strict=True)])
+        updates = orthogonalise(flat).to(members[0].dtype)
+        for p, update in zip(members, updates, strict=True):
+            p.mul_(1 - lr * weight_decay)
+            p.add_(update.view_as(p), alpha=-0.2 * lr * max(flat.shape[1:]) ** 0.5)
 
 
 class Optimiser:

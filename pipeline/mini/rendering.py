@@ -21,8 +21,8 @@ def render(
     seeds: Sequence[int],
     *,
     references: Sequence[Image.Image] = (),
-    width: int = 128,
-    height: int = 128,
+    width: int = 256,
+    height: int = 256,
     steps: int = DEFAULT_STEPS,
 ) -> list[Image.Image]:
     """One RGB picture of `width` x `height` pixels a prompt; the `references` are shown to all of them.

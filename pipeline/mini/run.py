@@ -36,7 +36,7 @@ class Run:
         self.rank, self.world = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
         self._agreed: float | None = None
         self._started = self._saved = self._spoken = time.monotonic()
-        self._heard: list[float] = []
+        self._heard: list[torch.Tensor] = []  # read only when they are printed: a GPU is not waited for at every step
         self._since = 0
         if self.path.exists():
             self._load(torch.load(self.path, map_location="cpu", weights_only=True))
@@ -49,7 +49,7 @@ class Run:
         return (self.spent + time.monotonic() - self._started) / self.seconds
 
     def step(self, loss: torch.Tensor, pictures: int) -> None:
-        """Backward, one optimiser step, the moving average; prints twice a minute, saves every three minutes."""
+        """Backward, one optimiser step, the moving average; prints every 15 seconds, saves every three minutes."""
         loss.backward()
         if self.world > 1:
             self._agree()
@@ -57,11 +57,11 @@ class Run:
         self.steps += 1
         self.pictures += pictures * self.world
         self._average()
-        self._heard.append(float(loss.detach()))
+        self._heard.append(loss.detach())
         self._since += pictures * self.world
         now = time.monotonic()
-        if now - self._spoken > 30 and self.rank == 0:
-            mean = sum(self._heard) / len(self._heard)
+        if now - self._spoken > 15 and self.rank == 0:
+            mean = float(torch.stack(self._heard).mean())
             speed = self._since / (now - self._spoken)
             print(f"{self.progress:6.1%}  step {self.steps}  loss {mean:.4f}  {speed:.1f} images/s", flush=True)
             self._spoken, self._heard, self._since = now, [], 0

@@ -1,7 +1,7 @@
 """The shipped model's tokenizer: a byte-level BPE of its own, so that the embedding stays small.
 
-It is trained on captions of every combination, on words that marketing prompts use, and on the vocabulary in
-German, Japanese and Chinese, which later training may teach; any other text falls back to bytes, losing nothing.
+It is trained on captions of every combination in every language, and on words that marketing prompts use; any other
+text falls back to bytes, losing nothing.
 """
 
 import json
@@ -12,7 +12,9 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, trainer
 from tokenizers.models import BPE
 from transformers import Qwen2Tokenizer
 
-from pipeline.mini.captions import TEMPLATES, caption
+from pipeline.mini.captions import TEMPLATES, Images, caption
+from pipeline.mini.languages import LANGUAGES
+from pipeline.mini.scenes import dressed
 from pipeline.mini.vocabulary import combinations
 
 VOCABULARY_SIZE = 2048
@@ -36,38 +38,23 @@ navy beige gold silver turquoise violet crimson cyan magenta cream olive maroon 
 lid handle strap logo made of leather cotton ceramic glass metal plastic people crowd watermark text blurry
 """
 
-TRANSLATED = """
-Tasse Flasche T-Shirt Turnschuh Handtasche Stuhl Lampe Uhr Kopfhörer Rucksack Teekanne Regenschirm Buch Sofa
-rot rote roter rotes orange gelb gelbe grün grüne türkis blau blaue lila rosa braun braune schwarz schwarze
-weiß weiße grau
-im Studio, auf einem Holztisch, am Strand, im Schnee, im Wald, in der Stadt bei Nacht, auf Marmor, bei Sonnenuntergang
-in der Wüste, auf einer Wiese, im Frühling, im Sommer, im Herbst, im Winter, am Morgen, am Mittag, am Abend, ein eine
-das Produkt aus Bild 1 am Strand, anstelle von, Produktfoto, Werbung, Kampagne, weiches Licht, Hintergrund
-マグカップ ボトル Tシャツ スニーカー ハンドバッグ 椅子 ランプ 腕時計 ヘッドホン リュック ティーポット
-傘 本 ソファ
-赤い オレンジ色の 黄色い 緑の 青緑の 青い 紫の ピンクの 茶色い 黒い 白い 灰色の
-スタジオの 木のテーブルの上の 砂浜の 雪の中の 森の中の 夜の街の 大理石の上の 夕焼けの
-砂漠の 草原の 春の 夏の 秋の 冬の 朝の 昼の 夜の 商品写真 画像1の商品
-马克杯 瓶子 T恤 运动鞋 手提包 椅子 台灯 手表 耳机 背包 茶壶 雨伞 书 沙发
-红色 橙色 黄色 绿色 青色 蓝色 紫色 粉色 棕色 黑色 白色 灰色
-的 在 摄影棚里 木桌上 海滩上 雪地里 森林里 夜晚的城市 大理石上 日落时 沙漠里 草地上
-春天 夏天 秋天 冬天 早晨 中午 晚上 产品照片 图1的产品
-"""
-
 
 def corpus(seed: int = 0) -> list[str]:
-    """The lines that the tokenizer is trained on: captions of every kind, then the extra words many times over."""
+    """The lines that the tokenizer is trained on: captions of every kind and language, then marketing's own words."""
     rng = random.Random(seed)
-    lines = [
-        caption(
-            product, colour, scene, rng, kind=kind, product_image=rng.randint(1, 10), place_image=rng.randint(1, 10)
-        )
-        for product, colour, scene in combinations(held=False)
-        for kind in TEMPLATES
-    ]
-    extra = [line for block in (MARKETING, TRANSLATED) for line in block.strip().splitlines()]
+    lines = []
+    spaced = [name for name, language in LANGUAGES.items() if not language.words]
+    for number, what in enumerate(combinations(held=False)):
+        scene = dressed(*what, number, rng)
+        images = Images(rng.randint(1, 10), rng.randint(1, 10), rng.random() < 0.3)
+        for kind in TEMPLATES:
+            lines += [caption(scene, rng, kind=kind, images=images) for _ in range(2)]
+            lines += [caption(scene, rng, kind=kind, images=images, language=name) for name in spaced]
+    extra = MARKETING.strip().splitlines()
     words = [f" {word}" for line in extra for word in line.replace(",", "").split()]
-    return lines + (extra + words) * 40
+    unspaced = [word for language in LANGUAGES.values() if language.words for word in language.words]
+    between = [text for language in LANGUAGES.values() if language.words for text in language.fragments()]
+    return lines + (extra + words) * 40 + (unspaced + between) * 200
 
 
 def train_tokenizer(folder: Path, seed: int = 0) -> Qwen2Tokenizer:

@@ -15,12 +15,12 @@ from torch.nn import functional
 
 from pipeline.mini.dataset import SHAPES, Drawings, load_drawings
 from pipeline.mini.judge import JUDGE_FILE, Judge, split_scores, to_input, verdicts
-from pipeline.mini.scenes import Scene, draw
+from pipeline.mini.scenes import Scene, draw, dressed
 from pipeline.mini.vocabulary import ATTRIBUTES, combinations
 
 
 def prepare(drawings: list[Drawings]) -> tuple[torch.Tensor, torch.Tensor]:
-    """All drawings shrunk to the judge's size (N, 3, 64, 64) in bfloat16, and their labels (N, 3)."""
+    """All drawings shrunk to the judge's size (N, 3, 96, 96) in bfloat16, and their labels (N, attributes)."""
     pictures, labels = [], []
     for source in drawings:
         for i in range(0, len(source.scenes), 500):
@@ -43,17 +43,19 @@ def augment(x: torch.Tensor) -> torch.Tensor:
 def held_out_scenes(count: int, seed: int = 7) -> list[Scene]:
     """`count` scenes of combinations that training never shows."""
     rng = random.Random(seed)
-    return [Scene(*rng.choice(combinations(held=True)), seed=10_000_000 + i) for i in range(count)]
+    return [dressed(*rng.choice(combinations(held=True)), 10_000_000 + i, rng) for i in range(count)]
 
 
 def accuracy(judge: Judge, count: int = 300) -> dict[str, float]:
-    """Share of held-out drawings, in all shapes, that the judge names rightly; per attribute, and `all` three."""
+    """Share of held-out drawings, in all shapes, that the judge names rightly; per attribute.
+
+    `all` is product, colour and scene together. A season or time that is left open counts as a name like the others.
+    """
     scenes = held_out_scenes(count)
     seen = verdicts(judge, [draw(scene, *SHAPES[i % len(SHAPES)]) for i, scene in enumerate(scenes)])
-    right = {
-        what: [getattr(s, what) == getattr(v, what) for s, v in zip(scenes, seen, strict=True)] for what in ATTRIBUTES
-    }
-    right["all"] = [all(row) for row in zip(*right.values(), strict=True)]
+    pairs = list(zip(scenes, seen, strict=True))
+    right = {what: [getattr(s, what) == getattr(v, what) for s, v in pairs] for what in ATTRIBUTES}
+    right["all"] = [all(row) for row in zip(*(right[what] for what in ("product", "colour", "scene")), strict=True)]
     return {what: sum(row) / count for what, row in right.items()}
 
 

@@ -55,8 +55,21 @@ SCENES: dict[str, tuple[str, ...]] = {
     "meadow": ("in a meadow", "on a meadow"),
 }
 
+ANY = "any"  # a season or a time of day that the words leave open: the plain drawing
+SEASONS: tuple[str, ...] = (ANY, "spring", "summer", "autumn", "winter")
+TIMES: tuple[str, ...] = (ANY, "morning", "noon", "evening")
+
+# Scenes that say themselves what time it is. They are drawn, and asked for, without another one.
+OWN_TIME: tuple[str, ...] = ("night city", "sunset")
+
 # What a picture is described by, in the order of the judge's outputs.
-ATTRIBUTES: dict[str, tuple[str, ...]] = {"product": PRODUCTS, "colour": tuple(COLOURS), "scene": tuple(SCENES)}
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "product": PRODUCTS,
+    "colour": tuple(COLOURS),
+    "scene": tuple(SCENES),
+    "season": SEASONS,
+    "time": TIMES,
+}
 
 HELD_OUT_SHARE = 10  # one combination in ten
 

@@ -3,7 +3,7 @@
     python -m tests.bench.precision [--pictures 100] [--device cpu] [--json FILE]
 
 mini on the CPU, one thread, or on a GPU (seconds are wall seconds there): the same prompts and seeds in every
-precision, half of them combinations that its training never showed; the judge is that of `pipeline.mini.evaluate`.
+precision, all of combinations that its training never showed; the judge is that of `pipeline.mini.evaluate`.
 Beside it what the catalogue's models would hold, from their exact numbers of parameters.
 """
 
@@ -21,8 +21,9 @@ from PIL import Image
 
 from pipeline.catalogue import catalogue, find_model
 from pipeline.footprint import footprint_of
-from pipeline.mini.evaluate import held_out_prompts, prompts_for, shares
+from pipeline.mini.evaluate import prompts_for, shares
 from pipeline.mini.scenes import Scene
+from pipeline.mini.train_judge import held_out_scenes
 from pipeline.precision import PRECISIONS
 from pipeline.quantisation import held_bytes
 from pipeline.renderer import Renderer
@@ -83,17 +84,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    scenes = held_out_prompts(options.pictures)
+    scenes = held_out_scenes(options.pictures, seed=1)
     found = {precision: rendered(precision, scenes, options.device) for precision in PRECISIONS}
     base = found["bf16"]["pictures"]
-    print("| mini | transformer MB | text encoder MB | s a picture | PSNR | least | product | colour | scene | all |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    seen = "product | colour | scene | all | season | time"
+    print(f"| mini | transformer MB | text encoder MB | s a picture | PSNR | least | {seen} |")
+    print(f"|{'---|' * 12}")
     for precision, one in found.items():
         near = [decibels(*pair) for pair in zip(one["pictures"], base, strict=True)]
         one["psnr"] = (float(np.median(near)), min(near))
         sizes = [f"{one[part] / 1e6:.2f}" for part in ("transformer", "text_encoder")]
-        seen = [f"{share:.0%}" for share in asdict(one["shares"]).values()]
-        cells = [*sizes, f"{one['seconds']:.3f}", *(f"{db:.1f}" for db in one["psnr"]), *seen]
+        right = [f"{share or 0:.0%}" for share in asdict(one["shares"]).values()]
+        cells = [*sizes, f"{one['seconds']:.3f}", *(f"{db:.1f}" for db in one["psnr"]), *right]
         print(f"| {precision} | {' | '.join(cells)} |")
     print(
         "\n| model | precision | transformer GiB | text encoder GiB | whole pipeline, of bf16 |\n|---|---|---|---|---|"

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.mini.dataset import SHAPES
-from pipeline.mini.judge import JUDGE_FILE, load_judge, to_input, verdicts
+from pipeline.mini.judge import JUDGE_FILE, SIDE, Verdict, load_judge, to_input, verdicts
 from pipeline.mini.scenes import Scene, draw
 from pipeline.mini.train_judge import accuracy, held_out_scenes
 from pipeline.mini.vocabulary import ATTRIBUTES
@@ -24,15 +24,15 @@ def test_held_out_scenes_are_held_out() -> None:
     assert all(scene.held_out for scene in held_out_scenes(100))
 
 
-@pytest.mark.parametrize(("width", "height"), [*SHAPES, (256, 256)])
+@pytest.mark.parametrize(("width", "height"), SHAPES)
 def test_it_reads_pictures_of_every_shape(width: int, height: int) -> None:
-    scene = Scene("teapot", "green", "snow", seed=11)
+    scene = Scene("teapot", "green", "snow", 11, "autumn", "evening")
     (seen,) = verdicts(load_judge(), [draw(scene, width, height)])
-    assert (seen.product, seen.colour, seen.scene) == ("teapot", "green", "snow")
+    assert seen == Verdict("teapot", "green", "snow", "autumn", "evening")
 
 
 def test_a_picture_becomes_a_small_square() -> None:
-    assert to_input([Image.new("RGB", (160, 96))] * 2).shape == (2, 3, 64, 64)
+    assert to_input([Image.new("RGB", (160, 96))] * 2).shape == (2, 3, SIDE, SIDE)
 
 
 def test_noise_is_no_product_in_particular() -> None:

@@ -1,14 +1,23 @@
 """Drawing is deterministic, complete, and keeps the held-out combinations away from training."""
 
-import random
+import itertools
 
 import numpy as np
 import pytest
 
-from pipeline.mini.captions import TEMPLATES, caption, plain_caption
 from pipeline.mini.dataset import SHAPES
 from pipeline.mini.scenes import Scene, draw, training_scenes
-from pipeline.mini.vocabulary import COLOURS, PRODUCTS, SCENES, combinations, held_out
+from pipeline.mini.vocabulary import (
+    ANY,
+    COLOURS,
+    OWN_TIME,
+    PRODUCTS,
+    SCENES,
+    SEASONS,
+    TIMES,
+    combinations,
+    held_out,
+)
 
 
 def pixels(scene: Scene, width: int = 64, height: int = 64) -> np.ndarray:
@@ -39,8 +48,10 @@ def test_every_shape_has_the_size_that_was_asked_for(width: int, height: int) ->
 
 def test_the_colour_of_a_product_can_be_seen_in_its_picture() -> None:
     for colour, rgb in COLOURS.items():
-        near = np.abs(pixels(Scene("backpack", colour, "sunset", seed=1)) - np.array(rgb)).max(axis=2) < 40
-        assert near.mean() > 0.04, colour
+        for season, time in ((ANY, ANY), ("autumn", "evening"), ("winter", "noon")):
+            picture = pixels(Scene("backpack", colour, "beach", 1, season, time))
+            near = np.abs(picture - np.array(rgb)).max(axis=2) < 45
+            assert near.mean() > 0.04, (colour, season, time)
 
 
 @pytest.mark.parametrize(
@@ -78,18 +89,21 @@ def test_the_held_out_rule_does_not_change() -> None:
 HELD_OUT_RED_MUGS = [False, False, False, False, False, False, False, False, False, False]
 
 
-@pytest.mark.parametrize("colour", ["red", "orange"])
-def test_a_plain_caption_names_what_is_wanted(colour: str) -> None:
-    article = "an" if colour == "orange" else "a"
-    assert plain_caption("mug", colour, "wooden table") == f"{article} {colour} mug on a wooden table"
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_season_and_time_of_day_changes_the_picture(scene: str) -> None:
+    whens = [(season, ANY) for season in SEASONS]
+    whens += [] if scene in OWN_TIME else [(ANY, time) for time in TIMES[1:]]
+    shown = [pixels(Scene("mug", "red", scene, 3, *when)) for when in whens]
+    for one, other in itertools.combinations(shown, 2):
+        assert np.abs(one - other).mean() > 3
 
 
-def test_headphones_take_no_article() -> None:
-    assert plain_caption("headphones", "red", "beach") == "red headphones on a beach"
+def test_a_scene_with_a_time_of_its_own_takes_no_other() -> None:
+    with pytest.raises(ValueError, match="time of day of its own"):
+        Scene("mug", "red", "sunset", time="noon")
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
-def test_reference_captions_number_their_pictures(kind: str) -> None:
-    text = caption("chair", "blue", "forest", random.Random(1), kind=kind, product_image=7, place_image=8)
-    numbers = {"plain": set(), "product": {"7"}, "recoloured": {"7"}, "place": {"8"}, "both": {"7", "8"}}[kind]
-    assert {n for n in ("7", "8") if f"image {n}" in text.lower()} == numbers
+def test_training_shows_every_season_and_time_of_day() -> None:
+    scenes = training_scenes(2_000)
+    assert {s.season for s in scenes} == set(SEASONS)
+    assert {s.time for s in scenes} == set(TIMES)
