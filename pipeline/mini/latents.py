@@ -88,7 +88,7 @@ def load_latents(folder: Path, drawings: list[Drawings], device: str = "cpu") ->
 def main() -> None:
     parser = argparse.ArgumentParser(description="Encode the drawings for the flow network.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the drawings")
-    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the autoencoder's run")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of its run, or of a model")
     parser.add_argument("--out", type=Path, required=True, help="folder for the latents; shapes already there are kept")
     parser.add_argument("--share", type=float, default=1.0, help="of the drawings, 0..1")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLFlux2
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from pipeline.mini.architecture import build_autoencoder
@@ -92,10 +93,16 @@ def fit_statistics(model: AutoencoderKLFlux2, drawings: list[Drawings], pictures
 
 
 def load_autoencoder(folder: Path) -> AutoencoderKLFlux2:
-    """The averaged weights of an autoencoder run. Raises FileNotFoundError where there was none."""
+    """The averaged weights of an autoencoder's run, or the autoencoder of a model's folder, in float32.
+
+    Raises FileNotFoundError where neither is.
+    """
     model = build_autoencoder()
-    state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["average"])
+    if (folder / "vae").is_dir():
+        state = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    else:
+        state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)["average"]
+    model.load_state_dict(state)
     return model.eval().to(memory_format=torch.channels_last)
 
 
@@ -117,7 +124,7 @@ def main() -> None:
     shown = drawings[0].pixels[:64]
     model = build_autoencoder()
     if options.warm_start:
-        model.load_state_dict(AutoencoderKLFlux2.from_pretrained(options.warm_start / "vae").state_dict())
+        model.load_state_dict(load_autoencoder(options.warm_start).state_dict())
     model.to(options.device, memory_format=torch.channels_last)
     quicken(model)
     optimiser = Optimiser(*split(model, ("conv_in", "conv_out", "quant_conv")), lr=options.lr)

@@ -209,7 +209,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; its checkpoint is resumed from")
     parser.add_argument("--data", type=Path, required=True, help="folder of the drawings")
     parser.add_argument("--latents", type=Path, required=True, help="folder of the encoded drawings")
-    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of the autoencoder's run")
+    parser.add_argument("--autoencoder", type=Path, required=True, help="folder of its run, or of a model")
     parser.add_argument("--warm-start", type=Path, help="folder of a model to start from where shapes match")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=6144, help="of a batch, text and references counted")

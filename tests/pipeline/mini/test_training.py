@@ -11,11 +11,12 @@ from pipeline.mini import batches
 from pipeline.mini.architecture import TEXT_LAYERS, TEXT_LENGTH, build_pipeline
 from pipeline.mini.batches import KINDS, MOST, NOTHING, UNSAID, Planner, assemble, shares, tokenise
 from pipeline.mini.dataset import SHAPES, SMALL
-from pipeline.mini.export import export, load
+from pipeline.mini.export import MODEL_FOLDER, export, load
 from pipeline.mini.latents import Latents
 from pipeline.mini.optimiser import orthogonalise
 from pipeline.mini.scenes import training_scenes
 from pipeline.mini.tokenizer import train_tokenizer
+from pipeline.mini.train_autoencoder import load_autoencoder
 from pipeline.mini.train_flow import FlowModel, loss_of, start_from
 from pipeline.mini.vocabulary import ATTRIBUTES
 
@@ -137,6 +138,14 @@ def test_training_can_start_from_an_earlier_model(tokenizer, tmp_path: Path) -> 
         mine = model.get_submodule(name).state_dict()
         for key, value in getattr(again, name).state_dict().items():
             torch.testing.assert_close(mine[key], value, msg=key)
+
+
+def test_the_autoencoder_is_that_of_a_run_or_of_a_model(tmp_path: Path) -> None:
+    shipped = load_autoencoder(MODEL_FOLDER)
+    torch.save({"average": shipped.state_dict()}, tmp_path / "autoencoder.pt")
+    for found in (load_autoencoder(tmp_path), load(dtype=torch.float32).vae):
+        for name, value in found.state_dict().items():
+            torch.testing.assert_close(value, shipped.state_dict()[name], msg=name)
 
 
 def test_a_caption_is_padded_to_the_models_length(tokenizer) -> None:
