@@ -100,7 +100,7 @@ def test_a_unit_has_as_many_rows_as_were_measured_to_pay() -> None:
     assert [len(unit.rows) for unit in plan_units([(shape, rows)], PAIRS)] == [2, 2, 1]
     mini = Sizes("cpu", throughput("mini", "cpu", "fp32"))
     by_side = {side: shape_of(RenderRequest("r", "p", side, side, 8, 1.0, 1), [], DISTILLED) for side in (64, 256, 512)}
-    assert [mini.rows(shape) for shape in by_side.values()] == [8, 4, 1]
+    assert [mini.rows(shape) for shape in by_side.values()] == [8, 2, 1]
 
 
 def test_a_short_unit_costs_less_where_nothing_is_padded() -> None:
