@@ -6,6 +6,7 @@ called them they are lost, as if their machine were. A call that fails leaves th
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -20,9 +21,10 @@ def transport_of(device: str, gpus: float) -> str:
     """Ray's name of the transport between actors on such devices, with so many GPUs each; "" for the object store.
 
     NCCL wants a GPU for each actor, and Ray's groups of it want CuPy, which Pressrun does not ask for: whoever installs
-    it has the direct transport.
+    it has the direct transport, unless `PRESSRUN_DIRECT_TRANSPORT` is "off".
     """
-    return "nccl" if device.startswith("cuda") and gpus >= 1 and find_spec("cupy") else ""
+    off = os.environ.get("PRESSRUN_DIRECT_TRANSPORT") == "off"
+    return "nccl" if device.startswith("cuda") and gpus >= 1 and not off and find_spec("cupy") else ""
 
 
 def connected(actors: Sequence[Any], transport: str) -> bool:

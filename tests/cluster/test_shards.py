@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cluster.runtime import ray_runtime
 from cluster.shards import Crossing, Leader, ShardActor
 from cluster.spec import ModelSpec
+from cluster.transport import transport_of
 from cluster.unit import Item, Report, Unit
 from cluster.wire import pack
 from pipeline.catalogue import find_model, model_digest
@@ -25,6 +27,24 @@ def test_a_shard_without_its_model_says_so_and_names_no_folder_of_its_host(tmp_p
     (folder / "transformer").mkdir(parents=True)
     _, problem, _ = ShardActor(ModelSpec(str(folder), "", "fp32"), 0, 2).ready()
     assert "model_index.json" in problem and str(tmp_path) not in problem
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "cupy", "switch", "transport"),
+    [
+        ("cuda", 1.0, True, "", "nccl"),
+        ("cuda", 1.0, False, "", ""),
+        ("cuda", 1.0, True, "off", ""),
+        ("cuda", 0.5, True, "", ""),
+        ("cpu", 0.0, True, "", ""),
+    ],
+)
+def test_direct_transport_takes_a_gpu_for_each_shard_and_cupy(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: float, cupy: bool, switch: str, transport: str
+) -> None:
+    monkeypatch.setattr("cluster.transport.find_spec", lambda name: cupy and name == "cupy")
+    monkeypatch.setenv("PRESSRUN_DIRECT_TRANSPORT", switch)
+    assert transport_of(device, gpus) == transport
 
 
 class MortalShard(ShardActor):
@@ -45,12 +65,13 @@ Denoise = Callable[..., tuple[bytes | None, Report]]
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[..., Denoise]]:
-    """Start a replica of three shards of mini on CPUs; what denoises with it, one unit after the other."""
+    """Start a replica of three shards of mini on CPUs, one of a kind; what denoises with it, unit after unit."""
     import ray
 
     encoder = Renderer.load(MINI, "fp32", stages=("encode",))
     spec = ModelSpec("mini", model_digest(MINI), "fp32", ("denoise",))
 
+    @cache
     def begin(kind: type[Leader], transport: str) -> Denoise:
         named = type(kind.__name__, (kind,), {"transport": transport})
         leader = ray.remote(named).options(num_cpus=0).remote(spec, 0.0, ["DEFAULT"] * 3)
