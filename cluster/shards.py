@@ -26,7 +26,7 @@ from cluster.losses import is_loss, sentence
 from cluster.room import Room, no_room
 from cluster.spec import ModelSpec
 from cluster.store import adopt_environment
-from cluster.transport import connected, transport_of
+from cluster.transport import connected, settle, transport_of
 from cluster.unit import Report, ShardCall, Unit
 from cluster.wire import PackedTensor, joined, pack, unpack
 from pipeline.errors import JobError
@@ -113,7 +113,7 @@ class ShardActor:
 
     def _passed(self, crossing: Crossing) -> Crossing:
         streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
-        return _crossing(crossing.ticket, crossing.direct, crossing.terms, streams)
+        return self._crossing(crossing.ticket, crossing.direct, crossing.terms, streams)
 
     def advance(self, crossing: Crossing) -> Crossing | PackedTensor:
         """In the first shard: take the step along what the last one gave, and begin the next; behind the last step the
@@ -136,9 +136,18 @@ class ShardActor:
     def _first_blocks(self, ticket: int, direct: bool, sampling: "Sampling") -> Crossing:
         terms = sampling.terms()
         assert terms is not None, "a shape has at least one step"
-        return _crossing(ticket, direct, terms, [self._transformer.run(stream, terms) for stream in sampling.streams()])
+        streams = [self._transformer.run(stream, terms) for stream in sampling.streams()]
+        return self._crossing(ticket, direct, terms, streams)
+
+    def _crossing(self, ticket: int, direct: bool, terms: "Terms", streams: Sequence["Stream"]) -> Crossing:
+        if direct:
+            settle(self._spec.device)
+            return Crossing(ticket, direct, terms, tuple(streams))
+        return Crossing(ticket, direct, terms, tuple(tuple(pack(part) for part in stream) for stream in streams))
 
     def _unpacked(self, crossing: Crossing) -> list["Stream"]:
+        if crossing.direct:
+            settle(self._spec.device)
         return [tuple(self._here(part) for part in stream) for stream in crossing.streams]
 
     def _here(self, part: "PackedTensor | torch.Tensor") -> "torch.Tensor":
@@ -158,12 +167,6 @@ def _fitting(compute: Callable[P, T], *arguments: P.args, **options: P.kwargs) -
     if made is None:
         raise MemoryError("a unit does not fit this shard's device")
     return made
-
-
-def _crossing(ticket: int, direct: bool, terms: "Terms", streams: Sequence["Stream"]) -> Crossing:
-    if direct:
-        return Crossing(ticket, direct, terms, tuple(streams))
-    return Crossing(ticket, direct, terms, tuple(tuple(pack(part) for part in stream) for stream in streams))
 
 
 class Leader:

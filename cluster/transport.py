@@ -37,3 +37,12 @@ def connected(actors: Sequence[Any], transport: str) -> bool:
         logger.warning("Shards exchange tensors through the object store: %s failed (%s).", transport, error)
         return False
     return True
+
+
+def settle(device: str) -> None:
+    """Wait until all that a GPU was asked for is done. Ray sends and receives on a stream of its own, which whoever
+    computed a tensor may be behind, and whose end nobody else waits for."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)

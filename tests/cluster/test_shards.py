@@ -10,7 +10,7 @@ import pytest
 from cluster.runtime import ray_runtime
 from cluster.shards import Crossing, Leader, ShardActor
 from cluster.spec import ModelSpec
-from cluster.transport import transport_of
+from cluster.transport import settle, transport_of
 from cluster.unit import Item, Report, Unit
 from cluster.wire import pack
 from pipeline.catalogue import find_model, model_digest
@@ -45,6 +45,25 @@ def test_direct_transport_takes_a_gpu_for_each_shard_and_cupy(
     monkeypatch.setattr("cluster.transport.find_spec", lambda name: cupy and name == "cupy")
     monkeypatch.setenv("PRESSRUN_DIRECT_TRANSPORT", switch)
     assert transport_of(device, gpus) == transport
+
+
+def test_tensors_leave_a_gpu_when_they_are_computed_and_are_used_when_they_have_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr("torch.cuda.synchronize", waited.append)
+    monkeypatch.setattr("cluster.shards.settle", lambda _device: settle("cuda:0"))  # this machine's own has no GPU
+    spec = ModelSpec("mini", model_digest(MINI), "fp32", ("denoise",))
+    first, last = (ShardActor(spec, number, 2) for number in range(2))
+    request = RenderRequest("mug", "a mug", 64, 64, 2, 1.0, 7)
+    embedding = pack(Renderer.load(MINI, "fp32", stages=("encode",)).encode_prompt(request.prompt))
+    unit = Unit(0, shape_of(request, [], MINI), (Item(0, request, "images/mug.png", "k", "f"),), batch=1)
+    crossing = first.begin(1, True, unit, embedding)
+    assert waited == ["cuda:0"]
+    last.through(crossing)
+    assert waited == ["cuda:0"] * 3
+    first.begin(2, False, unit, embedding)
+    assert waited == ["cuda:0"] * 3, "what is packed has been waited for"
 
 
 class MortalShard(ShardActor):
