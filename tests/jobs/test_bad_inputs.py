@@ -8,6 +8,7 @@ import binascii
 import io
 import json
 import math
+import os
 import shutil
 import struct
 import tempfile
@@ -184,13 +185,18 @@ def scratch() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def search_path(temporary: Path) -> str:
+    """The search path with the temporary folder at its end: even a decoder, which is told next to nothing, has it."""
+    return os.pathsep.join((os.environ["PATH"], str(temporary)))
+
+
 def processes(temporary: Path) -> set[int]:
-    """Processes below this one, and whatever has this temporary folder; a decoder does not, but is orphaned if left."""
+    """Processes below this one, and whatever has this temporary folder in its environment, orphans too."""
     found = {child.pid for child in psutil.Process().children(recursive=True)}
     for process in psutil.process_iter():
         try:
             environment = process.environ()
-            if environment.get("TMPDIR") == str(temporary) or ("PRESSRUN_RUN" in environment and process.ppid() == 1):
+            if str(temporary) in (environment.get("TMPDIR"), *environment.get("PATH", "").split(os.pathsep)):
                 found.add(process.pid)
         except psutil.Error:
             continue
@@ -219,7 +225,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, shop: str) -> Iterator[Ran]:
     (folder / "in/folder.png").mkdir()
     before = processes(temporary)
     command = ("render", manifest, "--out", folder / "out", "--name", "{custom_id}-{sku}", "--json")
-    ended = Pressrun(folder)(*command, "--allow-host", shop, TMPDIR=str(temporary))
+    places = {"TMPDIR": str(temporary), "PATH": search_path(temporary)}
+    ended = Pressrun(folder)(*command, "--allow-host", shop, **places)
     left = [str(path) for path in temporary.rglob("*")] + [str(pid) for pid in processes(temporary) - before]
     shutil.rmtree(temporary)
     ran = Ran(ended, folder / "out", left)
@@ -336,6 +343,7 @@ def command(
 ) -> Callable[..., tuple[int, str]]:
     """The command in this process: its exit code and what it said; no child process and no file may be left."""
     monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setenv("PATH", search_path(scratch))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
     def run(*arguments: object) -> tuple[int, str]:
