@@ -97,7 +97,7 @@ def shares(progress: float, small_first: float = SMALL_FIRST) -> dict[tuple[int,
 
     Of the small ones and of the middle ones half are square, and the rest wide or tall.
     """
-    small, middle, large = (0.90, 0.10, 0.0) if progress < small_first else (0.30, 0.60, 0.10)
+    small, middle, large = (0.90, 0.10, 0.0) if progress < small_first else (0.15, 0.78, 0.07)
     found = {shape: large / len(LARGE) for shape in LARGE}
     for shapes, share in ((SMALL, small), (MIDDLE, middle)):
         found |= {shape: share * (0.5 if width == height else 0.25) for shape in shapes for width, height in [shape]}

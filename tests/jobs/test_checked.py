@@ -153,9 +153,9 @@ def test_the_example_shows_rows_that_were_flagged_rejected_and_tried_again_and_w
     rows = {row["custom_id"]: row for row in results(tmp_path / "out").to_pylist()}
     rejected = {name: row["error_code"] for name, row in rows.items() if row["status"] == "rejected"}
     assert rejected == {"mug-01-wooden-table-shop": "sharpness", "mug-03-snow-banner": "policy"}
-    assert [name for name, row in rows.items() if row["flags"]] == ["snk-01-night-city-banner", "hph-01-studio-shop"]
+    assert rows["mug-01-wooden-table-shop"]["findings"].count("not sharp") == 3
+    assert [name for name, row in rows.items() if row["flags"]] == ["hph-01-studio-shop"]
     again = {name: row["findings"] for name, row in rows.items() if row["reseeds"] and row["image"]}
-    assert "not sharp" in again.pop("bot-03-marble-shop")
     assert again == {
         f"{name}-us": f"Seed 3: It nearly repeats the picture of {name}-eu."
         for name in ("bag-01-marble", "lmp-01-wooden-table")
