@@ -67,9 +67,10 @@ class Pressrun:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(Path(sys.executable).with_name("pressrun")), *map(str, arguments)],
             cwd=self._folder,
             env={**_environment(), **environment},
@@ -77,6 +78,15 @@ class Pressrun:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs: a test that failed leaves nothing to the next one."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def __call__(self, *arguments: object, **environment: str) -> Ended:
         process = self.start(*arguments, **environment)
@@ -85,8 +95,10 @@ class Pressrun:
 
 
 @pytest.fixture
-def pressrun(tmp_path: Path) -> Pressrun:
-    return Pressrun(tmp_path)
+def pressrun(tmp_path: Path) -> Iterator[Pressrun]:
+    pressrun = Pressrun(tmp_path)
+    yield pressrun
+    pressrun.end()
 
 
 MIXED = [(128, 128)] * 9 + [(160, 96)] * 3 + [(90, 160)] * 2

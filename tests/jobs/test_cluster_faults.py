@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,12 @@ def pixels_of(out: Path) -> dict[str, str]:
 
 def actors_on(node: Any, kind: str) -> list[psutil.Process]:
     [raylet] = node.all_processes["raylet"]
-    family = psutil.Process(raylet.process.pid).children(recursive=True)
-    return [process for process in family if kind in " ".join(process.cmdline())]
+    found = []
+    for process in psutil.Process(raylet.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # ended since they were listed
+            if kind in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.mark.slow
