@@ -1,8 +1,7 @@
 """A reference's bytes, wherever it lies: on disk, in a bucket or on the web. Bounded in bytes and time everywhere.
 
-Whatever is wrong with one reference is a RequestError whose sentence names it, without what may be secret. Where one
-place fails again and again, the rest of what lies there fails at once: a server that is down shall not hold up a job
-for a minute with each of its pictures.
+Whatever is wrong with one reference is a RequestError whose sentence names it, without what may be secret. How long it
+is waited for depends on whether its place has answered of late, and that is `patience`'s to say.
 """
 
 import errno
@@ -10,20 +9,16 @@ import os
 import queue
 import stat
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
+from cluster.patience import Patience, late
 from cluster.store import Refusal, open_object
 from cluster.url import Url, is_web, shown
 from cluster.web_rules import WebRules
 from pipeline.errors import JobError, RequestError, StorageError
-
-LOST_AFTER = 5
-"""References of one place that fail in a row before the others are not tried any more."""
 
 _PATIENCE_OF_STORES = 3
 """Deadlines that a bucket gets: it is asked again for a minute, twice, before it counts as down, and that is the
@@ -38,8 +33,7 @@ def place_of(uri: str) -> str:
     """What fails together with a reference: its server, its bucket or its folder; empty for a malformed address."""
     if is_web(uri):
         with suppress(ValueError):
-            url = Url.parse(uri)
-            return f"{url.scheme}://{url.authority}"
+            return Url.parse(uri).origin
         return ""
     if uri.lower().startswith("s3://"):
         return f"s3://{uri[5:].partition('/')[0]}"
@@ -51,8 +45,7 @@ class ReferenceReader:
 
     def __init__(self, rules: WebRules) -> None:
         self._rules = rules
-        self._failures: Counter[str] = Counter()
-        self._codes: dict[str, str] = {}
+        self._patience = Patience()
 
     def read(self, uri: str) -> bytes:
         """The bytes of one picture by its resolved URI.
@@ -62,52 +55,40 @@ class ReferenceReader:
                 `reference_timeout`, `reference_unreachable`.
             StorageError: a bucket or a disk does not answer, which is no row's fault.
         """
-        place = place_of(uri)
-        if self._failures[place] >= LOST_AFTER:
-            why = f"was not asked for: {LOST_AFTER} others in a row could not be had from {shown(place)}"
-            raise RequestError(self._codes[place], f"Reference {shown(uri)} {why}; see to it and render again.")
-        try:
-            data = self._read(uri)
-        except RequestError as error:
-            if place and error.code in ("reference_unreachable", "reference_timeout"):
-                self._failures[place] += 1
-                self._codes[place] = error.code
-            else:
-                self._failures[place] = 0
-            raise
-        self._failures[place] = 0
-        return data
-
-    def _read(self, uri: str) -> bytes:
         rules = self._rules
         if is_web(uri):
             from cluster.web import fetch  # TLS takes a while to import, and most manifests need none
 
-            return fetch(uri, rules)
+            return fetch(uri, rules, self._patience)
         if uri.lower().startswith("s3://"):
             seconds = rules.deadline_sec * _PATIENCE_OF_STORES
-            return _within(seconds, uri, lambda: _read_object(uri, rules.max_bytes))
-        return _within(rules.deadline_sec, uri, lambda: _read_file(uri, rules.max_bytes, rules.deadline_sec))
+            return self._within(seconds, uri, lambda _: _read_object(uri, rules.max_bytes))
+        return self._within(rules.deadline_sec, uri, lambda given_up: _read_file(uri, rules.max_bytes, given_up))
 
+    def _within(self, full: float, uri: str, read: Callable[[threading.Event], bytes]) -> bytes:
+        """What `read` returns, told when it is given up. A mount that hangs cannot be interrupted, only left behind."""
+        place = place_of(uri)
+        seconds = self._patience.seconds(place, full)
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        given_up = threading.Event()
 
-def _within(seconds: float, uri: str, read: Callable[[], bytes]) -> bytes:
-    """What `read` returns. A mount that hangs cannot be interrupted, only left behind."""
-    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        def work() -> None:
+            try:
+                answers.put(read(given_up))
+            except Exception as error:
+                answers.put(error)
 
-    def work() -> None:
+        threading.Thread(target=work, daemon=True).start()
         try:
-            answers.put(read())
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise _late(uri, seconds) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+            answer = answers.get(timeout=seconds)
+        except queue.Empty:
+            given_up.set()
+            self._patience.unheard(place)
+            raise _failure("timeout", uri, late(seconds, place if seconds < full else "")) from None
+        self._patience.heard(place)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def _read_object(uri: str, max_bytes: int) -> bytes:
@@ -136,9 +117,8 @@ def _read_object(uri: str, max_bytes: int) -> bytes:
     return data
 
 
-def _read_file(path: str, max_bytes: int, seconds: float) -> bytes:
+def _read_file(path: str, max_bytes: int, given_up: threading.Event) -> bytes:
     """A regular file; opened without waiting, because a pipe without a writer would keep us for ever."""
-    end = time.monotonic() + seconds
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -151,8 +131,8 @@ def _read_file(path: str, max_bytes: int, seconds: float) -> bytes:
                 body.write(chunk)
                 if body.tell() > max_bytes:  # it grows, or never said how large it is
                     raise _too_large(path, max_bytes)
-                if time.monotonic() > end:
-                    raise _late(path, seconds)
+                if given_up.is_set():
+                    break  # nobody waits for it any more
             return body.getvalue()
     except OSError as error:
         if error.errno in _MISSING:
@@ -172,7 +152,3 @@ def _failure(code: str, uri: str, why: str) -> RequestError:
 
 def _too_large(uri: str, max_bytes: int) -> RequestError:
     return _failure("too_large", uri, f"is larger than {max_bytes:,} bytes")
-
-
-def _late(uri: str, seconds: float) -> RequestError:
-    return _failure("timeout", uri, f"did not arrive within {seconds:g} s")

@@ -46,12 +46,17 @@ class Url:
         return cls(parts.scheme, host, PORTS[parts.scheme] if port is None else port, target)
 
     def __str__(self) -> str:
-        return shown(f"{self.scheme}://{self.authority}{self.target}")
+        return shown(f"{self.origin}{self.target}")
 
     @property
     def authority(self) -> str:
         """What the Host header says: the port only where it is not the scheme's own, as signatures expect it."""
         return bracketed(self.host) + ("" if self.port == PORTS[self.scheme] else f":{self.port}")
+
+    @property
+    def origin(self) -> str:
+        """The server, as it stands before the path."""
+        return f"{self.scheme}://{self.authority}"
 
     @property
     def names(self) -> tuple[str, str]:
@@ -62,7 +67,7 @@ class Url:
         """Where a redirect from here leads; `location` is a header's bytes as Latin-1. Raises ValueError as `parse`."""
         try:
             sent = quote(location.encode("latin-1", "replace"), safe=_SAFE + "?#[]")
-            joined = urljoin(f"{self.scheme}://{self.authority}{self.target}", sent)
+            joined = urljoin(f"{self.origin}{self.target}", sent)
         except ValueError:
             raise ValueError("names no host") from None
         return Url.parse(joined)

@@ -14,13 +14,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
+from cluster.deadline import Deadline, Failure, Silence
+from cluster.patience import Patience, unasked
 from cluster.url import Url, bracketed, is_literal, shown
 from cluster.web_rules import HEADERS, WebRules
 from pipeline.errors import RequestError
@@ -32,107 +32,65 @@ _CONNECT_SEC = 10.0
 _CHUNK = 1 << 16
 
 
-def fetch(url: str, rules: WebRules) -> bytes:
+def fetch(url: str, rules: WebRules, patience: Patience | None = None) -> bytes:
     """The bytes at an `https://` address; `http://` only where the rules name the host.
+
+    `patience` is what is known of each server, redirects' included, from other fetches.
 
     Raises:
         RequestError: with a sentence that shows host and path. `reference_refused` (a rule of address, scheme, redirect
             or encoding), `reference_missing`, `reference_denied`, `reference_too_large`, `reference_timeout`, or
             `reference_unreachable` once two more attempts failed as well.
     """
-    deadline = _Deadline(rules.deadline_sec)
+    deadline, patience = Deadline(rules.deadline_sec), patience or Patience()
     via = ""
     try:
         hop = _first(url)
         for _ in range(rules.max_redirects + 1):
-            answer = _ask(hop, rules, deadline)
+            answer = _ask(hop, rules, deadline, patience)
             if isinstance(answer, bytes):
                 return answer
             hop = _next(hop, answer)
             via = f", which leads to {hop},"
-        raise _Failure("refused", f"is redirected more than {rules.max_redirects} times")
-    except _Failure as failure:
+        raise Failure("refused", f"is redirected more than {rules.max_redirects} times")
+    except Failure as failure:
         raise RequestError(f"reference_{failure.code}", f"Reference {shown(url)}{via} {failure.reason}.") from None
-
-
-class _Failure(Exception):
-    """`code` less its "reference_", what happened as the rest of a sentence, whether another attempt may help, and the
-    seconds for which the server wants to be left alone before."""
-
-    def __init__(self, code: str, reason: str, passing: bool = False, rest_sec: float = 0.0) -> None:
-        super().__init__(code)
-        self.code, self.reason, self.passing, self.rest_sec = code, reason, passing, rest_sec
-
-
-class _Deadline:
-    """When one fetch must have ended, whatever it is doing then."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Seconds, more than 0. Raises _Failure when there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise self.failure()
-        return left
-
-    def failure(self) -> _Failure:
-        return _Failure("timeout", f"did not arrive within {self._seconds:g} s")
-
-    @contextmanager
-    def cutting(self, sock: socket.socket) -> Iterator[None]:
-        """Ends the connection when time is up: a server that sends a byte now and then never meets a socket's timeout,
-        neither in its headers nor in its body."""
-        timer = threading.Timer(self.left() + 0.02, _shut, [sock])  # later than `left` says so
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which changes what a reader is reading from
-    except OSError:
-        pass  # closed already
 
 
 class _Connection(http.client.HTTPConnection):
     """Connects to an address that was checked, and to no other."""
 
-    def __init__(self, url: Url, rules: WebRules, deadline: _Deadline) -> None:
+    def __init__(self, url: Url, rules: WebRules, deadline: Deadline) -> None:
         super().__init__(url.host, url.port)
         self._url, self._rules, self._deadline = url, rules, deadline
 
     def connect(self) -> None:
-        """Raises _Failure `refused` for an address or certificate that must not be trusted, else OSError."""
+        """Raises Failure `refused` for an address or certificate that must not be trusted, Silence where there is no
+        connection, and OSError where TLS cannot be agreed on."""
         addresses = _addresses(self._url, self._deadline)
         if not all(_may_connect(address[0], self._url, self._rules) for _, address in addresses):
             way = f"; if you mean it, --allow-host {bracketed(self._url.host)}"
-            raise _Failure("refused", f"is at a private or special network address{way}")
-        trouble: OSError = OSError("no address")
-        for family, address in addresses:
+            raise Failure("refused", f"is at a private or special network address{way}")
+        for number, (family, address) in enumerate(addresses):
             self.sock = socket.socket(family, socket.SOCK_STREAM)
             try:
-                self.sock.settimeout(min(_CONNECT_SEC, self._deadline.left()))
+                share = self._deadline.left() / (len(addresses) - number + 1)  # one for each, and one for the answer
+                self.sock.settimeout(min(_CONNECT_SEC, share))
                 self.sock.connect(address)
                 break
-            except OSError as error:
+            except OSError:
                 self.close()
-                trouble = error
         else:
-            raise trouble
+            reason = f"cannot be fetched: {self._url.host} takes no connection"
+            raise Silence("unreachable", reason, True, connected=False)
+        self._deadline.extend()
         self.sock.settimeout(self._deadline.left())
         if self._url.scheme == "https":
             try:
                 self.sock = _tls().wrap_socket(self.sock, server_hostname=self._url.host)
             except ssl.SSLCertVerificationError:
-                raise _Failure("refused", "is on a server whose certificate is not valid for this host") from None
+                raise Failure("refused", "is on a server whose certificate is not valid for this host") from None
+        self.sock.settimeout(None)  # from here on the deadline cuts, wherever it has moved
 
 
 @functools.cache
@@ -146,67 +104,89 @@ def _first(url: str) -> Url:
     try:
         return Url.parse(url)
     except ValueError as error:
-        raise _Failure("refused", str(error)) from None
+        raise Failure("refused", str(error)) from None
 
 
 def _next(url: Url, location: str) -> Url:
     try:
         target = url.follow(location)
     except ValueError as error:
-        raise _Failure("refused", f"leads to an address that {error}") from None
+        raise Failure("refused", f"leads to an address that {error}") from None
     if (url.scheme, target.scheme) == ("https", "http"):
-        raise _Failure("refused", f"leads from https:// to {target}, which is not encrypted")
+        raise Failure("refused", f"leads from https:// to {target}, which is not encrypted")
     return target
 
 
-def _ask(url: Url, rules: WebRules, deadline: _Deadline) -> bytes | str:
-    """A body, or where a redirect points; what may pass is tried again."""
+def _ask(url: Url, rules: WebRules, deadline: Deadline, patience: Patience) -> bytes | str:
+    """A body, or where a redirect points, in the time that the host is given."""
     if url.scheme == "http" and not rules.allow(url):
         way = f"write https://, or allow it with --allow-host {bracketed(url.host)}"
-        raise _Failure("refused", f"would be fetched without encryption; {way}")
+        raise Failure("refused", f"would be fetched without encryption; {way}")
+    place = url.origin
+    if patience.is_gone(place):
+        raise Failure("unreachable", unasked(place))
+    deadline.allow(patience.seconds(place, rules.deadline_sec), place)
+    try:
+        return _insist(url, rules, deadline, patience)
+    except Silence as silence:
+        patience.unheard(place, silence.connected)
+        raise
+
+
+def _insist(url: Url, rules: WebRules, deadline: Deadline, patience: Patience) -> bytes | str:
+    """A body, or where a redirect points; what may pass is tried again."""
+    place = url.origin
     for pause in (*_PAUSES_SEC, None):
         try:
-            return _attempt(url, rules, deadline)
-        except _Failure as failure:
+            answer = _attempt(url, rules, deadline)
+            patience.heard(place)
+            return answer
+        except Failure as failure:
+            if not isinstance(failure, Silence):
+                patience.heard(place, rest=failure.rest_sec > 0)
+                deadline.allow(rules.deadline_sec)
             if not failure.passing or pause is None:
                 raise
-            pause = max(pause, failure.rest_sec)
+            if patience.may_rest(place):
+                pause = max(pause, failure.rest_sec)
             if deadline.left() <= pause:
                 raise
         time.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _attempt(url: Url, rules: WebRules, deadline: _Deadline) -> bytes | str:
+def _attempt(url: Url, rules: WebRules, deadline: Deadline) -> bytes | str:
     connection = _Connection(url, rules, deadline)
+    kind: type[Failure] = Silence
     try:
         connection.connect()
         with deadline.cutting(connection.sock):
             connection.request("GET", url.target, headers=rules.headers_for(url))
             with connection.getresponse() as response:
+                kind = Failure
                 return _answer(response, rules, deadline)
     except (OSError, http.client.HTTPException, ValueError):
         deadline.left()
-        raise _Failure("unreachable", f"cannot be fetched: {url.host} does not answer, or breaks off", True) from None
+        raise kind("unreachable", f"cannot be fetched: {url.host} does not answer, or breaks off", True) from None
     finally:
         connection.close()
 
 
-def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: _Deadline) -> bytes | str:
+def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: Deadline) -> bytes | str:
     status = response.status
     if status in (301, 302, 303, 307, 308) and (location := response.getheader("Location")):
         return location
     if status in (404, 410):
-        raise _Failure("missing", f"does not exist (status {status}); check the address in the manifest")
+        raise Failure("missing", f"does not exist (status {status}); check the address in the manifest")
     if status in (401, 403):
-        raise _Failure("denied", f"may not be read (status {status}); renew its signature, or set {HEADERS}")
+        raise Failure("denied", f"may not be read (status {status}); renew its signature, or set {HEADERS}")
     if status != 200:
         passing = status >= 500 or status in (408, 429)
         rest_sec = _rest_sec(response.getheader("Retry-After", "")) if passing else 0.0
-        raise _Failure("unreachable", f"is not delivered: the server answers with status {status}", passing, rest_sec)
+        raise Failure("unreachable", f"is not delivered: the server answers with status {status}", passing, rest_sec)
     encodings = response.getheader("Content-Encoding", ""), response.getheader("Transfer-Encoding", "")
     if encodings[0].strip().lower() not in ("", "identity") or encodings[1].strip().lower() not in ("", "chunked"):
-        raise _Failure("refused", "comes in a content encoding that was not asked for")
+        raise Failure("refused", "comes in a content encoding that was not asked for")
     return _body(response, rules.max_bytes, deadline)
 
 
@@ -222,8 +202,8 @@ def _rest_sec(text: str) -> float:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
-    too_large = _Failure("too_large", f"is larger than {max_bytes:,} bytes")
+def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes:
+    too_large = Failure("too_large", f"is larger than {max_bytes:,} bytes")
     if (response.length or 0) > max_bytes:
         raise too_large
     body = io.BytesIO()  # gives its bytes away without a copy
@@ -232,13 +212,15 @@ def _body(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadlin
         body.write(chunk)
         if body.tell() > max_bytes:
             raise too_large
+        if body.tell() // _CHUNK > (body.tell() - len(chunk)) // _CHUNK:
+            deadline.extend()  # a drip is no progress
     deadline.left()  # a connection that was cut looks like one that has ended
     if response.length:
         raise http.client.IncompleteRead(b"")
     return body.getvalue()
 
 
-def _addresses(url: Url, deadline: _Deadline) -> list[tuple[int, tuple[Any, ...]]]:
+def _addresses(url: Url, deadline: Deadline) -> list[tuple[int, tuple[Any, ...]]]:
     """Family and socket address of each of the host's addresses, in the resolver's order."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -252,10 +234,11 @@ def _addresses(url: Url, deadline: _Deadline) -> list[tuple[int, tuple[Any, ...]
     try:
         answer = answers.get(timeout=deadline.left())
     except queue.Empty:
-        raise deadline.failure() from None
+        raise deadline.failure(connected=False) from None
     if isinstance(answer, Exception):
         passing = isinstance(answer, socket.gaierror) and answer.errno == socket.EAI_AGAIN
-        raise _Failure("unreachable", f"cannot be fetched: no address is known for {url.host}", passing)
+        reason = f"cannot be fetched: no address is known for {url.host}"
+        raise Silence("unreachable", reason, passing, connected=False)
     return [(family, address) for family, _, _, _, address in answer]
 
 

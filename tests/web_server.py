@@ -1,5 +1,6 @@
 """A web server on loopback that answers as a test tells it, well or ill, and remembers what it was asked."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 class Server:
     """A web server on loopback: `answers` by path; `seen` are the requests' paths and headers."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.answers: dict[str, Answer] = {}
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.done = threading.Event()
@@ -27,7 +28,7 @@ class Server:
 
             def log_message(self, *_: object) -> None: ...
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.http.daemon_threads = True
         self.port = self.http.server_port
         self._thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
@@ -54,6 +55,13 @@ class Server:
 
         self.answers[path] = answer
 
+    def stalls(self, path: str) -> None:
+        """It is asked, and never answers."""
+        self.answers[path] = self._stall
+
+    def _stall(self, _: BaseHTTPRequestHandler) -> None:
+        self.done.wait()
+
     def drips(self, path: str, start: bytes, drop: bytes, pause: float = 0.05) -> None:
         """`start`, and then `drop` for ever."""
 
@@ -66,8 +74,17 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    server = Server()
+def closed_port() -> Iterator[int]:
+    """Where nobody listens, and only a server of the test may."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[Server]:
+    server = Server(port)
     try:
         yield server
     finally:

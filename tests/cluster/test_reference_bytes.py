@@ -1,19 +1,26 @@
 """References' bytes from disks, buckets and servers: limits everywhere, one code for each thing that can be wrong."""
 
 import os
+import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from cluster import reference_bytes, web
-from cluster.reference_bytes import LOST_AFTER, ReferenceReader, place_of
+from cluster import patience, reference_bytes, web
+from cluster.patience import LOST_AFTER
+from cluster.reference_bytes import ReferenceReader, place_of
 from cluster.store import open_store
 from cluster.web_rules import WebRules
 from pipeline.errors import RequestError, StorageError
-from tests.web_server import Server, serving
+from tests.web_server import Server, closed_port, serving
 
 SECRET = "hunter2"
 RULES = WebRules(frozenset({"127.0.0.1"}), max_bytes=100_000, deadline_sec=5.0)
@@ -157,39 +164,123 @@ def test_no_query_is_in_what_a_store_says(s3_bucket: str, monkeypatch: pytest.Mo
     assert SECRET not in str(failure.value)
 
 
-def test_a_place_that_fails_again_and_again_is_left_alone(server: Server) -> None:
-    server.sends("/down", 503)
-    server.sends("/mug.png", body=b"mug")
-    with serving() as other:
-        other.sends("/cup.png", body=b"cup")
-        reader = ReferenceReader(RULES)
-        for number in range(LOST_AFTER):
-            refused(server.url(f"/down?{number}&sig={SECRET}"), "reference_unreachable", reader)
-        asked = len(server.seen)
-        message = refused(server.url(f"/mug.png?sig={SECRET}"), "reference_unreachable", reader)
-        assert f"{LOST_AFTER} others in a row" in message and f"127.0.0.1:{server.port}" in message
-        assert len(server.seen) == asked
-        assert reader.read(other.url("/cup.png")) == b"cup", "another server's are another matter"
+@pytest.fixture
+def port() -> Iterator[int]:
+    with closed_port() as port:
+        yield port
 
 
-def test_a_failure_now_and_then_closes_nothing(server: Server) -> None:
-    server.sends("/down", 503)
-    server.sends("/gone", 404)
+@pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410, 418, 429, 500, 503])
+def test_whatever_a_server_answers_about_some_pictures_the_others_are_had(server: Server, status: int) -> None:
+    server.sends("/bad", status)
     server.sends("/mug.png", body=b"mug")
     reader = ReferenceReader(RULES)
-    for _ in range(3):
-        for number in range(LOST_AFTER - 1):
-            refused(server.url(f"/down?{number}"), "reference_unreachable", reader)
-        refused(server.url("/gone"), "reference_missing", reader)
+    for number in range(LOST_AFTER + 3):
+        with pytest.raises(RequestError, match=str(status)):
+            reader.read(server.url(f"/bad?{number}"))
+    assert [reader.read(server.url(f"/mug.png?{number}")) for number in range(100)] == [b"mug"] * 100
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_those_that_can_be_used_are_the_same_in_any_order(server: Server, seed: int) -> None:
+    """Bad ones of each kind in runs longer than what puts a place in doubt, and good ones that come at a second try."""
+    cut = {"/silent": b"", "/odd": b"\x16\x03\x01 no http", "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nmug"}
+    for path, start in cut.items():
+        server.answers[path] = lambda handler, start=start: handler.wfile.write(start)
+    for status in (400, 403, 404, 429, 500):
+        server.sends(f"/{status}", status)
+    server.sends("/away", 302, Location="https://10.0.0.1/")
+    server.sends("/packed", body=b"mug", Content_Encoding="gzip")
+    server.sends("/large", Content_Length="100001")
+    server.sends("/mug.png", body=b"mug")
+    asked = Counter[str]()
+
+    def moody(handler: BaseHTTPRequestHandler) -> None:
+        asked[handler.path] += 1
+        status = 503 if asked[handler.path] == 1 else 200
+        handler.wfile.write(f"HTTP/1.1 {status} Well\r\nContent-Length: 3\r\n\r\ncup".encode())
+
+    bad = [path for path in server.answers if path != "/mug.png"]
+    server.answers["/cup.png"] = moody
+    good = {f"{path}?{number}" for path in ("/mug.png", "/cup.png") for number in range(8)}
+    paths = [*good, *(f"{path}?{number}" for path in bad for number in range(3)), *(f"/silent?{n}" for n in range(9))]
+    random.Random(seed).shuffle(paths)
+    paths += [*(f"/silent?{n}" for n in range(10, 20)), "/cup.png?last"]
+    reader, usable = ReferenceReader(RULES), set()
+    for path in paths:
+        with suppress(RequestError):
+            reader.read(server.url(path))
+            usable.add(path)
+    assert usable == good | {"/cup.png?last"}
+
+
+def test_pictures_that_stall_cost_the_good_ones_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_LEAST_SEC", 0.5)
+    server.stalls("/stall")
+    server.sends("/mug.png", body=b"mug")
+    reader = ReferenceReader(replace(RULES, deadline_sec=1.0))
+    with ThreadPoolExecutor(LOST_AFTER) as at_once:
+        for said in at_once.map(lambda n: refused(server.url(f"/stall?{n}"), "reference_timeout", reader), range(5)):
+            assert "within 1 s." in said
+    said = refused(server.url(f"/stall?sig={SECRET}"), "reference_timeout", reader)
+    assert f"within 0.5 s, the time left to each after {LOST_AFTER} others in a row" in said
+    assert f"from http://127.0.0.1:{server.port}; see to it, and render again" in said
+    assert reader.read(server.url("/mug.png")) == b"mug"
+    assert "within 1 s." in refused(server.url("/stall"), "reference_timeout", reader), "the doubt is over"
+
+
+def test_a_host_that_takes_no_connection_is_left_alone_until_it_is_back(
+    server: Server, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_GONE_SEC", 600.0)
+    server.sends("/cup.png", body=b"cup")
+    reader = ReferenceReader(RULES)
+    mug = f"http://127.0.0.1:{port}/mug.png?sig={SECRET}"
+    for _ in range(LOST_AFTER):
+        assert "takes no connection" in refused(mug, "reference_unreachable", reader)
+    with serving(port) as back:
+        back.sends("/mug.png", body=b"mug")
+        said = refused(mug, "reference_unreachable", reader)
+        assert (
+            f"was not asked for: {LOST_AFTER} others in a row could not be had from http://127.0.0.1:{port}, " in said
+        )
+        assert said.endswith("see that it is up, and render again.") and not back.seen
+        assert reader.read(server.url("/cup.png")) == b"cup", "another server's are another matter"
+        monkeypatch.setattr(patience, "_GONE_SEC", 0.0)
+        assert reader.read(mug) == b"mug"
+        monkeypatch.setattr(patience, "_GONE_SEC", 600.0)
+        assert [reader.read(mug) for _ in range(3)] == [b"mug"] * 3
+
+
+def test_the_server_that_a_redirect_leads_to_is_blamed_and_not_the_one_that_was_asked(
+    server: Server, port: int
+) -> None:
+    reader = ReferenceReader(RULES)
+    server.sends("/away", 302, Location=f"http://127.0.0.1:{port}/mug.png?sig={SECRET}")
+    server.sends("/mug.png", body=b"mug")
+    for _ in range(LOST_AFTER):
+        refused(server.url("/away"), "reference_unreachable", reader)
+    said = refused(server.url("/away"), "reference_unreachable", reader)
+    assert f"was not asked for: {LOST_AFTER} others in a row could not be had from http://127.0.0.1:{port}" in said
     assert reader.read(server.url("/mug.png")) == b"mug"
 
 
-def test_the_last_code_of_a_place_that_fails_is_that_of_what_follows(server: Server) -> None:
-    server.drips("/drip", b"HTTP/1.1 200 OK\r\n\r\n", b"x", pause=0.02)
-    reader = ReferenceReader(WebRules(frozenset({"127.0.0.1"}), deadline_sec=0.1))
-    for _ in range(LOST_AFTER + 1):
-        refused(server.url("/drip"), "reference_timeout", reader)
-    assert len(server.seen) == LOST_AFTER
+def test_files_that_hang_cost_the_others_of_their_folder_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mended, real = threading.Event(), reference_bytes._read_file
+    monkeypatch.setattr(patience, "_LEAST_SEC", 0.5)
+    monkeypatch.setattr(
+        reference_bytes, "_read_file", lambda *a: mended.wait(60) and b"" if "hung" in a[0] else real(*a)
+    )
+    (tmp_path / "mug.png").write_bytes(b"mug")
+    reader = ReferenceReader(WebRules(deadline_sec=1.0))
+    with ThreadPoolExecutor(LOST_AFTER) as at_once:
+        list(at_once.map(lambda n: refused(tmp_path / f"hung-{n}", "reference_timeout", reader), range(LOST_AFTER)))
+    assert f"could not be had from {tmp_path};" in refused(tmp_path / "hung", "reference_timeout", reader)
+    assert reader.read(str(tmp_path / "mug.png")) == b"mug"
+    assert "within 1 s." in refused(tmp_path / "hung", "reference_timeout", reader), "the doubt is over"
+    mended.set()
 
 
 @pytest.mark.parametrize(

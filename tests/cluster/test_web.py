@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from cluster import patience as patience_module
 from cluster import web
+from cluster.patience import LOST_AFTER, Patience
 from cluster.reference_bytes import ReferenceReader
 from cluster.spec import ModelSpec
 from cluster.url import Url, shown
@@ -72,10 +74,10 @@ def allowing(*hosts: str, **more: Any) -> WebRules:
 OURS = allowing("127.0.0.1")
 
 
-def refused(url: str, rules: WebRules = OURS, code: str = "reference_refused") -> str:
+def refused(url: str, rules: WebRules = OURS, code: str = "reference_refused", patience: Patience | None = None) -> str:
     """The sentence with which a fetch is refused."""
     with pytest.raises(RequestError) as failure:
-        fetch(url, rules)
+        fetch(url, rules, patience)
     assert failure.value.code == code, failure.value.message
     assert failure.value.message.startswith("Reference ") and failure.value.message.endswith(".")
     return failure.value.message
@@ -394,6 +396,57 @@ def test_a_server_that_asks_for_a_rest_gets_it_within_the_deadline(
     wishes[:] = ["3600"] * 20
     refused(server.url("/mug.png"), code="reference_unreachable")
     assert len(rests) == 6, "an hour is longer than the deadline: the picture fails at once"
+
+
+def test_a_server_that_asks_for_a_rest_again_and_again_gets_no_more(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(web.time, "sleep", rests.append)
+    server.sends("/busy.png", 503, Retry_After="7")
+    server.sends("/mug.png", body=b"mug")
+    patience = Patience()
+    for number in range(LOST_AFTER + 1):
+        refused(server.url(f"/busy.png?{number}"), code="reference_unreachable", patience=patience)
+    assert rests == [7.0] * 2 * LOST_AFTER + [0.01] * 2
+    assert len(server.seen) == 3 * LOST_AFTER + 3, "it is asked all the same"
+    assert fetch(server.url("/mug.png"), OURS, patience) == b"mug"
+    refused(server.url("/busy.png"), code="reference_unreachable", patience=patience)
+    assert rests[-2:] == [7.0] * 2, "one that has come gives it back"
+
+
+def doubting(server: Server) -> Patience:
+    """Of a server that was met with silence again and again."""
+    patience = Patience()
+    for _ in range(2 * LOST_AFTER):
+        patience.unheard(f"http://127.0.0.1:{server.port}")
+    return patience
+
+
+def test_a_large_picture_that_keeps_coming_is_had_from_a_server_in_doubt(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience_module, "_LEAST_SEC", 1.0)
+
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.3)  # all of it takes longer than the silence that is borne
+            handler.wfile.write(bytes(1 << 16))
+
+    server.answers["/mug.png"] = slow
+    assert len(fetch(server.url("/mug.png"), allowing("127.0.0.1", deadline_sec=10.0), doubting(server))) == 6 << 16
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_drip_is_no_progress_where_a_server_is_in_doubt(
+    server: Server, monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    monkeypatch.setattr(patience_module, "_LEAST_SEC", 0.5)
+    server.drips("/mug.png", start, b"x")
+    rules = allowing("127.0.0.1", deadline_sec=10.0)
+    said = refused(server.url("/mug.png"), rules, "reference_timeout", doubting(server))
+    assert "within 0.5 s, the time left to each" in said
 
 
 def test_a_picture_that_breaks_off_is_never_taken_for_whole(server: Server) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -18,8 +19,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from cluster import web
-from cluster.reference_bytes import LOST_AFTER
+from cluster import patience, web
+from cluster.patience import LOST_AFTER
 from cluster.reference_cache import ReferenceCache
 from cluster.store import open_store
 from cluster.unit import Reference
@@ -31,7 +32,7 @@ from pipeline.errors import RequestError, StorageError
 from pipeline.reference import decode_reference
 from tests.conftest import Pressrun, mixed_rows, write_manifest
 from tests.picture_files import claiming, encoded, random_picture
-from tests.web_server import Server, serving
+from tests.web_server import Server, closed_port, serving
 
 SECRET = "hunter2"
 OURS = WebRules(frozenset({"127.0.0.1"}))
@@ -121,16 +122,44 @@ def test_a_server_that_drips_holds_up_its_own_only(server: Server) -> None:
     assert len(found) == 41
 
 
-def test_a_server_that_is_down_is_given_up_after_a_few_of_its_pictures(server: Server) -> None:
-    with serving() as down:
-        down.sends("/cup.png", 503)
-        lost = [down.url(f"/cup.png?{number}") for number in range(100)]
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_pictures_that_a_server_refuses_cost_the_good_ones_nothing(server: Server, status: int) -> None:
+    server.sends("/a-bad.png", status)
+    bad = [server.url(f"/a-bad.png?{number}") for number in range(8)]
+    good = [server.url(f"/mug.png?{number}") for number in range(100)]
+    found = survey([*bad, *good], MODEL, OURS)
+    assert {uri for uri in found if isinstance(found[uri], Reference)} == set(good)
+    assert all(str(status) in error.message for uri in bad if isinstance(error := found[uri], RequestError))
+
+
+def test_pictures_that_stall_cost_the_good_ones_of_their_server_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_LEAST_SEC", 0.5)
+    server.stalls("/a-stall.png")
+    bad = [server.url(f"/a-stall.png?{number}") for number in range(3 * LOST_AFTER)]
+    good = [server.url(f"/mug.png?{number}") for number in range(20)]
+    found = survey([*bad, *good], MODEL, replace(OURS, deadline_sec=1.0))
+    assert {uri for uri in found if isinstance(found[uri], Reference)} == set(good)
+    assert len({path for path, _ in server.seen}) == len(bad) + len(good), "each is tried"
+    assert {error.code for error in found.values() if isinstance(error, RequestError)} == {"reference_timeout"}
+
+
+def test_a_server_that_takes_no_connection_is_left_alone_after_a_few_of_its_pictures(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_GONE_SEC", 600.0)
+    with closed_port() as port:
+        lost = [f"http://127.0.0.1:{port}/cup.png?{number}" for number in range(100)]
         found = survey([*lost, server.url("/mug.png")], MODEL, OURS)
-        assert len({path for path, _ in down.seen}) < LOST_AFTER + 4
-    assert isinstance(found[server.url("/mug.png")], Reference)
-    errors = [error for uri in lost if isinstance(error := found[uri], RequestError)]
-    assert {error.code for error in errors} == {"reference_unreachable"} and len(errors) == 100
-    assert sum("in a row" in error.message for error in errors) > 90
+        assert isinstance(found[server.url("/mug.png")], Reference)
+        errors = [error for uri in lost if isinstance(error := found[uri], RequestError)]
+        assert {error.code for error in errors} == {"reference_unreachable"} and len(errors) == 100
+        assert sum("was not asked for" in error.message for error in errors) > 90
+        with serving(port) as back:
+            back.sends("/cup.png", body=MUG)
+            again = survey(lost, MODEL, OURS)
+    assert all(isinstance(again[uri], Reference) for uri in lost), "a rerun gets past it"
 
 
 def test_a_store_that_does_not_answer_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
