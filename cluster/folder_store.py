@@ -1,39 +1,29 @@
 """A store in a local folder (or one that is mounted like it).
 
-Every write goes to a temporary file under `.tmp/`, is flushed to the disk, and only then gets its name: by a hard link,
-which fails if the name is taken (`create`), or by a rename, which replaces it (`put`). A kill between the two leaves
-a file in `.tmp/`, never half a picture; the next `prepare` removes what its dead writer left.
+Every write goes to a temporary file (see `temporaries.py`), is flushed to the disk, and only then gets its name. A kill
+between the two leaves a file in `.tmp/`, never half a picture; the next `prepare` removes what its dead writer left.
 
-Some file systems have no hard links (exFAT, many network and FUSE mounts), and Python has no rename that refuses to
-replace. There, creators take turns by `flock` on one file and rename if the name is free: a lock that dies with its
-holder, so no kill can leave it behind. A rename is as whole as a link, so readers notice no difference.
+Symbolic links are followed to read, and where a user has put one in a job's folder to write, but nothing is removed
+behind one, and no change that depends on what stands there is made behind one.
 """
 
 import contextlib
 import errno
-import fcntl
 import filecmp
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import psutil
-
-from cluster.host import this_host
-from cluster.store import Entry, Store, check_path
+from cluster.conditions import ANYTHING, Changed, Standing, check_standing, never, read_unchanged
+from cluster.store import Entry, Refusal, Store
+from cluster.temporaries import FOLDER, LOCK, NO_LINKS, Temporaries, is_taken
+from cluster.uri import check_path, is_utf8
 from pipeline.errors import JobError, RequestError, StorageError
 
-_TEMPORARIES = ".tmp"
-_LOCK = "create.lock"
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL}
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ABANDONED_SEC = 24 * 3600.0
-"""A temporary of another machine this much older than ours has no living writer: writes take seconds."""
-
-_serial = itertools.count()
 
 
 class FolderStore:
@@ -44,19 +34,18 @@ class FolderStore:
     def __init__(self, root: Path) -> None:
         self.uri = str(root)
         self._root = root
-        self._temporaries = root / _TEMPORARIES
-        self._host = this_host()
+        self._temporaries = Temporaries(root)
 
     def prepare(self) -> None:
         try:
             if self._root.exists() and not self._root.is_dir():
                 raise JobError(f"{self.uri} is a file: give a folder, it need not exist yet.")
-            with self._written((b"?",)) as temporary:
+            with self._temporaries.written((b"?",)) as temporary:
                 named = temporary.with_suffix(".probe")
-                self._claim(temporary, named)
+                self._temporaries.claim(temporary, named)
                 now = named.stat().st_mtime  # by the file system's clock, which need not be ours
                 named.unlink()
-            self._remove_abandoned(now)
+            self._temporaries.remove_abandoned(now)
         except OSError as error:
             raise JobError(f"The folder {self.uri} cannot be written ({error.strerror}): choose another one.") from None
 
@@ -79,7 +68,7 @@ class FolderStore:
         self.put_chunks(path, (data,), content_type)
 
     def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
-        with self._failures("write", path), self._written(chunks) as temporary:
+        with self._failures("write", path), self._temporaries.written(chunks) as temporary:
             target = self._target(path)
             temporary.replace(target)
             _sync(target.parent)
@@ -87,10 +76,11 @@ class FolderStore:
     def create(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
         with self._failures("write", path):
             target = self._target(path)
-            if _is_taken(target):
+            if is_taken(target):
                 return False
-            with self._written((data,)) as temporary:
-                created = self._claim(temporary, target)
+            with self._temporaries.written((data,)) as temporary:
+                created = self._temporaries.claim(temporary, target)
+                temporary.unlink(missing_ok=True)  # before the wait for the disk: until then both are one file
                 _sync(target.parent)
                 return created
 
@@ -112,26 +102,58 @@ class FolderStore:
         names, entries = [], []
         with self._failures("list", folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             root = self._file(folder) if folder else self._root
-            for child in sorted(os.scandir(root), key=lambda child: os.fsencode(child.name)):
+            for child in sorted(_listed(root), key=lambda child: child.name.encode()):
                 path = f"{folder}/{child.name}" if folder else child.name
                 if not child.is_dir():
                     with contextlib.suppress(FileNotFoundError):
                         entries.append(_entry(path, child.stat()))
-                elif path != _TEMPORARIES:
+                elif path != FOLDER:
                     names.append(child.name)
         return names, entries
 
-    def sweep(self) -> None:
+    def sweep(self, paths: Iterable[str]) -> None:
+        folders = {str(parent) for path in paths for parent in PurePosixPath(f"{path}_").parents}
         with contextlib.suppress(OSError):
-            (self._temporaries / _LOCK).unlink()
-        for folder, _, _ in os.walk(self._root, topdown=False):
-            with contextlib.suppress(OSError):  # something is left in it
-                Path(folder).rmdir()
+            (self._temporaries.folder / LOCK).unlink()
+        for folder in [FOLDER, *sorted(folders - {"."}, key=len, reverse=True)]:
+            if not self.linked(folder):
+                with contextlib.suppress(OSError):  # something is left in it
+                    self._file(folder).rmdir()
+        if folders:
+            with contextlib.suppress(OSError):
+                self._root.rmdir()
 
-    def copy(self, source: Store, there: str, path: str, content_type: str = "application/octet-stream") -> str:
-        self.put(path, source.get(there))
-        with self._failures("read", path):
-            return _entry(path, self._file(path).stat()).etag
+    def public(self, path: str) -> bool:
+        return False
+
+    def copy(
+        self,
+        source: Store,
+        there: str,
+        path: str,
+        content_type: str = "application/octet-stream",
+        *,
+        of: str | None = None,
+        content: tuple[int, str] | None = None,
+        standing: Standing = ANYTHING,
+        fence: Callable[[], None] = never,
+    ) -> str:
+        data = read_unchanged(source, there, of, content)
+        with self._failures("write", path):
+            if standing is not ANYTHING and self.linked(path):
+                raise Changed(f"{self.uri}/{path} is a link, or lies behind one.")
+            target = self._target(path)
+            with self._temporaries.written((data,)) as temporary:
+                etag = _entry(path, temporary.stat()).etag
+                check_standing(self, path, standing)
+                fence()
+                if standing is None and not self._temporaries.claim(temporary, target):
+                    raise Changed(f"{self.uri}/{path} exists by now.")
+                if standing is not None:
+                    temporary.replace(target)
+                temporary.unlink(missing_ok=True)
+                _sync(target.parent)
+            return etag
 
     def adopt(self, source: Store, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
         adopted = [self._adopt(source, there, path) for there, path in pairs]
@@ -153,7 +175,7 @@ class FolderStore:
                 except (FileNotFoundError, NotADirectoryError):
                     return False
                 except OSError as error:
-                    if error.errno not in _NO_LINKS:
+                    if error.errno not in NO_LINKS:
                         raise
         try:
             data = source.get(there)
@@ -161,9 +183,26 @@ class FolderStore:
             return False
         return self.create(path, data) or self.get(path) == data
 
-    def delete(self, path: str) -> None:
-        with self._failures("delete", path), contextlib.suppress(IsADirectoryError, NotADirectoryError):
-            self._file(path).unlink(missing_ok=True)
+    def delete(self, path: str, standing: Standing = ANYTHING, fence: Callable[[], None] = never) -> bool:
+        parts = check_path(path).split("/")
+        with self._failures("delete", path), contextlib.ExitStack() as stack:
+            try:
+                folder = _opened(stack, str(self._root))
+                for part in parts[:-1]:
+                    folder = _opened(stack, part, os.O_NOFOLLOW, folder)
+            except FileNotFoundError:
+                return True
+            except NotADirectoryError:
+                return not self.linked(path)
+            check_standing(self, path, standing)
+            fence()
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(parts[-1], dir_fd=folder)
+            return True
+
+    def linked(self, path: str) -> bool:
+        parts = check_path(path).split("/") if path else []
+        return any(self._root.joinpath(*parts[: place + 1]).is_symlink() for place in range(len(parts)))
 
     def _file(self, path: str) -> Path:
         return self._root / check_path(path)
@@ -174,48 +213,16 @@ class FolderStore:
         file.parent.mkdir(parents=True, exist_ok=True)
         return file
 
-    @contextlib.contextmanager
-    def _written(self, chunks: Iterable[bytes]) -> Iterator[Path]:
-        """A temporary file that holds `chunks` on the disk; gone afterwards unless it was renamed."""
-        self._temporaries.mkdir(parents=True, exist_ok=True)
-        temporary = self._temporaries / f"{self._host}-{os.getpid()}-{next(_serial)}"
-        try:
-            with temporary.open("wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            yield temporary
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _claim(self, temporary: Path, target: Path) -> bool:
-        """Give the temporary its name unless the name is taken."""
-        try:
-            target.hardlink_to(temporary)
-            return True
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        with (self._temporaries / _LOCK).open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if _is_taken(target):
-                return False
-            temporary.rename(target)
-            return True
-
     def _walk(self, folder: str) -> Iterator[Entry]:
         """Every file under `folder`, in the order of the whole paths: a folder sorts as its name and a slash."""
         try:
-            with os.scandir(self._root / folder) as found:
-                children = [(child.name + "/" if child.is_dir() else child.name, child) for child in found]
+            found = _listed(self._root / folder)
+            children = [(child.name + "/" if child.is_dir() else child.name, child) for child in found]
         except (FileNotFoundError, NotADirectoryError):
             return
-        for name, child in sorted(children, key=lambda pair: os.fsencode(pair[0])):
+        for name, child in sorted(children, key=lambda pair: pair[0].encode()):
             path = f"{folder}/{name}" if folder else name
-            if path == f"{_TEMPORARIES}/":
+            if path == f"{FOLDER}/" or _leads_back(child):
                 continue
             if name.endswith("/"):
                 yield from self._walk(path[:-1])
@@ -227,26 +234,13 @@ class FolderStore:
         """Every file under `folder`, without asking the disk for more than its folders."""
         start = f"{folder}/" if folder else ""
         try:
-            with os.scandir(self._root / folder) as found:
-                for child in found:
-                    if not child.is_dir():
-                        yield start + child.name
-                    elif start + child.name != _TEMPORARIES:
-                        yield from self._names(start + child.name)
+            for child in _listed(self._root / folder):
+                if not child.is_dir():
+                    yield start + child.name
+                elif start + child.name != FOLDER and not _leads_back(child):
+                    yield from self._names(start + child.name)
         except (FileNotFoundError, NotADirectoryError):
             return
-
-    def _remove_abandoned(self, now: float) -> None:
-        """Remove temporaries of processes of this machine that are dead, and of other machines if a day old."""
-        for file in self._temporaries.iterdir():
-            host, _, pid = file.name.rpartition("-")[0].rpartition("-")
-            with contextlib.suppress(FileNotFoundError):  # another driver tidies up as well
-                if host == self._host and pid.isdecimal():
-                    abandoned = not psutil.pid_exists(int(pid))
-                else:
-                    abandoned = file.name != _LOCK and now - file.stat().st_mtime > _ABANDONED_SEC
-                if abandoned:
-                    file.unlink()
 
     @contextlib.contextmanager
     def _failures(self, verb: str, path: str) -> Iterator[None]:
@@ -264,13 +258,27 @@ class FolderStore:
                 raise RequestError("bad_name", message) from None
             if error.errno in _FULL:
                 raise StorageError(f"No space is left in {self.uri}: free some, then run the command again.") from None
-            raise StorageError(f"Cannot {verb} {where}: {error.strerror or error}.") from None
+            refused = error.errno in _REFUSED or (verb == "write" and error.errno == errno.ENOENT)  # as in /proc
+            raise (Refusal if refused else StorageError)(f"Cannot {verb} {where}: {error.strerror or error}.") from None
 
 
-def _is_taken(target: Path) -> bool:
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "a folder of that name exists")
-    return target.exists()
+def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What stands in a folder, without names that are no UTF-8 (see `unlisted`), and without what a file system keeps
+    in its root for root alone."""
+    try:
+        with os.scandir(folder) as found:
+            yield from (child for child in found if is_utf8(child.name))
+    except PermissionError:
+        if folder.name != "lost+found":
+            raise
+
+
+def _leads_back(child: os.DirEntry[str]) -> bool:
+    """Whether a name is a link to a folder that it stands in itself: to follow it would have no end."""
+    if not child.is_symlink():
+        return False
+    there, here = os.path.realpath(child.path), os.path.realpath(Path(child.path).parent)
+    return f"{here}/".startswith(f"{there.rstrip('/')}/")
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -283,6 +291,13 @@ def _is_same(one: Path, other: Path) -> bool:
 def _entry(path: str, stat: os.stat_result) -> Entry:
     modified = datetime.fromtimestamp(stat.st_mtime, UTC)
     return Entry(path, stat.st_size, modified, f"{stat.st_ino:x}-{stat.st_mtime_ns:x}-{stat.st_size:x}")
+
+
+def _opened(stack: contextlib.ExitStack, name: str, more: int = 0, folder: int | None = None) -> int:
+    """A folder's descriptor, closed with the stack. With O_NOFOLLOW a link raises NotADirectoryError."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | more, dir_fd=folder)
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def _sync(folder: Path) -> None:

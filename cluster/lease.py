@@ -10,6 +10,7 @@ In a store without conditional create the last of several writers wins, and each
 write in the same moment are told apart, two that the store shows to nobody else for longer than that are not.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -38,7 +39,8 @@ class Lease:
     whoever is refused what to do.
 
     Use it as a context, or `acquire` and `release` it. `lost` turns true when somebody else has it, which happens only
-    to a holder that was stopped, or cut off from its store, for longer than `ttl_sec`.
+    to a holder that was stopped, or cut off from its store, for longer than `ttl_sec`. Who was let in beside the holder
+    takes the lease over when that one ends.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Lease:
         self._wait, self._waiting = wait, waiting
         self._ttl, self._beat, self._hint = ttl_sec, beat_sec, hint
         self._owner = secrets.token_hex(8)
-        self._number = 0
+        self._number = 0  # 0: somebody else holds it for us both
+        self._known = 0.0
+        self._followed: tuple[int, Any] | None = None
         self._beats = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -86,7 +90,9 @@ class Lease:
             number, there = self._newest()
             now = time.monotonic()
             if there is not None and there.get("held"):
-                if self._shared and there.get("purpose") == self._purpose:
+                if self._shared and there.get("purpose") == self._purpose and not _is_dead(there):
+                    self._known = _seconds()
+                    self._begin()
                     return
                 state = (number, there.get("beats"))
                 if state != seen:
@@ -104,21 +110,48 @@ class Lease:
 
     def release(self) -> None:
         """Let others have it; nothing happens where it is not held."""
+        if self._stop() and self._number and not self.lost:
+            with contextlib.suppress(StorageError):  # then it ends by itself
+                self._write(held=False)
+
+    def dissolve(self) -> None:
+        """Release it and leave nothing of it in the store, for what it was about is gone."""
+        self.release()
+        if self._number and not self.lost:
+            self._store.delete(self._path(self._number))
+
+    def _stop(self) -> bool:
+        """End the beats; whether there were any."""
         if self._thread is None:
-            return
+            return False
         self._ended.set()
         self._thread.join()
         self._thread = None
-        if not self.lost:
-            try:
-                self._write(held=False)
-            except StorageError:  # then it ends by itself
-                pass
+        return True
 
     def check(self) -> None:
-        """Raise StorageError if somebody else has the lease by now."""
+        """Raise StorageError if somebody else has the lease by now.
+
+        What was seen within the last two beats is believed; a process that was stopped for longer looks again, so that
+        it is the first thing that it does afterwards. To be called before every change that the lease is to protect.
+        """
+        if not self.lost and _seconds() - self._known > 2 * self._beat:
+            self._look()
         if self.lost:
             raise StorageError("This process was out of touch for so long that another one took over; run it again.")
+
+    def _look(self) -> None:
+        """See in the store whether the lease is still ours."""
+        at = _seconds()
+        number, there = self._newest()
+        self.lost = not self._is_ours(number, there)
+        if not self.lost:
+            self._known = at
+
+    def _is_ours(self, number: int, there: Mapping[str, Any] | None) -> bool:
+        if self._number:
+            return number == self._number and there is not None and there.get("owner") == self._owner
+        return there is not None and there.get("purpose") == self._purpose
 
     def _newest(self) -> tuple[int, dict[str, Any] | None]:
         paths = self._paths()
@@ -131,7 +164,7 @@ class Lease:
             return number, None
 
     def _take(self, number: int) -> bool:
-        self._number = number
+        at = _seconds()
         if not self._store.create(self._path(number), self._said(held=True), "application/json"):
             return False
         if not self._store.conditional:
@@ -139,23 +172,44 @@ class Lease:
             newest, there = self._newest()
             if newest != number or there is None or there.get("owner") != self._owner:
                 return False
+        self._number, self._known = number, at
         for path in self._paths():
             if path < self._path(number):
                 self._store.delete(path)
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self._thread.start()
+        self._begin()
         return True
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep, daemon=True)
+            self._thread.start()
 
     def _keep(self) -> None:
         while not self._ended.wait(self._beat):
             try:
-                number, there = self._newest()
-                if number != self._number or there is None or there.get("owner") != self._owner:
-                    self.lost = True
+                if not self._number and not self._follow():
+                    continue
+                self._look()
+                if self.lost:
                     return
                 self._write(held=True)
             except StorageError:  # asked again at the next beat
                 continue
+
+    def _follow(self) -> bool:
+        """Take over from the holder that we were let in beside, once it has ended; whether we hold the lease now."""
+        number, there = self._newest()
+        if there is not None and there.get("held") and not _is_dead(there):
+            if there.get("purpose") != self._purpose:
+                self.lost = True
+                self._ended.set()
+                return False
+            state, now = (number, there.get("beats")), _seconds()
+            if state != self._followed:
+                self._followed, self._known = state, now
+            if now - self._known < self._ttl:
+                return False
+        return self._take(number + 1)
 
     def _write(self, held: bool) -> None:
         self._beats += 1
@@ -175,6 +229,11 @@ class Lease:
 
     def _path(self, number: int) -> str:
         return f"{self._folder}{number:08d}.json"
+
+
+def _seconds() -> float:
+    """Seconds that go on while this machine sleeps, too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _is_dead(holder: Mapping[str, Any]) -> bool:

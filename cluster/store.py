@@ -9,21 +9,20 @@ Credentials and endpoint come from the standard AWS environment and nothing else
 
 import contextlib
 import os
-import posixpath
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from cluster.conditions import ANYTHING, Standing, never
+from cluster.uri import SCHEME, local_path, object_key, resolve_uri
 from cluster.url import is_web, shown
 from pipeline.errors import JobError, RequestError, StorageError
 
 if TYPE_CHECKING:  # whoever only reads bytes does without what reads pictures
     from pipeline.metadata import Record
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _OF_THIS_MACHINE = ("AWS_CONTAINER_", "AWS_WEB_IDENTITY_", "AWS_PROFILE", "AWS_CONFIG_", "AWS_SHARED_", "AWS_CA_BUNDLE")
 """Variables that name files or services of one machine; sent to another they would lead nowhere."""
 
@@ -95,17 +94,47 @@ class Store(Protocol):
     def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
         """What stands directly in a folder ("" is the root): the names of folders, and objects; both sorted."""
 
-    def delete(self, path: str) -> None:
-        """Remove an object; it is fine if there is none."""
+    def delete(self, path: str, standing: Standing = ANYTHING, fence: Callable[[], None] = never) -> bool:
+        """Remove an object; it is fine if there is none. False: it was left, for a folder on the way to it is a link.
 
-    def sweep(self) -> None:
-        """Remove the folders in which nothing is left, the root included; a bucket has none."""
+        `standing` is the etag that it must have, else Changed is raised; `fence` is called just before the change and
+        stops it by raising.
+        """
 
-    def copy(self, source: "Store", there: str, path: str, content_type: str = "application/octet-stream") -> str:
+    def linked(self, path: str) -> bool:
+        """Whether a folder's or object's name, or one on the way to it from the root, is a symbolic link."""
+
+    def sweep(self, paths: Iterable[str]) -> None:
+        """Remove the folders on the way to `paths` in which nothing is left, the root included, and the temporaries'.
+
+        A path with `/` at its end is a folder. Without paths the root stays, empty or not.
+        """
+
+    def public(self, path: str) -> bool:
+        """Whether anybody on the network can read an object without credentials, as far as that can be found out."""
+
+    def copy(
+        self,
+        source: "Store",
+        there: str,
+        path: str,
+        content_type: str = "application/octet-stream",
+        *,
+        of: str | None = None,
+        content: tuple[int, str] | None = None,
+        standing: Standing = ANYTHING,
+        fence: Callable[[], None] = never,
+    ) -> str:
         """`put` with the bytes of the object `there` of another store (or this one); returns the new object's etag.
 
-        From S3 to S3 the server copies, content type included, and no byte passes through this process. Raises
-        FileNotFoundError if there is nothing there.
+        `of` is the etag that the source must have, `content` the size and SHA-256 that it must have, `standing` what
+        must stand at `path`; `fence` is called just before the change and stops it by raising. From S3 to S3 the server
+        copies, content type included, and no byte passes through this process unless size and etags leave a doubt.
+
+        Raises:
+            FileNotFoundError: there is no source.
+            Changed: the source or what stands at `path` is not what it should be.
+            Damaged: the source has other bytes than `content` says.
         """
 
     def adopt(self, source: "Store", pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
@@ -150,7 +179,7 @@ def open_store(uri: str, *, conditional: bool | None = None) -> Store:
 
     `conditional` is what an earlier `prepare` found. Raises JobError for another scheme or a malformed URI.
     """
-    scheme = _SCHEME.match(uri)
+    scheme = SCHEME.match(uri)
     if scheme is None or scheme[1].lower() == "file":
         from cluster.folder_store import FolderStore
 
@@ -173,65 +202,6 @@ def stored_record(store: Store, path: str, format: str) -> "Record | None":
     length = head_bytes(format)
     record = read_record(store.get_range(path, 0, length)) if length else None
     return record or read_record(store.get(path))
-
-
-def check_path(path: str) -> str:
-    """`path` itself, if it cannot leave the store; otherwise ValueError. The manifest's check has its own sentences."""
-    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        raise ValueError(f"{path!r} is no path inside a store.")
-    return path
-
-
-def is_bucket_name(name: str) -> bool:
-    """Whether S3 or a server like it can have a bucket of that name."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]", name) is not None
-
-
-def local_path(uri: str) -> str:
-    """The absolute path that a local path or a `file:///` URI means. Raises JobError for `file://host/…`."""
-    if uri[:7].lower() == "file://":
-        if not uri[7:].startswith("/"):
-            raise JobError(f"{uri!r} names another machine: write file:///absolute/path.")
-        uri = uri[7:]
-    if not uri or "\0" in uri:
-        raise JobError(f"{uri!r} names no folder: give a path or s3://bucket/prefix.")
-    return os.path.normpath(Path(uri).expanduser().absolute())
-
-
-def resolve_uri(reference: str, base: str | None) -> str:
-    """What `reference` means in a manifest that stands in the folder or prefix `base`: an absolute path or a URI.
-
-    Without a base it is what a user typed, relative to the working folder. `s3://`, `https://` and `http://` stand for
-    themselves; who may fetch them is not decided here. Raises RequestError `bad_reference` for another scheme, for a
-    reference that leaves the bucket or names no object, and for an absolute path in a manifest out of a bucket (whoever
-    wrote it has no business with this machine's files).
-    """
-    if base is None and reference.lower().startswith("file://"):
-        return local_path(reference)
-    scheme = _SCHEME.match(reference)
-    if scheme and scheme[1].lower() in ("s3", "https", "http"):
-        if scheme[1].lower() == "s3":
-            _object_key(reference)
-        return reference
-    if scheme or not reference or "\0" in reference:
-        raise RequestError("bad_reference", f"“{shown(reference)}” must be a path, s3://bucket/key or https://….")
-    if base is None or not base.lower().startswith("s3://"):
-        return os.path.normpath(Path(local_path(base or "."), reference))
-    bucket, _, prefix = base[len("s3://") :].partition("/")
-    key = posixpath.normpath(posixpath.join(prefix, reference))
-    if key.startswith(("/", "../")) or key in (".", ".."):
-        raise RequestError(
-            "bad_reference", f"The reference “{shown(reference)}” leads out of {base}: keep it in the bucket."
-        )
-    return f"s3://{bucket}/{key}"
-
-
-def refused_uri(reference: str, base: str) -> str:
-    """A reference that `resolve_uri` refuses, as it is kept: out of a bucket it remains one of that bucket, which no
-    place can resolve, so that it does not name this machine's files when it is read again from its disk."""
-    if not reference.strip() or _SCHEME.match(reference.strip()) or not base.lower().startswith("s3://"):
-        return reference
-    return f"{base}/{reference}"
 
 
 def read_uri(uri: str, base: str | None = None) -> bytes:
@@ -263,6 +233,8 @@ def write_uri(uri: str, chunks: Iterable[bytes], content_type: str = "applicatio
     """
     store, path = open_object(resolve_uri(uri, None))
     if uri.lower().startswith("s3://"):
+        if "//" in f"/{path}":
+            raise RequestError("bad_reference", f"“{shown(uri)}” has an empty part: write s3://bucket/key.")
         store.put_chunks(path, chunks, content_type)
         return
     folder = Path(store.uri)
@@ -285,16 +257,9 @@ def open_object(uri: str) -> tuple[Store, str]:
     if not uri.lower().startswith("s3://"):
         folder, _, name = uri.rpartition("/")
         return open_store(folder or "/"), name
-    bucket, key = _object_key(uri)
+    bucket, key = object_key(uri)
+    if "//" in f"/{key}":
+        from cluster.s3_store import S3Store
+
+        return S3Store(bucket, exact=True), key
     return open_store(f"s3://{bucket}"), key
-
-
-def _object_key(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`. Raises RequestError `bad_reference` where no object can be meant."""
-    bucket, _, key = uri[len("s3://") :].partition("/")
-    try:
-        if is_bucket_name(bucket):
-            return bucket, check_path(key)
-    except ValueError:
-        pass
-    raise RequestError("bad_reference", f"“{shown(uri)}” names no object: write s3://bucket/key.")

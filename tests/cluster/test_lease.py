@@ -71,7 +71,65 @@ def test_who_waits_has_it_when_the_holder_lets_go(store: Store) -> None:
 
 def test_the_same_purpose_is_let_in_beside_its_holder_where_it_may_be_shared(store: Store) -> None:
     with Lease(store, ".lock", "Night 21", **QUICK):
-        Lease(store, ".lock", "Night 21", shared=True, **QUICK).acquire()
+        with Lease(store, ".lock", "Night 21", shared=True, **QUICK):
+            pass
+
+
+def test_who_was_let_in_beside_a_holder_takes_over_when_that_one_ends(store: Store) -> None:
+    first = Lease(store, ".lock", "Night 21", **QUICK)
+    first.acquire()
+    with Lease(store, ".lock", "Night 21", shared=True, **QUICK) as second:
+        first.release()
+        deadline = time.monotonic() + 10
+        while not second._number and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(JobError, match="Night 21 just now"):
+            Lease(store, ".lock", "Nights are pruned", **QUICK).acquire()
+        second.check()
+
+
+def test_a_dead_holder_of_the_same_purpose_is_followed_not_joined(store: Store) -> None:
+    process = holder(store)
+    process.kill()
+    process.communicate()
+    with Lease(store, ".lock", "A night is rendered", shared=True, **QUICK) as lease:
+        assert lease._number == 2
+
+
+def test_who_was_let_in_beside_a_holder_notices_somebody_elses_lease(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lease(store, ".lock", "Night 21", **QUICK) as first:
+        beside = Lease(store, ".lock", "Night 21", shared=True, ttl_sec=1.5, beat_sec=30.0)
+        beside.acquire()
+        first.release()
+        with Lease(store, ".lock", "Nights are pruned", **QUICK):
+            monkeypatch.setattr("cluster.lease._seconds", lambda: time.monotonic() + 100_000)
+            with pytest.raises(StorageError, match="another one took over"):
+                beside.check()
+        beside.release()
+
+
+def test_a_lease_that_outlived_its_beats_is_read_again_before_a_change(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lease, "_keep", lambda self: None)  # it was stopped, and its heart with it
+    stopped = Lease(store, ".lock", "The first", ttl_sec=1.0, beat_sec=0.2)
+    stopped.acquire()
+    stopped.check()
+    with Lease(store, ".lock", "The second", ttl_sec=0.5, beat_sec=0.2):
+        with pytest.raises(StorageError, match="another one took over"):
+            stopped.check()
+    assert stopped.lost
+
+
+def test_a_lease_that_is_dissolved_leaves_nothing(store: Store) -> None:
+    lease = Lease(store, ".lock", "A night is pruned", **QUICK)
+    lease.acquire()
+    lease.dissolve()
+    assert [*store.paths(".lock/")] == []
+    with Lease(store, ".lock", "Another", **QUICK):
+        pass
 
 
 _HOLDER = """

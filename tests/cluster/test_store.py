@@ -1,6 +1,7 @@
 """What every store promises, shown on a folder and on a real S3 server; then URIs, places and references."""
 
 import errno
+import hashlib
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from cluster import store as stores
-from cluster.store import Place, Store, aws_environment, open_store, read_uri, resolve_uri, stat_uri, stored_record
-from pipeline.errors import JobError, RequestError
+from cluster.conditions import Changed, Damaged
+from cluster.store import Place, Store, aws_environment, open_store, read_uri, stat_uri, stored_record
+from cluster.uri import resolve_uri
+from pipeline.errors import JobError, RequestError, StorageError
 from pipeline.metadata import Record, write_xmp
 from pipeline.picture import encode_picture
 
@@ -261,6 +264,10 @@ def test_folders_are_absolute_whatever_was_typed(tmp_path: Path, monkeypatch: py
         ("../shared/mug.png", "s3://bucket/spring", "s3://bucket/shared/mug.png"),
         ("mug.png", "s3://bucket", "s3://bucket/mug.png"),
         ("s3://other/mug.png", "/data", "s3://other/mug.png"),
+        ("s3://other//photos//mug.png", "/data", "s3://other//photos//mug.png"),
+        ("mug.png", "s3://bucket/in/", "s3://bucket/in//mug.png"),  # beside s3://bucket/in//m.parquet
+        ("../mug.png", "s3://bucket/in/", "s3://bucket/in/mug.png"),
+        ("mug.png", "s3://bucket/", "s3://bucket//mug.png"),
         ("https://host/mug.png", "s3://bucket", "https://host/mug.png"),
         ("file:///data/x.parquet", None, "/data/x.parquet"),
     ],
@@ -277,7 +284,7 @@ def test_references_resolve_against_the_manifests_place(reference: str, base: st
         ("file:///etc/passwd", "/data"),
         ("ftp://host/x", "/data"),
         ("s3://bucket", "/data"),
-        ("s3://bucket//etc/passwd", "/data"),
+        ("s3://bucket/spring/", "/data"),
         ("s3://bucket/spring/../../x", "/data"),
         ("", "/data"),
         ("a\0b", "/data"),
@@ -314,3 +321,63 @@ def test_opening_a_folder_does_not_import_boto3(tmp_path: Path) -> None:
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert stores.__name__ in modules
     assert not {"boto3", "botocore", "torch", "ray", "pyarrow"} & set(modules)
+
+
+WRONG = "0123456789abcdef0123456789abcdef"
+
+
+def test_an_object_is_removed_only_while_it_is_the_one_that_was_seen(store: Store) -> None:
+    store.put("a.png", b"1")
+    seen = store.head("a.png")
+    assert seen is not None
+    with pytest.raises(Changed):
+        store.delete("a.png", standing=WRONG)
+    store.put("a.png", b"22")
+    with pytest.raises(Changed):
+        store.delete("a.png", standing=seen.etag)
+    assert store.get("a.png") == b"22"
+    now = store.head("a.png")
+    assert now is not None and store.delete("a.png", standing=now.etag) and store.head("a.png") is None
+
+
+def test_a_copy_is_made_only_where_what_was_seen_still_stands(store: Store) -> None:
+    store.put("new.png", b"new")
+    store.put("a.png", b"old")
+    seen = store.head("a.png")
+    assert seen is not None
+    for standing in (None, WRONG):
+        with pytest.raises(Changed):
+            store.copy(store, "new.png", "a.png", standing=standing)
+    with pytest.raises(Changed):
+        store.copy(store, "new.png", "b.png", standing=seen.etag)
+    with pytest.raises(Changed):
+        store.copy(store, "new.png", "b.png", of=WRONG)
+    assert (store.get("a.png"), store.head("b.png")) == (b"old", None)
+    etag = store.copy(store, "new.png", "a.png", standing=seen.etag)
+    now = store.head("a.png")
+    assert now is not None and (now.etag, store.get("a.png")) == (etag, b"new")
+    store.copy(store, "new.png", "b.png", standing=None)
+    assert store.get("b.png") == b"new"
+
+
+@pytest.mark.parametrize("data", [b"", b"new, cut"], ids=["nothing", "other bytes"])
+def test_a_copy_of_other_bytes_than_were_promised_is_not_made(store: Store, data: bytes) -> None:
+    store.put("a.png", b"old")
+    store.put("new.png", data)
+    with pytest.raises(Damaged):
+        store.copy(store, "new.png", "a.png", content=(3, hashlib.sha256(b"new").hexdigest()))
+    assert store.get("a.png") == b"old"
+
+
+def test_a_fence_stops_a_change_just_before_it_is_made(store: Store) -> None:
+    store.put("a.png", b"old")
+    store.put("new.png", b"new")
+
+    def fence() -> None:
+        raise StorageError("Somebody else took over.")
+
+    with pytest.raises(StorageError, match="took over"):
+        store.copy(store, "new.png", "a.png", fence=fence)
+    with pytest.raises(StorageError, match="took over"):
+        store.delete("a.png", fence=fence)
+    assert store.get("a.png") == b"old"
