@@ -8,13 +8,14 @@ the same pixels would be judged the same.
 Everything is columns: a million rows against a million outcomes are joined, not asked for one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.conditions import never
 from cluster.finishing import rendition_suffix, thumbnail_path
 from cluster.store import Store, open_object
 from jobs.changes import NOTHING, Changes, counted, note_changes, with_reasons
@@ -37,13 +38,14 @@ class Kept:
 
 
 class Keeping:
-    """Compares an order with the jobs that it keeps from; `known` is what those noted of references.
+    """Compares an order with the jobs that it keeps from; `known` is what those noted of references. `fence` is called
+    before anything is kept, and raises StorageError if somebody may be removing those jobs by now.
 
     Raises JobError where one of them cannot be read.
     """
 
-    def __init__(self, order: Order, store: Store) -> None:
-        self._order, self._store = order, store
+    def __init__(self, order: Order, store: Store, fence: Callable[[], None] = never) -> None:
+        self._order, self._store, self._fence = order, store, fence
         self._earlier = [Earlier(uri) for uri in order.earlier]
         # Which seed a row ends at depends on the job's other rows: it begins with its own.
         repeated = order.finishing.check("duplicate")
@@ -134,6 +136,7 @@ class Keeping:
                 found.schema.get_field_index("renditions"), "renditions", _renamed(renditions, beside_here)
             )
             have[start : start + _CHUNK] = taken
+            self._fence()
             results.keep(some[taken], found.filter(pa.array(taken)))
         return have
 

@@ -32,4 +32,11 @@ def _words(done: Pruned) -> str:
     lines = [f"{done.prefix}: {several(len(done.kept), 'night')} kept, {len(done.pruned)} pruned{which}{yet}."]
     if done.referred_to:
         lines.append(f"{done.referred_to} of their pictures stay: later nights refer to them.")
+    if done.left:
+        many = several(len(done.left), "file")
+        lines.append(f"{many} in them are not Pressrun's, or lie behind a link, and stay: {first_of(done.left)}.")
+    if done.linked:
+        lines.append(f"{several(len(done.linked), 'night')} are links and were left alone: {first_of(done.linked)}.")
+    if done.busy:
+        lines.append(f"{several(len(done.busy), 'night')} are being rendered and stay: {first_of(done.busy)}.")
     return "\n".join(lines)

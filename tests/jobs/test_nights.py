@@ -95,9 +95,11 @@ def test_a_dry_run_judges_by_how_long_other_nights_took(nights: tuple[Path, dict
 
 def test_start_up_is_told_from_work_where_other_nights_tell_it() -> None:
     assert expected_seconds([], 1.0) is None
-    assert expected_seconds([(2.0, 30.0)], 1.0) == pytest.approx(15.0)
+    assert expected_seconds([(2.0, 30.0)], 1.0, 10.0) == pytest.approx(20.0)
+    assert expected_seconds([(1000.0, 5000.0)], 0.1, 10.0) == pytest.approx(10.5, abs=0.01), "a small night has a start"
+    assert expected_seconds([(2.0, 4.0)], 1.0, 10.0) == pytest.approx(4.0), "and none that was longer than a whole one"
     assert expected_seconds([(1.0, 20.0), (11.0, 120.0)], 0.0) == pytest.approx(10.0)
-    assert expected_seconds([(1.0, 50.0), (10.0, 20.0)], 1.0) == pytest.approx(70 / 11)
+    assert expected_seconds([(1.0, 50.0), (10.0, 20.0)], 1.0, 10.0) == pytest.approx(10 + 50 / 11)
 
 
 def test_minutes_end_what_is_taken_up_not_what_is_under_way() -> None:

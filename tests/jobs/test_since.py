@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.lease import Lease
 from cluster.store import Store, open_store
 from jobs import JobSpec, render
 from jobs.changes import Changes
 from jobs.driver import Forecast, forecast
 from jobs.status import read_status
 from jobs.verify import verify
-from pipeline.errors import JobError
+from pipeline.errors import JobError, StorageError
 from tests.conftest import mixed_rows, write_manifest
 from tests.jobs.killed import Killed, killing
 
@@ -47,6 +48,22 @@ def test_nothing_changed_nothing_is_rendered_and_pictures_are_hard_links(night: 
     assert {(row["status"], row["attempts"], row["seconds_denoise"]) for row in kept} == {("cached", 0, None)}
     again = render(night)
     assert (again.exit_code, again.cached, again.changes) == (0, ROWS, Changes(str(finished_job), 0))
+
+
+def test_a_night_that_was_stopped_while_another_took_over_keeps_nothing_more(
+    job_manifest: Path, finished_job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished_job, tmp_path / "2026-11-20")
+    spec = JobSpec(str(job_manifest), str(tmp_path / "2026-11-21"), since="latest")
+
+    def check(self: Lease) -> None:
+        raise StorageError("This process was out of touch for so long that another one took over; run it again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "check", check)
+        stopped = render(spec)
+    assert (stopped.exit_code, stopped.cached) == (3, 0) and "another one took over" in str(stopped.stopped)
+    assert render(spec).cached == ROWS
 
 
 def test_kept_rows_have_tonights_own_columns_and_names(night: JobSpec, tmp_path: Path) -> None:
