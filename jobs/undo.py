@@ -1,14 +1,32 @@
 """Undoing a publication: the place is put back as it was before, from the copies that the publication made."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.conditions import Changed
 from cluster.lease import Lease
-from jobs.published import LOCK, RECORD, SCHEMA, UNDO, UNDO_FILE, PublishedPlace, pieces
+from cluster.store import open_store
+from cluster.uri import real_uri
+from jobs.published import (
+    DONE,
+    FOREIGN,
+    FORMER,
+    RECORD,
+    SCHEMA,
+    UNDO,
+    UNDO_FILE,
+    PublishedPlace,
+    content_type_of,
+    interrupted,
+    pieces,
+    read_actions,
+)
+from jobs.records_place import LOCK, beside, read_pointer
+from jobs.standing import etags_of, with_states
 from pipeline.errors import JobError
 
 _THREADS = 16
@@ -37,22 +55,24 @@ def undo(uri: str) -> Undone:
     number, _, file = rest.partition("/")
     if not records or file != UNDO_FILE:
         raise JobError(f"{uri} is no undo file: give the …/{UNDO}…/{UNDO_FILE} that publish has named.")
-    about = PublishedPlace(records, records).actions(number).schema.metadata or {}
-    place = PublishedPlace(about[b"place"].decode(), records)
+    records = real_uri(read_pointer(records) or records)  # they were moved since that file was named
+    about = read_actions(open_store(records), number).schema.metadata or {}
+    to = real_uri(about[b"place"].decode())
+    place = PublishedPlace(to, about[b"job"].decode(), None if records == beside(to) else records)
     place.prepare()
     with Lease(place.records, LOCK, f"Something is published to {place.store.uri}") as lease:
-        return _Undoing(place, number, lease).run()
-
-
-def interrupted(place: PublishedPlace, pending: dict[str, Any]) -> JobError:
-    """The refusal of anything else as long as an undoing is half done."""
-    uri = f"{place.records.uri}/{UNDO}{pending['undo']}/{UNDO_FILE}"
-    return JobError(f"Undoing was interrupted at {place.store.uri}; finish it first: pressrun publish --undo {uri}")
+        place.begin_alone(lease.check)
+        try:
+            return _Undoing(place, number).run()
+        finally:
+            place.store.sweep([])
 
 
 class _Undoing:
-    def __init__(self, place: PublishedPlace, number: str, lease: Lease) -> None:
-        self._place, self._number, self._lease = place, number, lease
+    def __init__(self, place: PublishedPlace, number: str) -> None:
+        self._place, self._number = place, number
+        self._left: list[str] = []
+        self._lost: list[str] = []
 
     def run(self) -> Undone:
         place, number = self._place, self._number
@@ -62,58 +82,55 @@ class _Undoing:
         later = [one for one in place.undos() if one > number]
         if later:
             raise JobError(f"Later publications are undone first: {place.records.uri}/{UNDO}{later[-1]}/{UNDO_FILE}.")
-        actions = place.actions(number)
-        # What a publication (or undoing) that was cut off has done is not written down: then all of it is put back.
-        listed = place.listed()
-        now = _etags(actions, listed)
+        # What a publication (or undoing) that was cut off has done is not written down: the bytes tell.
         record = place.record()
-        ours = pc.equal(_etags(actions, record), now).fill_null(False)
-        removed = pc.and_(pc.equal(actions["action"].combine_chunks(), "remove"), pc.is_null(now))
-        free = pc.or_(ours, removed) if not pending else pa.array([True] * actions.num_rows, pa.bool_())
-        untouched = pc.equal(actions["former_etag"].combine_chunks(), now).fill_null(False)
-        absent = pc.and_(pc.equal(actions["action"].combine_chunks(), "add"), pc.is_null(now))
-        nothing = pc.or_(untouched, absent)
-        place.begin(undo=number, undoing=True)
-        todo = actions.filter(pc.and_(free, pc.invert(nothing)))
-        former = todo.filter(pc.not_equal(todo["action"], "add"))
-        etags = self._put_back(former)
-        lost = [name for name in former["name"].to_pylist() if name not in etags]
-        added = todo.filter(pc.equal(todo["action"], "add"))
-        self._take_away(added)
+        actions = with_states(place, number, place.actions(number), record)
+        place.begin(undo=number, undoing=True, place=place.store.uri)
+        ours = actions.filter(pc.equal(actions["state"], DONE))
+        self._left += actions.filter(pc.equal(actions["state"], FOREIGN))["name"].to_pylist()
+        etags = self._each(ours.filter(pc.not_equal(ours["action"], "add")), self._restored)
+        gone = self._each(ours.filter(pc.equal(ours["action"], "add")), self._taken_away)
         before = place.record(f"{UNDO}{number}/{RECORD}")
-        place.write_record(_with_etags(before, record, etags))
-        left = actions.filter(pc.and_(pc.invert(free), pc.invert(nothing)))["name"].to_pylist()
+        again = actions.filter(pc.equal(actions["state"], FORMER))
+        known = dict(zip(again["name"].to_pylist(), again["etag"].to_pylist(), strict=True)) | etags
+        theirs = actions.filter(pc.not_equal(actions["former_etag"], etags_of(actions, before)).fill_null(True))
+        for name in theirs["name"].to_pylist():
+            known.pop(name, None)  # what stood there before was somebody else's, and is again
+        place.write_record(_with_etags(before, record, known))
         place.end()
         place.forget(number)
-        return Undone(place.store.uri, len(etags), added.num_rows, tuple(left), tuple(lost))
+        return Undone(place.store.uri, len(etags), len(gone), tuple(self._left), tuple(self._lost))
 
-    def _put_back(self, actions: pa.Table) -> dict[str, str]:
-        """Copy the former pictures back; the etags by name of those that are there."""
-        etags: dict[str, str] = {}
+    def _each(self, actions: pa.Table, act: Callable[[str, str | None], str | None]) -> dict[str, str]:
+        """Do something for each name; what it gave by name, where it was done."""
+        done: dict[str, str] = {}
         with ThreadPoolExecutor(_THREADS) as threads:
             for rows in pieces(actions):
-                self._lease.check()
-                names = [row["name"] for row in rows]
-                found = zip(names, threads.map(self._restored, names), strict=True)
-                etags.update((name, etag) for name, etag in found if etag is not None)
-        return etags
+                found = threads.map(lambda row: act(row["name"], row["etag"]), rows)
+                done |= {row["name"]: etag for row, etag in zip(rows, list(found), strict=True) if etag is not None}
+        return done
 
-    def _restored(self, name: str) -> str | None:
+    def _restored(self, name: str, etag: str | None) -> str | None:
+        """Put the former picture back where `etag` stands; its new etag."""
+        place, copy = self._place, self._place.backup(self._number, name)
         try:
-            return self._place.store.copy(self._place.records, self._place.backup(self._number, name), name)
+            return place.store.copy(place.records, copy, name, content_type_of(name), standing=etag, fence=place.fence)
         except FileNotFoundError:
-            return None
+            self._lost.append(name)
+        except Changed:
+            self._left.append(name)
+        return None
 
-    def _take_away(self, actions: pa.Table) -> None:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            for rows in pieces(actions):
-                self._lease.check()
-                list(threads.map(self._place.store.delete, [row["name"] for row in rows]))
-
-
-def _etags(actions: pa.Table, there: pa.Table) -> pa.Array:
-    places = pc.index_in(actions["name"].combine_chunks(), there["name"].combine_chunks())
-    return there["etag"].combine_chunks().take(places)
+    def _taken_away(self, name: str, etag: str | None) -> str | None:
+        """Remove a picture that was added and is still that with `etag`."""
+        try:
+            if etag is None or self._place.store.delete(name, etag, self._place.fence):
+                return ""
+        except Changed:
+            if self._place.store.head(name) is None:
+                return ""
+        self._left.append(name)
+        return None
 
 
 def _with_etags(before: pa.Table, record: pa.Table, etags: dict[str, str]) -> pa.Table:

@@ -10,7 +10,7 @@ from cluster.lease import Lease
 from cluster.s3_store import S3Store
 
 WRITES: Mapping[type, Sequence[str]] = {
-    FolderStore: ("put", "create", "delete", "_adopt"),
+    FolderStore: ("put", "create", "delete", "copy", "_adopt"),
     S3Store: ("put", "create", "delete", "copy"),
 }
 
@@ -27,11 +27,11 @@ def killing(monkeypatch: pytest.MonkeyPatch, writes: Mapping[type, Sequence[str]
     left = [-1]
 
     def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*arguments: Any) -> Any:
+        def write(*arguments: Any, **named: Any) -> Any:
             if left[0] == 0:
                 raise Killed
             left[0] -= 1
-            return real(*arguments)
+            return real(*arguments, **named)
 
         return write
 

@@ -11,6 +11,7 @@ from cluster.s3_store import S3Store
 from cluster.store import Store, open_store
 from jobs.command import main
 from jobs.publishing import Published, publish
+from jobs.records_place import beside, read_pointer
 from jobs.undo import undo
 from pipeline.errors import JobError
 from tests.conftest import Pressrun
@@ -26,6 +27,11 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def standing(uri: str) -> dict[str, bytes]:
     store = open_store(uri)
     return {path: store.get(path) for path in store.paths()}
+
+
+def records_of(shop: str) -> Store:
+    """The records of a place, by its pointer."""
+    return open_store(read_pointer(beside(shop)))
 
 
 def counts(done: Published) -> tuple[int, int, int, int]:
@@ -139,7 +145,7 @@ def test_records_never_stand_in_the_served_place(records: str, base: str) -> Non
 def test_only_a_few_publications_can_be_undone(tmp_path: Path) -> None:
     for number in range(10):
         publish(make_night(f"{tmp_path}/night-{number}", {"mug": b"mug %d" % number}).uri, f"{tmp_path}/images")
-    kept = open_store(f"{tmp_path}/images.pressrun")
+    kept = records_of(f"{tmp_path}/images")
     assert len({path.split("/")[1] for path in kept.paths("undo/")}) == 7
 
 
@@ -248,16 +254,16 @@ def test_killed_before_any_write_the_place_is_whole_and_the_same_command_complet
         now = standing(shop)
         assert {"mug.png", "chair.png", "logo.svg"} <= now.keys(), "something is missing"
         assert all(data in (before.get(name), after.get(name)) for name, data in now.items())
-        forget_locks(open_store(f"{shop}.pressrun"))
+        forget_locks(records_of(shop))
         if what == "publish":
             again = act()
             assert standing(shop) == after, number
             assert isinstance(again, Published) and again.undo
             undo(again.undo)
-        elif now != before or open_store(f"{shop}.pressrun").head("pending.json") is not None:
+        elif now != before or records_of(shop).head("pending.json") is not None:
             act()
         assert standing(shop) == before, number
-        forget_locks(open_store(f"{shop}.pressrun"))
+        forget_locks(records_of(shop))
         assert counts(publish(first.uri, shop)) == (0, 0, 0, 3), number
         number += 1 if base.startswith("/") else 3
     killed_before(-1)
