@@ -17,6 +17,7 @@ _EXAMPLES = """
   pressrun sheet ./out/run-1 --rows product --columns region
   pressrun bundle ./out/run-1 --by channel --name "{sku}-{width}x{height}"
   pressrun publish s3://shop/tonight --to s3://shop-cdn/pictures --dry-run
+  pressrun publish --to s3://shop-cdn/pictures --purge mug.png --dry-run
   pressrun diff s3://shop/last-night s3://shop/tonight --sheet diff.html
   pressrun prune s3://shop/nights/ --keep 7 --dry-run
   pressrun inspect ./out/run-1/images/*.png
