@@ -1,7 +1,8 @@
 """Bundles: a job's pictures as one zip for each value of a column, named as whoever gets them wants them named.
 
 A zip is written picture by picture and never stands in memory or on this disk; pictures are stored as they are, since
-they are compressed already. The same job gives the same bytes.
+they are compressed already. The same job gives the same bytes. A zip says in its comment what it is and of which job:
+nothing but a bundle is ever replaced by one.
 """
 
 import hashlib
@@ -20,10 +21,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import Store, local_path, read_uri, write_uri
+from cluster.store import Store, open_store, read_uri, write_uri
+from cluster.uri import local_path
 from jobs.cells import as_text
 from jobs.job import find_job, read_manifest_copy
 from jobs.names import NameTemplate
+from jobs.new_place import standing
 from jobs.parts import is_done, read_results
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError, RequestError
@@ -31,6 +34,10 @@ from pipeline.errors import JobError, RequestError
 BUNDLES = "bundles"
 _AHEAD = 16
 """Pictures that are read ahead of the zip that they go into."""
+
+_COMMENT = b"Pressrun bundle of job "
+_END_BYTES = 22
+"""Of the record that ends a zip, before its comment."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -64,6 +71,7 @@ class Bundles:
     def __init__(self, store: Store, by: str, name: str | None = None, rendition: str = "") -> None:
         job = find_job(store)
         self._store = store
+        self._comment = _COMMENT + str(job["fingerprint"]).encode()
         manifest = read_manifest_copy(store)
         if by not in manifest.column_names:
             raise JobError(
@@ -85,22 +93,25 @@ class Bundles:
             self._results = _of_rendition(self._results, rendition)
         self._template, self._own = template, NameTemplate.parse(str(job["name"]))
         distinct = groups.dictionary
+        if not len(distinct):
+            raise JobError(f"{store.uri} has no picture to bundle by {shortened(by)}; render it first.")
         self._files, nameless = NameTemplate.parse("{value}").names(pa.table({"value": distinct}), "zip")
         if nameless.num_rows:
             raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}")
         self._distinct = distinct.to_pylist()
         codes = groups.indices.to_numpy(zero_copy_only=False)
-        members = np.split(
-            np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=len(distinct)))[:-1]
-        )
+        ends = np.cumsum(np.bincount(codes, minlength=len(distinct)))
+        members = np.split(np.argsort(codes, kind="stable"), ends[:-1]) if len(distinct) else []
         self._named = [(rows, self._names(rows, rendition)) for rows in members]
 
     def write(self, out: str | None = None) -> Iterator[Bundle]:
         """Write the zips, one after the other, into `out` (None: `bundles/` in the job's own place).
 
-        Raises JobError for a picture that is not what the results say, StorageError when a store does not answer.
+        Raises JobError where a name is taken by what is no bundle, and for a picture that is not what the results say,
+        StorageError when a store does not answer.
         """
         place = (out or f"{self._store.uri}/{BUNDLES}").rstrip("/")
+        self._refuse_foreign(place)
         if not place.lower().startswith("s3://"):
             try:
                 Path(local_path(place)).mkdir(parents=True, exist_ok=True)
@@ -114,6 +125,16 @@ class Bundles:
             except RequestError as error:
                 raise JobError(str(error)) from None
             yield Bundle(value, path, len(rows), counted.bytes)
+
+    def _refuse_foreign(self, place: str) -> None:
+        """Raises JobError with all names that hold something else than a bundle."""
+        store = open_store(place)
+        taken = [file for file in standing(store, self._files.to_pylist()) if not is_bundle(store, file)]
+        if taken:
+            raise JobError(
+                f"{place} has {first_of(taken)} already, which `pressrun bundle` did not write: choose another --out, "
+                "or move that away."
+            )
 
     def _names(self, rows: np.ndarray, rendition: str) -> pa.Array:
         """The names that some rows' pictures have in their zip."""
@@ -132,6 +153,7 @@ class Bundles:
         """The bytes of one zip, a picture at a time."""
         buffer = _Window()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file, ThreadPoolExecutor(_AHEAD) as threads:
+            file.comment = self._comment
             for picture, data in _mapped_ahead(threads, self._read, self._pictures(rows, names)):
                 stamp = max(picture.finished, datetime(1980, 1, 1, tzinfo=UTC)).timetuple()[:6]
                 info = zipfile.ZipInfo(picture.name, stamp)
@@ -155,6 +177,16 @@ class Bundles:
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             raise JobError(f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.")
         return picture, data
+
+
+def is_bundle(store: Store, path: str) -> bool:
+    """Whether an object is a zip whose comment says that it is a bundle, of whatever job."""
+    entry, length = store.head(path), len(_COMMENT) + 64  # a fingerprint's digits
+    if entry is None or entry.size < _END_BYTES + length:
+        return False
+    end = store.get_range(path, entry.size - _END_BYTES - length, _END_BYTES + length)
+    says = int.from_bytes(end[_END_BYTES - 2 : _END_BYTES], "little")
+    return end.startswith(b"PK\5\6") and says == length and end[_END_BYTES:].startswith(_COMMENT)
 
 
 def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store import Store
+from jobs.new_place import obstacles
+from jobs.wording import shortened
 from pipeline.errors import JobError
 from pipeline.finishing_spec import FinishingSpec
 
@@ -27,6 +29,9 @@ CHANGES = "changes.parquet"
 BATCHES = "batches.json"
 PRUNED = "pruned.json"
 """In place of job.json where a job was pruned and later ones refer to its pictures."""
+MATRIX = "matrix.html"
+FILES = (JOB, MANIFEST, SUMMARY, SHEET, SIDECAR, TIMELINE, REFERENCES, CHANGES, BATCHES, PRUNED, MATRIX)
+"""What is written beside a job's folders."""
 
 _DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")
 """Fields of a job that make it this one."""
@@ -96,7 +101,7 @@ class Job:
     @property
     def fingerprint(self) -> str:
         """Digest of everything but the places where things lie, and the licence."""
-        return _fingerprint(asdict(self))
+        return fingerprint_of(asdict(self))
 
     def to_json(self) -> bytes:
         """The bytes of job.json: the same for the same job."""
@@ -104,8 +109,10 @@ class Job:
         return (json.dumps(what, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _fingerprint(job: Mapping[str, Any]) -> str:
-    decides = {name: job[name] for name in _DECIDES}
+def fingerprint_of(job: Mapping[str, Any]) -> str:
+    """The fingerprint of what job.json says; one from before there were finishing specs had its format alone."""
+    names = {*_DECIDES} if "finishing_digest" in job else {*_DECIDES} - {"finishing_digest"} | {"format"}
+    decides = {name: job[name] for name in names}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
@@ -126,9 +133,13 @@ def freeze(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     try:
         pq.write_table(table, sink, compression="zstd")
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-        reason = str(error).partition("\n")[0]
-        raise JobError(f"The manifest has a column that Parquet cannot hold ({reason}); leave it out.") from error
+    except (pa.ArrowException, OSError) as error:
+        if table.num_columns > 1:
+            for name in table.column_names:
+                freeze(table.select([name]))
+        name, reason = table.column_names[0], str(error).partition("\n")[0].rstrip(".")
+        problem = f"Column “{shortened(name)}” is of a type, or has a value, that Parquet cannot hold"
+        raise JobError(f"{problem} ({shortened(reason, 200)}); leave it out, or write it as text.") from error
     return sink.getvalue().to_pybytes()
 
 
@@ -163,17 +174,14 @@ def open_job(store: Store, job: Job, frozen: bytes) -> bool:
     """Create the job's folder, or find that it holds this very job; True when it was there already.
 
     job.json is the commit: whoever creates it decides what the folder is. The frozen manifest comes after it, and again
-    whenever it is missing or damaged; a file of that name that was there before any job is never touched.
+    whenever it is missing or damaged.
 
     Raises:
-        JobError: another job lives there (every difference is named), or a file that is not ours.
+        JobError: another job lives there (every difference is named), or what is not known to be a job's.
     """
     resumed = refuse_another(store, job)
-    if not resumed:
-        if store.head(MANIFEST) is not None and not _is_frozen(store, job, frozen):
-            raise JobError(f"{store.uri} has a {MANIFEST} that is not this job's; choose another --out.")
-        if not store.create(JOB, job.to_json(), "application/json"):
-            resumed = refuse_another(store, job)  # a second driver was faster
+    if not resumed and not store.create(JOB, job.to_json(), "application/json"):
+        resumed = refuse_another(store, job)  # a second driver was faster
     if not _is_frozen(store, job, frozen):
         store.put(MANIFEST, frozen, PARQUET)
     return resumed
@@ -183,11 +191,15 @@ def refuse_another(store: Store, job: Job) -> bool:
     """Whether the store holds this very job already, as far as can be said before its model is on this machine.
 
     Raises:
-        JobError: it holds another one.
+        JobError: it holds another one, or none and what a job would replace.
     """
     try:
         there = read_job(store)
     except FileNotFoundError:
+        files = [name for name in FILES if name != MANIFEST or not _is_frozen(store, job)]
+        problems = obstacles(store, files)
+        if problems and store.head(JOB) is None:  # else a second driver made what was found
+            raise JobError(*problems) from None
         return False
     if not job.model_digest:
         job = replace(job, model_digest=str(there.get("model_digest")))
@@ -195,7 +207,7 @@ def refuse_another(store: Store, job: Job) -> bool:
     return True
 
 
-def _is_frozen(store: Store, job: Job, frozen: bytes) -> bool:
+def _is_frozen(store: Store, job: Job, frozen: bytes = b"") -> bool:
     """Whether the store has the manifest; where its bytes are others, another pyarrow may have written the same."""
     try:
         there = store.get(MANIFEST)
@@ -222,7 +234,19 @@ def read_job(store: Store) -> dict[str, Any]:
         there = json.loads(data)
         return _with_finishing({**there, "fingerprint": str(there["fingerprint"])})
     except (ValueError, KeyError, TypeError):
-        raise JobError(f"{store.uri}/{JOB} is not a job's description; choose another --out.") from None
+        raise JobError(f"{store.uri}/{JOB} {_damaged(store)}") from None
+
+
+def _damaged(store: Store) -> str:
+    """What to do about a job.json that is not one; another place would have a finished job rendered again."""
+    there = any(next(iter(store.paths(folder)), None) is not None for folder in ("images/", "results/"))
+    if not there:
+        return "is damaged, or not a job's description: put back a copy of it, or choose another --out."
+    versions = " or the bucket's earlier version of it" if store.uri.startswith("s3://") else ""
+    return (
+        f"is damaged, and the job's pictures and results are still there. Put back a copy of it{versions}; without "
+        f"one, render the same order with --limit 1 to a new --out, and copy the {JOB} that is made there."
+    )
 
 
 def _with_finishing(there: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +255,7 @@ def _with_finishing(there: dict[str, Any]) -> dict[str, Any]:
         return there
     plain = FinishingSpec(format=there["format"])
     there = {**there, "finishing": plain.described, "finishing_digest": plain.digest}
-    return {**there, "fingerprint": _fingerprint(there)}
+    return {**there, "fingerprint": fingerprint_of(there)}
 
 
 def recorded_licence(store: Store) -> str:

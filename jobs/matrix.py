@@ -24,7 +24,6 @@ from jobs.wording import first_of, shortened
 from pipeline.errors import JobError, RequestError
 from pipeline.picture import decoded, read_picture_header, thumbnail
 
-MATRIX = "matrix.html"
 MAX_PICTURES = 3_000
 """Pictures of one page: about 40 MB, which a browser still opens at once."""
 

@@ -3,13 +3,12 @@
 import argparse
 from typing import Any
 
-from cluster.store import write_uri
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
 from jobs.diff import Difference, diff, rows_of
 from jobs.diff_sheet import write_diff_sheet
+from jobs.named_file import write_named
 from jobs.wording import shortened
-from pipeline.errors import JobError, RequestError
 
 _LISTED = 20
 
@@ -27,10 +26,7 @@ def add(commands: Any) -> None:
 def _diff(options: argparse.Namespace) -> int:
     difference = diff(options.before, options.after)
     if options.sheet:
-        try:
-            write_uri(options.sheet, [write_diff_sheet(difference, options.sheet)], "text/html; charset=utf-8")
-        except (OSError, RequestError) as error:
-            raise JobError(f"--sheet {options.sheet} cannot be written: {error}") from None
+        write_named(options.sheet, [write_diff_sheet(difference, options.sheet)], "text/html; charset=utf-8")
     say(difference.to_dict() if options.json else _words(difference, options.sheet), options.json)
     return 0
 

@@ -3,15 +3,16 @@
 import argparse
 from typing import Any
 
-from cluster.store import Store, open_store, write_uri
+from cluster.store import Store, open_store
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
-from jobs.job import find_job
+from jobs.job import MATRIX, find_job
 from jobs.manifest_file import check_manifest_path, write_manifest
-from jobs.matrix import MATRIX, Matrix, write_matrix
+from jobs.matrix import Matrix, write_matrix
+from jobs.named_file import write_named
 from jobs.picks import picked_rows, read_picks
 from jobs.wording import shortened
-from pipeline.errors import JobError, RequestError
+from pipeline.errors import JobError
 
 
 def add(commands: Any) -> None:
@@ -51,10 +52,7 @@ def _sheet(options: argparse.Namespace) -> int:
     matrix = Matrix(tuple(options.rows.split(",")), tuple(options.columns.split(",")), where, options.rendition)
     data, pictures = write_matrix(store, matrix)
     out = options.out or f"{store.uri}/{MATRIX}"
-    try:
-        write_uri(out, [data], "text/html; charset=utf-8")
-    except (OSError, RequestError) as error:
-        raise JobError(f"{out} cannot be written: {error}") from None
+    write_named(out, [data], "text/html; charset=utf-8")
     say({"pictures": pictures, "out": out} if options.json else f"{pictures} pictures: {out}", options.json)
     return 0
 

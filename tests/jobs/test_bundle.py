@@ -1,5 +1,6 @@
 """Bundles: one zip for each value of a column, complete, streamed, named by a template."""
 
+import io
 import json
 import tracemalloc
 import zipfile
@@ -11,7 +12,7 @@ import pytest
 from cluster.store import open_store, read_uri
 from jobs.bundle import Bundles
 from jobs.command import main
-from jobs.job import PARQUET
+from jobs.job import PARQUET, find_job
 from pipeline.errors import JobError
 from tests.conftest import mixed_rows
 
@@ -50,6 +51,43 @@ def test_the_same_job_gives_zips_of_the_same_bytes_that_can_be_read_onwards(job:
     data = (tmp_path / "one/fall.zip").read_bytes()
     assert data == (tmp_path / "two/fall.zip").read_bytes()
     assert data[6] & 8 == 0, "a picture's size stands before its bytes, so that nobody has to look for their end"
+
+
+def test_a_zip_says_which_job_it_is_of_and_is_replaced_by_the_next(job: Path) -> None:
+    store = open_store(str(job))
+    list(Bundles(store, "season").write())
+    with zipfile.ZipFile(job / "bundles/fall.zip") as file:
+        assert file.comment.decode() == f"Pressrun bundle of job {find_job(store)['fingerprint']}"
+    list(Bundles(store, "season", "{sku}-{custom_id}").write())
+    assert "SKU%201-row-1.png" in contents(job / "bundles/fall.zip")
+
+
+def somebodys_zip(comment: bytes = b"") -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        file.writestr("logo.svg", b"not ours" * 20)
+        file.comment = comment
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("theirs", [b"", b"contract", somebodys_zip(), somebodys_zip(b"Pressrun bundle of job")])
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_file_that_is_no_bundle_is_not_replaced_and_nothing_is_written(
+    place: str, theirs: bytes, job: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    agency = open_store(f"{request.getfixturevalue('s3_bucket')}/agency" if place == "bucket" else str(tmp_path / "a"))
+    agency.put("fall.zip", theirs)
+    with pytest.raises(JobError, match=r"has fall\.zip already, which `pressrun bundle` did not write: choose another"):
+        list(Bundles(open_store(str(job)), "season").write(agency.uri))
+    assert agency.get("fall.zip") == theirs and agency.head("spring.zip") is None
+
+
+def test_all_names_that_are_taken_are_told_together_be_they_folders_or_links(job: Path) -> None:
+    (job / "bundles/spring.zip").mkdir(parents=True)
+    (job / "bundles/fall.zip").symlink_to("nowhere")
+    with pytest.raises(JobError, match=r"has spring\.zip, fall\.zip already"):
+        list(Bundles(open_store(str(job)), "season").write())
+    assert (job / "bundles/fall.zip").is_symlink()
 
 
 def test_names_in_a_zip_follow_a_template(job: Path, tmp_path: Path) -> None:
