@@ -71,7 +71,7 @@ BUSY = b"pressrun.busy"
 """Under this name a part's metadata holds the run's busy shares at the time, as JSON: for `status` while it goes on."""
 
 THREADS = 8  # that read or delete parts at once
-_PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
+PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
 
 
 def places_that_count(requests: np.ndarray, done: np.ndarray, count: int) -> np.ndarray:
@@ -92,8 +92,9 @@ def is_done(results: pa.Table) -> np.ndarray:
     return mask(pc.is_in(results["status"], pa.array(DONE)))
 
 
-def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, pa.Table | None]:
-    """Every part by its path, those that count more later; None for one that is damaged. `columns`: only these.
+def read_parts(store: Store, columns: Sequence[str] | None = None, whole: bool = False) -> dict[str, pa.Table | None]:
+    """Every part by its path, those that count more later; None for one that is damaged. `columns`: only these; with
+    `whole` a part counts as damaged as well where another column cannot be read.
 
     A driver that closes the job removes parts while we read; then what there is now is read instead.
     Raises StorageError where a part is listed and listed again but cannot be had.
@@ -101,18 +102,21 @@ def read_parts(store: Store, columns: Sequence[str] | None = None) -> dict[str, 
     before: list[str] = []
     with ThreadPoolExecutor(THREADS) as threads:
         while True:
-            paths = sorted(path for path in store.paths(FOLDER) if _PART.match(path))
+            paths = sorted(path for path in store.paths(FOLDER) if PART.match(path))
             try:
-                return dict(zip(paths, threads.map(lambda path: _part(store.get(path), columns), paths), strict=True))
+                read = threads.map(lambda path: _part(store.get(path), columns, whole), paths)
+                return dict(zip(paths, read, strict=True))
             except FileNotFoundError:
                 if paths == before:
                     raise StorageError(f"{store.uri}/{FOLDER} lists a part that is not there; remove it.") from None
                 before = paths
 
 
-def _part(data: bytes, columns: Sequence[str] | None) -> pa.Table | None:
+def _part(data: bytes, columns: Sequence[str] | None, whole: bool) -> pa.Table | None:
     try:  # not `pq.read_table`, which has columns of its own called `__filename` …
         file = pq.ParquetFile(pa.BufferReader(data))
+        for _ in file.iter_batches() if whole else ():
+            pass
         there = set(file.schema_arrow.names)
         return file.read([name for name in columns if name in there] if columns else None)
     except (pa.ArrowException, OSError):
@@ -150,11 +154,15 @@ def joined(parts: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
 
 
 def shaped(part: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A part with the columns of `schema`: those that it lacks, because an older version wrote it, are null."""
+    """A part with the columns of `schema`: those that it lacks, because an older version wrote it, are null. A column
+    of the right type is passed on as it is: not every type has a cast to itself."""
     for field in schema:
         if field.name not in part.schema.names:
             part = part.append_column(field, pa.nulls(part.num_rows, field.type))
-    return part.select(schema.names).cast(schema)
+    columns = [part[field.name] for field in schema]
+    fitting = zip(columns, schema, strict=True)
+    columns = [column if column.type.equals(field.type) else column.cast(field.type) for column, field in fitting]
+    return pa.table(columns, schema=schema)
 
 
 def taken(table: pa.Table, places: np.ndarray) -> pa.Table:

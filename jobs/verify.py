@@ -1,9 +1,10 @@
-"""The audit: every row accounted for, every digest right, no picture too many. Reads everything, trusts nothing."""
+"""The audit: every row accounted for, every digest right, no picture too many. Reads everything, trusts nothing.
 
-import hashlib
-import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+What belongs together is looked at together: `job_audit` (the job as a whole), `outcome_audit` (its rows), `key_audit`
+(what decides its pictures) and `picture_audit` (the pictures).
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,47 +12,49 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import Store, read_uri
-from jobs.job import SUMMARY, find_job, read_manifest_copy, table_digest
+from cluster.store import Store
+from jobs.audited import Audited, Discrepancy, Found, Unchecked
+from jobs.job import JOB, MANIFEST, SUMMARY, find_job, read_manifest_copy
+from jobs.job_audit import job_found, odd_fields, summary_found, typed
+from jobs.key_audit import KeyAudit
 from jobs.order import FOLDER
-from jobs.parts import SCHEMA, is_done, joined, places_that_count, read_parts
+from jobs.outcome_audit import outcomes_found, rows_found
+from jobs.parts import SCHEMA, is_done, joined, places_that_count, read_parts, shaped
+from jobs.picture_audit import PictureAudit
 from jobs.pictures import paths_in
-from jobs.summary import count_statuses
-from pipeline.credentials import check_credentials_library, read_credentials
-from pipeline.errors import JobError, RequestError
-from pipeline.metadata import read_record
-
-_THREADS = 16
-_BATCH_ROWS = 4_096
-"""Pictures that are asked for at once: of the others nothing but columns is held."""
+from pipeline.credentials import check_credentials_library
+from pipeline.errors import JobError
+from pipeline.finishing_spec import FinishingSpec, read_described
 
 _COLUMNS = pa.schema(
     [
         SCHEMA.field(name)
         for name in (
-            *("custom_id", "status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions"),
+            *("custom_id", "status", "image", "width", "height", "format", "seed", "sha256", "bytes", "render_key"),
+            *("finish_key", "renditions", "model", "model_digest", "reseeds", "flags", "error_code", "error_message"),
         )
     ]
 )
-
-
-@dataclass(frozen=True)
-class Discrepancy:
-    """One thing that is not as it should be: a stable word, what it concerns, and a sentence."""
-
-    kind: str
-    subject: str
-    message: str
+_PIXELS = Unchecked("Nothing was rendered again: that the pixels are what the requests come to was not checked.")
+_ELSE = Unchecked("Of the results, devices, times, findings and the customer's own columns were not checked.")
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at and what was wrong."""
+    """What was looked at, what was wrong, and in sentences what was not looked at."""
 
     out: str
     rows: int
     pictures: int
     discrepancies: tuple[Discrepancy, ...]
+    unchecked: tuple[str, ...]
+
+    @classmethod
+    def of(cls, store: Store, rows: int, pictures: int, found: list[Found]) -> "Audit":
+        """The audit of a job in which this was found."""
+        wrong = tuple(one for one in found if isinstance(one, Discrepancy))
+        unchecked = tuple(one.message for one in found if isinstance(one, Unchecked))
+        return cls(store.uri, rows, pictures, wrong, unchecked)
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -66,116 +69,62 @@ def verify(store: Store, signatures: bool = False) -> Audit:
         StorageError: the store does not answer.
     """
     job = find_job(store)
+    if problem := odd_fields(job):
+        return Audit.of(store, 0, 0, [Discrepancy("job", JOB, problem), Unchecked("Nothing else was checked.")])
     if signatures:
-        if not job.get("finishing", {}).get("sign"):
+        if not job["finishing"].get("sign"):
             raise JobError(f"The pictures of {store.uri} were rendered without --sign: leave out --signatures.")
         check_credentials_library()
-    found: list[Discrepancy] = []
-    try:
-        manifest = read_manifest_copy(store)
-    except JobError:
-        missing = Discrepancy("manifest", "manifest.parquet", "The frozen manifest is missing or damaged.")
-        return Audit(store.uri, int(job["rows"]), 0, (missing,))
-    if table_digest(manifest) != job["manifest_digest"]:
-        found.append(Discrepancy("manifest", "manifest.parquet", "The frozen manifest is not the one of job.json."))
-    parts = read_parts(store, _COLUMNS.names)
+    frozen = _frozen(store)
+    manifest = None if frozen is None else typed(frozen)
+    if frozen is None or manifest is None:
+        missing = Discrepancy("manifest", MANIFEST, "The frozen manifest is missing or damaged.")
+        return Audit.of(store, job["rows"], 0, [missing, Unchecked("Nothing else was checked.")])
+    found = list(job_found(store, job, frozen))
+    del frozen
+    audited = _read(store, job, manifest, found)
+    found += outcomes_found(job, audited.outcomes)
+    found += KeyAudit(audited).found()
+    pictures = PictureAudit(audited, paths_in(store, FOLDER), signatures)
+    found += pictures.found()
+    found += summary_found(store, audited.outcomes, manifest.num_rows)
+    found += [_PIXELS, _ELSE]
+    if job["finishing"].get("sign") and not signatures:
+        found.append(Unchecked("The pictures are signed, and their signatures were not read: add --signatures."))
+    return Audit.of(store, manifest.num_rows, pictures.pictures, found)
+
+
+def _read(store: Store, job: Mapping[str, Any], manifest: pa.Table, found: list[Found]) -> Audited:
+    """The job with its outcomes; what is wrong with these as a whole is added to `found`."""
+    parts = {path: _shaped(part) for path, part in read_parts(store, _COLUMNS.names, whole=True).items()}
     found += [Discrepancy("results", path, f"{path} is damaged.") for path, part in parts.items() if part is None]
     results = joined([part for part in parts.values() if part is not None], _COLUMNS)
     del parts
     ids = manifest["custom_id"].combine_chunks()
     rows = pc.index_in(results["custom_id"], ids).fill_null(-1).to_numpy().astype(np.int64)
-    found += _rows(ids, rows, results["custom_id"])
+    found += rows_found(ids, rows, results["custom_id"], closed=store.head(SUMMARY) is not None)
     places = places_that_count(rows, is_done(results), len(ids))
-    last = results.take(pa.array(np.sort(places[places >= 0])))
-    del results
-    listed = paths_in(store, FOLDER)
-    found += _pictures(store, last, listed, signatures)
-    found += _summary(store, last, manifest.num_rows)
-    return Audit(store.uri, manifest.num_rows, len(listed), tuple(found))
+    there = np.flatnonzero(places >= 0)
+    outcomes = results.take(pa.array(places[there]))
+    return Audited(store, job, _finishing(job), manifest, there, outcomes)
 
 
-def _rows(ids: pa.Array, rows: np.ndarray, named: pa.ChunkedArray) -> Iterator[Discrepancy]:
-    """Exactly one result for each request, and none besides; `rows` says which request each result is of (-1: none)."""
-    counts = np.bincount(rows[rows >= 0], minlength=len(ids))
-    for row in np.flatnonzero(counts != 1).tolist():
-        custom_id = ids[row].as_py()
-        if counts[row] == 0:
-            yield Discrepancy("missing_result", custom_id, f"Row {custom_id} has no result.")
-        else:
-            yield Discrepancy("double_result", custom_id, f"Row {custom_id} has {counts[row]} results.")
-    for custom_id in pc.unique(named.filter(pa.array(rows < 0))).to_pylist():
-        yield Discrepancy("unknown_result", custom_id, f"A result names {custom_id}, which is no row of the manifest.")
-
-
-def _pictures(store: Store, last: pa.Table, listed: pa.Array, signatures: bool) -> Iterator[Discrepancy]:
-    """Every promised picture is there with the right bytes and record (and signature), and nothing else stands beside
-    them."""
-    done = last.filter(pa.array(is_done(last)))
-    ours = done.filter(pc.not_equal(done["image"], "")).sort_by("image")
-    images = ours["image"].combine_chunks()
-    again = pa.concat_arrays([pa.array([False][: len(images)], pa.bool_()), pc.equal(images[1:], images[:-1])])
-    for row in ours.filter(again).select(["custom_id", "image"]).to_pylist():
-        yield Discrepancy("shared_picture", row["custom_id"], f"Row {row['custom_id']} shares {row['image']}.")
-    ours = ours.filter(pc.invert(again))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for batch in ours.to_batches(max_chunksize=_BATCH_ROWS):
-            pictures = [picture for row in batch.to_pylist() for picture in _pictures_of(row)]
-            yield from filter(None, threads.map(lambda picture: _picture(store, picture, signatures), pictures))
-    renditions = pc.struct_field(pc.list_flatten(ours["renditions"].combine_chunks()), "image")
-    promised = pa.concat_arrays([images, renditions])
-    for path in sorted(listed.filter(pc.invert(pc.is_in(listed, promised))).to_pylist()):
-        yield Discrepancy("extra_picture", path, f"{path} belongs to no row that succeeded.")
-    for custom_id in done.filter(pc.equal(done["image"].fill_null(""), ""))["custom_id"].to_pylist():
-        yield Discrepancy("missing_picture", custom_id, f"Row {custom_id} succeeded without a picture.")
-
-
-def _pictures_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What is promised of a row's picture, and of each of its renditions."""
-    yield {**row, "name": ""}
-    for rendition in row["renditions"] or ():
-        yield row | rendition
-
-
-def _picture(store: Store, row: dict[str, Any], signatures: bool) -> Discrepancy | None:
-    path = row["image"]
+def _frozen(store: Store) -> pa.Table | None:
     try:
-        data = store.get(path) if path.startswith(FOLDER) else read_uri(path)
-    except (FileNotFoundError, PermissionError, ValueError, RequestError):
-        return Discrepancy("missing_picture", path, f"{path} of row {row['custom_id']} is missing.")
-    if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["bytes"]:
-        return Discrepancy("wrong_bytes", path, f"{path} of row {row['custom_id']} has other bytes than were written.")
-    record = read_record(data)
-    key = (row["custom_id"], row["render_key"], row["finish_key"] or "", row["name"])
-    if record is None or not record.is_of(*key):
-        return Discrepancy("wrong_record", path, f"{path} does not say that it belongs to row {row['custom_id']}.")
-    return _signature(path, data, row) if signatures else None
+        return read_manifest_copy(store)
+    except JobError:
+        return None
 
 
-def _signature(path: str, data: bytes, row: dict[str, Any]) -> Discrepancy | None:
-    found = read_credentials(data, row["format"])
-    if found is None:
-        return Discrepancy("missing_signature", path, f"{path} of row {row['custom_id']} is not signed.")
-    if found.state == "invalid":
-        why = ", ".join(found.problems) or "no reason given"
-        message = (
-            f"{path} of row {row['custom_id']} was changed after it was signed, or its signature is damaged ({why})."
-        )
-        return Discrepancy("invalid_signature", path, message)
-    return None
-
-
-def _summary(store: Store, last: pa.Table, rows: int) -> Iterator[Discrepancy]:
-    """summary.json agrees with the results; a job without one is not done."""
+def _shaped(part: pa.Table | None) -> pa.Table | None:
     try:
-        summary = json.loads(store.get(SUMMARY))
-    except FileNotFoundError:
-        yield Discrepancy(
-            "unfinished", SUMMARY, "There is no summary.json: the job is not done; render again to go on."
-        )
-        return
-    except ValueError:
-        yield Discrepancy("summary", SUMMARY, "summary.json is damaged.")
-        return
-    counts = count_statuses(last)
-    if any(summary.get(status) != count for status, count in counts.items()) or summary.get("rows") != rows:
-        yield Discrepancy("summary", SUMMARY, "summary.json does not add up to the results.")
+        return None if part is None else shaped(part, _COLUMNS)
+    except (pa.ArrowException, KeyError, ValueError):  # columns of ours with other types
+        return None
+
+
+def _finishing(job: Mapping[str, Any]) -> FinishingSpec | None:
+    try:
+        return read_described(job["finishing"])
+    except JobError:
+        return None

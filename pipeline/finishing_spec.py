@@ -17,7 +17,8 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pipeline.checks.spec import CheckSpec, read_checks
 from pipeline.copy_spec import CopySpec, read_copy
@@ -56,7 +57,27 @@ class FinishingSpec:
     @property
     def digest(self) -> str:
         """Digest (64 hex digits) of the whole spec."""
-        return _digest({"revision": REVISION, **self.described})
+        return described_digest(self.described)
+
+
+def described_digest(described: Mapping[str, Any]) -> str:
+    """The digest of the spec that job.json describes so, even if a later version described it."""
+    return _digest({"revision": REVISION, **described})
+
+
+def read_described(described: Mapping[str, Any]) -> FinishingSpec:
+    """The spec that job.json describes so, without the bytes of its fonts and logos.
+
+    Raises:
+        JobError: this version does not know all of it.
+    """
+    try:
+        spec: FinishingSpec = _restored(FinishingSpec, described)
+    except (KeyError, TypeError, AttributeError):
+        spec = FinishingSpec()
+    if spec.digest != described_digest(described):
+        raise JobError("The job's finishing spec was written by another version, which knew more of finishing.")
+    return spec
 
 
 def finish_key(spec_digest: str, of_row: Mapping[str, Any]) -> str:
@@ -105,6 +126,21 @@ def _described(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _described(each) for name, each in value.items()}
     return [_described(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _restored(kind: Any, value: Any) -> Any:
+    """What `_described` has made of a value of that type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: _restored(hints[name], each) for name, each in value.items()})  # type: ignore[operator]
+    if origin is UnionType:  # with None
+        return _restored(arguments[0], value)
+    if origin is tuple:
+        return tuple(_restored(arguments[0], each) for each in value)
+    if origin is Mapping:
+        return {name: _restored(arguments[1], each) for name, each in value.items()}
+    return value
 
 
 def _digest(what: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.errors import RequestError
+from pipeline.png_chunks import pixels_alone
 
 FORMATS = ("png", "jpeg", "webp", "avif")
 """Formats that pictures are written in; each has an extension, a content type and, but for PNG, a quality."""
@@ -86,10 +87,21 @@ def read_picture_header(data: bytes) -> PictureHeader | None:
     WebP and AVIF must be whole.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
+        alone, _ = pixels_alone(data)
+        with Image.open(io.BytesIO(alone), formats=[name.upper() for name in FORMATS]) as picture:
             return PictureHeader(str(picture.format).lower(), picture.width, picture.height)
     except Exception:  # whatever a decoder makes of foreign bytes, they are no picture of ours
         return None
+
+
+def is_sound(data: bytes) -> bool:
+    """Whether a picture's checksums hold, as far as its format has any: those of a PNG's chunks. Decodes no pixel."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
+            picture.verify()
+            return True
+    except Exception:  # there are many ways to be damaged
+        return False
 
 
 def decode_picture(data: bytes) -> np.ndarray | None:

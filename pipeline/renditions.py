@@ -39,20 +39,26 @@ class Rendition:
     background: str = "#ffffff"
     bare: bool = False
 
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the rendition of a picture of so many pixels."""
+        return self._within(width, height) if self.fit == "inside" else (self.width, self.height)
+
     def of(self, pixels: np.ndarray) -> np.ndarray:
         """The rendition of a picture, uint8 (H, W, 3) in sRGB; resampled once, with Lanczos' kernel."""
         height, width = pixels.shape[:2]
-        choose = max if self.fit == "crop" else min
-        scale = choose(self.width / width, self.height / height)
         if self.fit == "crop":
-            return self._cropped(Image.fromarray(pixels), scale)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            return self._cropped(Image.fromarray(pixels), max(self.width / width, self.height / height))
+        size = self._within(width, height)
         scaled = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
         if self.fit == "inside":
             return np.asarray(scaled)
         canvas = Image.new("RGB", (self.width, self.height), self.background)
         canvas.paste(scaled, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
         return np.asarray(canvas)
+
+    def _within(self, width: int, height: int) -> tuple[int, int]:
+        scale = min(self.width / width, self.height / height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
     def _cropped(self, picture: Image.Image, scale: float) -> np.ndarray:
         across, down = ANCHORS[self.anchor]

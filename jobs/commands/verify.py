@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cluster.store import open_store
+from jobs.audited import Discrepancy
 from jobs.commands.parsing import add_command
 from jobs.commands.words import say
-from jobs.verify import Discrepancy, verify
+from jobs.verify import verify
 
 _SHOWN = 5  # discrepancies of a kind that are told one by one
 
@@ -32,6 +33,8 @@ def _verify(options: argparse.Namespace) -> int:
         count = len(audit.discrepancies)
         verdict = f"{count:,} discrepanc{'y' if count == 1 else 'ies'}" if count else "all is as it should be"
         print(f"{audit.rows} rows, {audit.pictures} pictures: {verdict}.")
+        for sentence in audit.unchecked:
+            print(f"not checked: {sentence}")
     return 1 if audit.discrepancies else 0
 
 

@@ -4,7 +4,7 @@
 
 Every row but the last N has a result and a file in `images/`. The job is closed (one part in manifest order, a
 summary), or with `--parts` left as a killed driver leaves it: P parts and no summary. Files hold one byte, which is
-all that resuming looks at; with `--whole` they are small PNGs with their records, which an audit reads.
+all that resuming looks at; with `--whole` they are black PNGs with their records, which an audit reads.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store import Store, open_store
-from jobs.job import PARQUET, JobSpec, open_job
+from jobs.job import PARQUET, SHEET, SIDECAR, JobSpec, open_job
 from jobs.order import Order, take_order
 from jobs.parts import SCHEMA
 from jobs.references import References
@@ -26,7 +26,6 @@ from jobs.tonight import Tonight
 from pipeline.metadata import Record, write_xmp
 from pipeline.picture import encode_picture
 
-SIDE = 16
 _PIECE = 50_000
 
 
@@ -47,6 +46,8 @@ def build(manifest: str, out: str, missing: int = 0, parts: int = 0, whole: bool
         store.put(f"results/{name}.parquet", sink.getvalue().to_pybytes(), PARQUET)
     if not parts:
         counts = {"succeeded": rows, "cached": 0, "failed": 0, "rejected": 0}
+        for page in (SHEET, SIDECAR):
+            store.put(page, b"")
         store.put("summary.json", json.dumps({"rows": rows, **counts}).encode(), "application/json")
 
 
@@ -94,11 +95,11 @@ def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.T
 
 def _picture(order: Order, manifest: pa.Table, row: int, key: str) -> bytes:
     job = order.job
-    custom_id, seed = manifest["custom_id"][row].as_py(), manifest["seed"][row].as_py()
+    custom_id, seed, width, height = (manifest[name][row].as_py() for name in ("custom_id", "seed", "width", "height"))
     finish = order.finish_keys(np.array([row]))[0].as_py()
     made = (job.model, job.model_digest, "cpu", job.precision)
     record = Record(custom_id, seed, key, *made, finish_key=finish)
-    return encode_picture(np.zeros((SIDE, SIDE, 3), np.uint8), job.format, write_xmp(record))
+    return encode_picture(np.zeros((height, width, 3), np.uint8), job.format, write_xmp(record))
 
 
 def _write(store: Store, paths: list[str], files: list[bytes]) -> None:

@@ -4,14 +4,31 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store import Store, open_store
+from jobs.captions import Captions
 from jobs.job import PARQUET, Job, freeze, frozen_digest
 from jobs.parts import SCHEMA
 from jobs.summary import Summary
-from pipeline.request import derived_seed
+from pipeline.finishing_spec import FinishingSpec, finish_key
+from pipeline.metadata import Record, write_xmp
+from pipeline.picture import encode_picture
+from pipeline.request import RenderKeys, derived_seed
+
+SPEC = FinishingSpec()
+MODEL = ("mini", "d" * 64)
+RENDER_KEYS = RenderKeys(MODEL[1], "fp32")
+
+
+def drawn(custom_id: str, prompt: str | None = None) -> bytes:
+    """A picture with the record of a night's row: `verify` finds nothing wrong with it."""
+    seed = derived_seed(custom_id)
+    key = RENDER_KEYS(prompt or f"a {custom_id}", 16, 16, 1, 1.0, seed)
+    record = Record(custom_id, seed, key, *MODEL, "cpu", "fp32", finish_key=finish_key(SPEC.digest, {}))
+    return encode_picture(np.zeros((16, 16, 3), np.uint8), "png", write_xmp(record))
 
 
 def make_night(
@@ -21,8 +38,8 @@ def make_night(
     name: str = "{custom_id}",
     **columns: list[str],
 ) -> Store:
-    """A finished job: for each custom_id its picture's bytes, or the URI of the job's picture that it is kept from, or
-    None where it failed."""
+    """A finished job: for each custom_id its picture's bytes (`drawn`, or any), or the URI of the job's picture that it
+    is kept from, or None where it failed."""
     store = open_store(uri)
     rows = len(pictures)
     manifest = pa.table(
@@ -39,14 +56,17 @@ def make_night(
         }
     )
     frozen = freeze(manifest)
-    job = Job("manifest.parquet", rows, frozen_digest(frozen), "mini", "d" * 64, "fp32", "png", name, {}, "f" * 64)
+    finishing = (SPEC.described, SPEC.digest)
+    job = Job("manifest.parquet", rows, frozen_digest(frozen), *MODEL, "fp32", "png", name, *finishing)
     store.put("job.json", job.to_json())
     store.put("manifest.parquet", frozen)
     names = dict(zip(pictures, _names(manifest, name), strict=True))
     results = []
-    for custom_id, picture in pictures.items():
+    words = Captions.parse(SPEC, manifest).each(manifest)
+    for (custom_id, picture), request, said in zip(pictures.items(), manifest.to_pylist(), words, strict=True):
         status = "failed" if picture is None else "cached" if isinstance(picture, str) else "succeeded"
-        row = {"custom_id": custom_id, "status": status, "width": 16, "height": 16, "finished_at": datetime.now(UTC)}
+        row = {"custom_id": custom_id, "status": status, "seed": request["seed"], "finished_at": datetime.now(UTC)}
+        row |= {"model": MODEL[0], "model_digest": MODEL[1]}
         if isinstance(picture, bytes):
             row["image"] = f"images/{names[custom_id]}"
             store.put(row["image"], picture)
@@ -55,9 +75,12 @@ def make_night(
             row["image"] = picture
             maker, _, path = picture.rpartition("/images/")
             picture = open_store(maker).get(f"images/{path}")
-        if picture is not None:
-            row |= {"sha256": hashlib.sha256(picture).hexdigest(), "bytes": len(picture), "render_key": custom_id * 8}
-            row["finish_key"] = "f" * 64
+        if picture is None:
+            row |= {"error_code": "worker_crash", "error_message": "It was the end of three workers."}
+        else:
+            row |= {"sha256": hashlib.sha256(picture).hexdigest(), "bytes": len(picture)}
+            row |= {"width": 16, "height": 16, "format": "png", "finish_key": finish_key(SPEC.digest, said.given)}
+            row["render_key"] = RENDER_KEYS(request["prompt"], 16, 16, 1, 1.0, request["seed"])
         results.append(row)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(results, schema=SCHEMA), sink)
