@@ -14,6 +14,7 @@ from jobs.comparison import COMPARED, compared, noted_digests, unequal
 from jobs.job import find_job, read_manifest_copy
 from jobs.order import FOLDER
 from jobs.parts import is_done, read_results
+from jobs.public_text import public
 from jobs.reference_stamps import read_stamped
 
 CHANGES = ("added", "changed", "removed")
@@ -90,14 +91,14 @@ class _Side:
         self.manifest = manifest.take(pc.index_in(self.ids, manifest["custom_id"].combine_chunks())).combine_chunks()
 
     def told(self, rows: np.ndarray) -> pa.Table:
-        """Of some pictures their URIs, prompts and sizes."""
+        """Of some pictures their URIs, sizes, and prompts as others may read them."""
         results = self.results.take(pa.array(rows))
         images = results["image"].combine_chunks()
         here = pc.binary_join_element_wise(pa.scalar(f"{self.store.uri}/", pa.string()), images, "")
         return pa.table(
             {
                 "image": pc.if_else(pc.starts_with(images, FOLDER), here, images),
-                "prompt": self.manifest["prompt"].take(pa.array(rows)),
+                "prompt": public(self.manifest["prompt"].take(pa.array(rows))),
                 "width": results["width"],
                 "height": results["height"],
             }

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from cluster.store import local_path
+from cluster.uri import local_path
 from jobs.diff import Difference, rows_of
 from jobs.order import FOLDER
 from jobs.wording import shortened

@@ -10,6 +10,7 @@ from pipeline.credentials import Credentials, check_credentials_library, read_cr
 from pipeline.errors import JobError, RequestError
 from pipeline.metadata import read_properties, read_record
 from pipeline.picture import read_picture_header
+from pipeline.redaction import without_secrets
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def inspect(uri: str) -> Inspection:
         JobError: it cannot be read, or is no picture in one of our formats.
         StorageError: the bucket does not answer.
     """
-    if Path(uri).is_dir():
-        raise JobError(f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.")
     try:
+        if Path(uri).is_dir():
+            raise JobError(f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.")
         data = read_uri(uri)
     except (OSError, RequestError) as error:
         raise JobError(f"{uri} cannot be read: {error}") from None
@@ -51,9 +52,15 @@ def inspect(uri: str) -> Inspection:
         raise JobError(f"{uri} is no picture in PNG, JPEG, WebP or AVIF.")
     digest = hashlib.sha256(data).hexdigest()
     ours = read_record(data) is not None
-    found = Inspection(uri, *header, len(data), digest, ours, read_properties(data))
+    says = {name: _public(value) for name, value in read_properties(data).items()}
+    found = Inspection(uri, *header, len(data), digest, ours, says)
     try:
         check_credentials_library()
     except JobError:
         return replace(found, signature_unread=True)
     return replace(found, signature=read_credentials(data, header.format))
+
+
+def _public(value: str | list[str]) -> str | list[str]:
+    """What others may see of a text, or of several: the picture may be anybody's."""
+    return without_secrets(value) if isinstance(value, str) else [without_secrets(text) for text in value]

@@ -1,7 +1,9 @@
-"""How values appear in messages: short, on one line, and never as an object's representation."""
+"""How values appear in messages: short, on one line, without secrets, and never as an object's representation."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+
+from pipeline.redaction import without_secrets
 
 MAX_SHOWN = 80
 """Characters of a value that a message repeats."""
@@ -11,8 +13,9 @@ MAX_LISTED = 20
 
 
 def shortened(value: object, limit: int = MAX_SHOWN) -> str:
-    """`value` as text of at most `limit` characters; what cannot be printed is replaced by “�”."""
-    text = str(value)
+    """`value` as text of at most `limit` characters, without what may be a secret; what cannot be printed is replaced
+    by “�”."""
+    text = without_secrets(str(value))  # before it is shortened: half of a password is not known for one
     cut = text[: limit - 1] + "…" if len(text) > limit else text
     return "".join(sign if sign.isprintable() else "�" for sign in cut)
 

@@ -8,6 +8,7 @@ from jobs.commands.parsing import add_command
 from jobs.commands.words import say
 from jobs.failures import failed_rows
 from jobs.manifest_file import check_manifest_path, rows_of, write_manifest
+from jobs.public_text import public_table
 from jobs.wording import shortened
 
 
@@ -31,7 +32,7 @@ def _failures(options: argparse.Namespace) -> int:
             options.json,
         )
     elif options.json:
-        say(list(rows_of(table)), True)
+        say(list(rows_of(public_table(table))), True)
     else:
         for row in rows_of(table.select(["custom_id", "prompt"])):
             print(f"{shortened(row['custom_id'])}\t{shortened(row['prompt'] or '')}")

@@ -11,6 +11,7 @@ from pipeline.checks.measures import contrast, sharpness
 from pipeline.checks.spec import CheckSpec
 from pipeline.checks.text import read_text, text_score
 from pipeline.errors import RequestError
+from pipeline.redaction import without_secrets
 
 
 class Checker:
@@ -44,7 +45,8 @@ class Checker:
             return score, f"The picture is not sharp: {score:.2f}, {spec.least:g} is needed."
         if spec.check == "text" and text:
             read = read_text(pixels)
-            return text_score(text, read), f"“{text}” should stand in the picture; “{read[:200]}” was read."
+            why = f"“{without_secrets(text)}” should stand in the picture; “{without_secrets(read)[:200]}” was read."
+            return text_score(text, read), why
         if spec.check == "classifier":
             return self._judged(spec.option, pixels, prompt)
         return None
