@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.bad_rows import alike, joined
-from jobs.cells import is_list, is_text
+from jobs.cells import EXACT, is_list, is_text
 from jobs.parquet_reader import TEXT_CELLS
 
 COLUMN = "pressrun:as_written"
@@ -105,6 +105,8 @@ def _with_cells(column: pa.ChunkedArray, cells: Mapping[int, Any]) -> pa.Chunked
     values = [cells[row] for row in sorted(cells)]
     for kind in _number_types(values):
         try:
+            if pa.types.is_floating(kind) and pa.types.is_integer(column.type) and _is_large(column):
+                continue  # in floating point it would be doubtful
             numbers = column.cast(kind).combine_chunks()
             return pa.chunked_array([pc.replace_with_mask(numbers, pa.array(mask), pa.array(values, kind))])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
@@ -114,6 +116,11 @@ def _with_cells(column: pa.ChunkedArray, cells: Mapping[int, Any]) -> pa.Chunked
     both = pc.replace_with_mask(present, pa.array(mask), texts)
     valid, offsets, data = both.buffers()  # not a cast, which would refuse bytes that are no UTF-8
     return pa.chunked_array([pa.StringArray.from_buffers(len(both), offsets, data, valid)])
+
+
+def _is_large(column: pa.ChunkedArray) -> bool:
+    """Whether there is a whole number that floating point does not tell from its neighbours."""
+    return any(abs(number or 0) > EXACT[64] for number in pc.min_max(column).as_py().values())
 
 
 def _number_types(values: Iterable[Any]) -> tuple[pa.DataType, ...]:

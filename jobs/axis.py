@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import resolve_uri
+from cluster.uri import resolve_uri
 from jobs.cells import decimal_numbers, is_list, is_text, lists_of_text, whole_numbers
 from jobs.manifest import RESERVED, read_manifest
 from jobs.parquet_reader import TEXT_CELLS

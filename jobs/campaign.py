@@ -29,7 +29,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.store import read_uri, resolve_uri
+from cluster.store import read_uri
+from cluster.uri import resolve_uri
 from jobs.axis import Axis, inline_axis, table_axis
 from jobs.campaign_rules import Override, Rule, Text, Value, parsed, read_overrides, read_rules, unknown
 from jobs.manifest import RESERVED

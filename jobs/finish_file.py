@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.store import Store, local_path, read_uri
+from cluster.store import Store, read_uri
+from cluster.uri import local_path
 from jobs.job import JobSpec
 from jobs.policy import words_of
 from pipeline.checks.classifier import load_classifier

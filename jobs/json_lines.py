@@ -16,13 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from jobs.cells import is_number, is_text
+from jobs.near_misses import meaning
 from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS, read_names
 from jobs.text_reader import BOM, block_size, check_cells
 from jobs.wording import listed, shortened
 from pipeline.errors import JobError
 
-NUMBERS = ("width", "height", "steps", "guidance", "seed")
-"""Keys of ours whose cells are numbers, however they are written."""
+WHOLE = ("width", "height", "steps", "seed")
+NUMBERS = (*WHOLE, "guidance")
+"""Keys that mean columns of ours whose cells are numbers, however they are written: read as a CSV file's are."""
 
 TEXTS = ("custom_id", "prompt")
 
@@ -67,11 +69,12 @@ def _parsed_whole(content: bytes) -> pa.Table | None:
 
 
 def _is_odd(field: pa.Field) -> bool:
-    """Whether a column of ours holds neither texts nor numbers, or floats that long whole numbers were rounded to."""
+    """Whether a column of ours holds neither texts nor numbers, or floats in the place of what was written."""
+    ours = meaning(field.name)
     if pa.types.is_floating(field.type):
-        return field.name in ("seed", "custom_id")
+        return ours in (*WHOLE, "custom_id")
     plain = is_text(field.type) or is_number(field.type) or pa.types.is_null(field.type)
-    return field.name in NUMBERS and not plain
+    return ours in NUMBERS and not plain
 
 
 def _distinct_keys(content: bytes) -> int:
@@ -182,19 +185,19 @@ class _Columns:
         self._rows += len(rows)
 
     def _typed(self, key: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        kinds = self._kinds[key] - {type(None)}
-        if kinds in ({list}, {dict}, {bool}) and key not in NUMBERS:
+        kinds, ours = self._kinds[key] - {type(None)}, meaning(key)
+        if kinds in ({list}, {dict}, {bool}) and ours not in NUMBERS:
             try:
                 return _nested(column)
             except (pa.ArrowException, UnicodeDecodeError):
                 return column
-        wanted = () if kinds != {_Number} or key == "custom_id" else (pa.int64(), pa.float64())
+        wanted = () if kinds != {_Number} or ours == "custom_id" else (pa.int64(), pa.float64())
         for kind in wanted:
             try:
                 numbers = column.cast(kind)
             except pa.ArrowInvalid:
                 continue
-            if kind == pa.int64() or (key not in NUMBERS and not _rounded(column)):
+            if kind == pa.int64() or (ours not in NUMBERS and not _rounded(column)):
                 return numbers
         return column if kinds else pa.chunked_array([pa.nulls(len(column))])
 
@@ -232,7 +235,7 @@ def _written(value: Any, key: str = "") -> str | None:
     """A cell as text: a text itself, everything else as JSON. What can be no custom_id and no prompt is none."""
     if value is None or isinstance(value, str):
         return value
-    return None if key in TEXTS else _json(value)
+    return None if meaning(key) in TEXTS else _json(value)
 
 
 def _json(value: Any) -> str:

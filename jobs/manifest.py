@@ -3,7 +3,6 @@
 What is wrong with the table refuses the job, all reasons together; what is wrong with one row fails that row alone.
 """
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,12 +13,14 @@ import pyarrow.compute as pc
 from jobs.as_written import COLUMN as AS_WRITTEN
 from jobs.as_written import LostCells, restored
 from jobs.bad_rows import BadRows
-from jobs.cells import is_list, is_number, is_text
+from jobs.cells import decimal_numbers, is_list, is_number, is_text, whole_numbers
+from jobs.near_misses import hint, settled
 from jobs.parquet_reader import TEXT_CELLS
 from jobs.reader_process import read_apart
 from jobs.repeats import repeated, row_numbers
 from jobs.request_columns import checked_columns, readable_texts
 from jobs.table_reader import DECODED_BYTES, manifest_place
+from jobs.tidy_cells import notes_of
 from jobs.wording import first_of, listed, shortened
 from pipeline.catalogue import Model
 from pipeline.checks.spec import CHECKS
@@ -59,13 +60,15 @@ class Manifest:
     `table` has every row of the source, in its order: the columns of `REQUEST_SCHEMA` with defaults filled in, then
     the customer's. `bad` (see `jobs.bad_rows.SCHEMA`) says which rows cannot be rendered and why; their cells may be
     null where a value does not fit its column; `lost` then has what the customer wrote (see `jobs.as_written`).
-    `source` is the URI that the table came from.
+    `source` is the URI that the table came from. `notes` are sentences about columns and rows that were not taken as
+    they stand, for a person to read before anything is rendered.
     """
 
     table: pa.Table
     bad: pa.Table
     source: str
     lost: pa.ChunkedArray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def frozen(self) -> pa.Table:
@@ -101,9 +104,11 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     Raises JobError with every reason for which the job as a whole cannot run.
     """
     table = restored(table)
-    problems = _column_problems(table)
+    near = settled(table)
+    notes, table = (*notes_of(table), *near.notes), near.table
+    problems = [*near.problems, *_column_problems(table)]
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, *(near.notes if near.problems else ()))  # who mends its columns wants to know all
     bad, lost = BadRows(), LostCells()
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
@@ -115,7 +120,8 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, manifest_place(source))
     arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
     schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])
-    return Manifest(pa.table(arrays, schema=schema).combine_chunks(), bad.table(), source, lost.column(table.num_rows))
+    whole = pa.table(arrays, schema=schema).combine_chunks()
+    return Manifest(whole, bad.table(), source, lost.column(table.num_rows), notes)
 
 
 def requests(table: pa.Table) -> Iterator[RenderRequest]:
@@ -134,16 +140,17 @@ def _column_problems(table: pa.Table) -> list[str]:
         problems.append(f"The manifest has several columns of one name: {first_of(doubled)}; rename all but one.")
     for required in ("custom_id", "prompt"):
         if required not in names:
-            near = difflib.get_close_matches(required, {name.strip().lower(): name for name in names}, 1, 0.75)
-            guess = next((name for name in names if near and name.strip().lower() == near[0]), None)
-            hint = f"rename “{shortened(guess)}”" if guess else f"there are {first_of(names) or 'no columns'}"
-            problems.append(f"The manifest has no column “{required}”, which is required; {hint}.")
-    reserved = [name for name in names if name in (*RESERVED, AS_WRITTEN)]
+            problems.append(f"The manifest has no column “{required}”, which is required; {hint(required, names)}.")
+    reserved = [name for name in names if name.lower() in (*RESERVED, AS_WRITTEN)]
     if reserved:
-        problems.append(f"The results have columns of their own called {first_of(reserved)}; rename the manifest's.")
+        alike = [f"“{name}”" for name in reserved if name != name.lower()]
+        why = f", from which many programs cannot tell {first_of(alike)}" if alike else ""
+        theirs = first_of([name.lower() for name in reserved])
+        more = " Reference pictures belong into “references”." if "image" in map(str.lower, reserved) else ""
+        problems.append(f"The results have columns of their own called {theirs}{why}; rename the manifest's.{more}")
     text_cells = (table.schema.metadata or {}).items() >= TEXT_CELLS.items()
     for field in table.schema:
-        wanted = _type_problem(field, text_cells) if names.count(field.name) == 1 else None
+        wanted = _type_problem(field, table, text_cells) if names.count(field.name) == 1 else None
         if wanted:
             kind = shortened(str(field.type), 40)
             problems.append(f"Column “{field.name}” is of type {kind}, but {wanted} is needed.")
@@ -152,7 +159,7 @@ def _column_problems(table: pa.Table) -> list[str]:
     return problems
 
 
-def _type_problem(field: pa.Field, text_cells: bool) -> str | None:
+def _type_problem(field: pa.Field, table: pa.Table, text_cells: bool) -> str | None:
     """What a column of ours should hold, if it holds something else; a column of nulls counts as left out."""
     kind = field.type
     if field.name not in REQUEST_SCHEMA.names or pa.types.is_null(kind) or (text_cells and is_text(kind)):
@@ -164,7 +171,14 @@ def _type_problem(field: pa.Field, text_cells: bool) -> str | None:
     if field.name == "references":
         inner = kind.value_type if is_list(kind) else kind
         return None if is_text(inner) or (is_list(kind) and pa.types.is_null(inner)) else "a list of texts"
-    return None if is_number(kind) else "a number" if field.name == "guidance" else "a whole number"
+    read, wanted = (decimal_numbers, "a number") if field.name == "guidance" else (whole_numbers, "a whole number")
+    if not is_text(kind):
+        return None if is_number(kind) else wanted
+    try:
+        numbers = read(table[field.name])
+    except pa.ArrowInvalid:  # text that is no UTF-8: its rows are told
+        return None
+    return wanted if numbers.wrong.all() else None  # where one cell is a number, the others are bad rows
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

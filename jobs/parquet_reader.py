@@ -2,7 +2,7 @@
 
 A Parquet file may name Arrow extension types, whose Python classes are called while the schema is read (CVE-2026-41486
 came in that way). The Arrow schema stands in the footer under one key; a file that mentions extension types there is
-read with that key blanked out, so that every column is plain storage. A file of kilobytes may also hold gigabytes:
+read as if it did not, so that every column is plain storage. A file of kilobytes may also hold gigabytes:
 what the footer declares is checked first, then values are read as dictionaries, in which form a bomb is still small,
 and their decoded size is counted before they are expanded.
 """
@@ -34,6 +34,8 @@ TEXT_CELLS = {b"pressrun:cells": b"text"}
 _MAGIC = b"PAR1"
 _ARROW_SCHEMA = b"ARROW:schema"
 _HIDDEN_SCHEMA = b"XRROW:schema"
+_EXTENSION = b"ARROW:extension"
+_NO_EXTENSION = b"XRROW:extension"
 
 
 def read_parquet(source: pa.NativeFile, name: str, rows: int | None, max_bytes: int) -> pa.Table:
@@ -46,11 +48,10 @@ def read_parquet(source: pa.NativeFile, name: str, rows: int | None, max_bytes: 
         footer = _footer(source, name)
         peek = pq.ParquetFile(pa.BufferReader(_masked(footer)), arrow_extensions_enabled=False)
         _check_declared(peek.metadata, name, max_bytes)
-        if _mentions_extensions(footer, peek.metadata) or _has_list_views(source):
-            if source.size() > max_bytes:
-                raise _too_large(name, max_bytes)
-            source.seek(0)
-            source = pa.BufferReader(source.read()[: -len(footer)] + _masked(footer)[len(_MAGIC) :])
+        if _mentions_extensions(footer, peek.metadata):
+            source = _with_footer(source, footer, _without_extensions(footer, peek.metadata), name, max_bytes)
+        if _has_list_views(source):
+            source = _with_footer(source, footer, _masked(footer)[len(_MAGIC) :], name, max_bytes)
         return _table(source, peek.metadata, name, rows, max_bytes)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise JobError(f"“{name}” is a damaged Parquet file ({_reason(error)}); write it again.") from None
@@ -86,6 +87,34 @@ def _masked(footer: bytes) -> bytes:
     return _MAGIC + footer.replace(_ARROW_SCHEMA, _HIDDEN_SCHEMA)
 
 
+def _with_footer(source: pa.NativeFile, footer: bytes, another: bytes, name: str, max_bytes: int) -> pa.BufferReader:
+    """The file with another footer, as long as its own."""
+    if source.size() > max_bytes:
+        raise _too_large(name, max_bytes)
+    source.seek(0)
+    return pa.BufferReader(source.read()[: -len(footer)] + another)
+
+
+def _without_extensions(footer: bytes, metadata: pq.FileMetaData) -> bytes:
+    """A footer whose Arrow schema calls no type an extension, and says of every column what it said; no schema at all
+    where it is not written as everybody writes it."""
+    written = (metadata.metadata or {}).get(_HIDDEN_SCHEMA)
+    if written is not None and footer.count(_ARROW_SCHEMA) == footer.count(written) == 1:
+        schema = _decoded_schema(written)
+        if schema is not None:
+            return footer.replace(written, base64.b64encode(schema.replace(_EXTENSION, _NO_EXTENSION)))
+    return _masked(footer)[len(_MAGIC) :]
+
+
+def _decoded_schema(written: bytes) -> bytes | None:
+    """The bytes of a schema in strict base64; None for any other."""
+    try:
+        schema = base64.b64decode(written, validate=True)
+    except binascii.Error:
+        return None
+    return schema if base64.b64encode(schema) == written else None
+
+
 def _mentions_extensions(footer: bytes, metadata: pq.FileMetaData) -> bool:
     """Whether the Arrow schema, read in the strictest way, could name an extension type."""
     written = (metadata.metadata or {}).get(_HIDDEN_SCHEMA)
@@ -93,11 +122,8 @@ def _mentions_extensions(footer: bytes, metadata: pq.FileMetaData) -> bool:
         return False
     if footer.count(_ARROW_SCHEMA) > 1 or written is None:
         return True
-    try:
-        schema = base64.b64decode(written, validate=True)
-    except binascii.Error:
-        return True
-    return base64.b64encode(schema) != written or b"ARROW:extension" in schema
+    schema = _decoded_schema(written)
+    return schema is None or _EXTENSION in schema
 
 
 def _has_list_views(source: pa.NativeFile) -> bool:

@@ -26,6 +26,7 @@ import pyarrow as pa
 from cluster.scratch import temporary
 from jobs.wording import shortened
 from pipeline.errors import JobError, StorageError
+from pipeline.import_path import isolated, program
 
 WALL_SEC = 1800
 """Seconds until a table must be there, however slow the store: 2 GiB at little more than 1 MB/s."""
@@ -57,7 +58,7 @@ def read_apart(
 def _asked(request: dict[str, Any], file: IO[bytes], wall_sec: float) -> tuple[dict[str, Any] | None, int | None]:
     """The process's outcome, None if it had none; its exit status, None if it took too long."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _bootstrap()],
+        [*isolated(), "-c", _bootstrap()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -93,8 +94,8 @@ def _asked(request: dict[str, Any], file: IO[bytes], wall_sec: float) -> tuple[d
 
 
 def _bootstrap() -> str:
-    """The process's program: this module, found where the driver found it."""
-    return f"import sys; sys.path[:] = {sys.path!r}; from jobs.reader_process import main; main()"
+    """The process's program: this module."""
+    return program("from jobs.reader_process import main; main()")
 
 
 def _raise_failure(outcome: dict[str, Any]) -> None:

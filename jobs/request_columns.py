@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.store import refused_uri, resolve_uri
 from jobs.as_written import LostCells
 from jobs.bad_rows import BadRows
-from jobs.cells import CONTROLS, Numbers, decimal_numbers, is_text, lists_of_text, shown, whole_numbers
+from jobs.cells import CONTROLS, Numbers, decimal_numbers, is_text, shown, whole_numbers
+from jobs.number_advice import advice
+from jobs.reference_cells import resolved_references
 from jobs.wording import shortened
 from pipeline.catalogue import Model
-from pipeline.errors import JobError, PressrunError
+from pipeline.errors import JobError
 from pipeline.request import MULTIPLE, derived_seed
 
 Columns = Mapping[str, pa.ChunkedArray]
@@ -24,8 +25,6 @@ MAX_CUSTOM_ID = 1_000
 """Characters of a custom_id: it has to fit into a name and into a picture's record."""
 MAX_CELL = 1 << 20
 """Bytes of any text in a customer's column."""
-MAX_REFERENCE = 4_096
-"""Bytes of a reference's URI."""
 MAX_SIDE = 16_383
 """Pixels of a side where the model names no limit of its own: WebP ends there, and browsers soon after."""
 MAX_STEPS = 1_000
@@ -182,46 +181,7 @@ def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells
 def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, place: str) -> pa.Array:
     if "references" not in columns or pa.types.is_null(columns["references"].type):
         return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
-    lists, wrong = lists_of_text(columns["references"])
-    lost.add("references", columns["references"], wrong)
-    bad.add(wrong, "bad_reference", "The references are no list; write a JSON list or put | between them.")
-    most = model.max_references
-    lengths = pc.list_value_length(lists)
-    bad.add(
-        pc.greater(lengths, most),
-        "too_many_references",
-        lambda row: f"The row has {lengths[row].as_py():,} references; {model.name} takes at most {most}.",
-        lengths,
-    )
-    values, parents = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy()
-    distinct = pc.dictionary_encode(values, null_encoding="encode")
-    resolved: list[str] = []
-    reasons: list[str] = []
-    for reference in distinct.dictionary.to_pylist():
-        try:
-            resolved.append(_resolved(reference, place))
-            reasons.append("")
-        except PressrunError as error:
-            resolved.append(refused_uri(reference or "", place))
-            reasons.append(shortened(str(error), 300))
-    codes = distinct.indices.to_numpy()
-    places = np.flatnonzero(np.array([reason != "" for reason in reasons], bool)[codes])
-    bad.add_each(parents[places], "bad_reference", pa.array(reasons, pa.string()), codes[places])
-    return pa.ListArray.from_arrays(lists.offsets, pa.array(resolved, pa.string()).take(distinct.indices))
-
-
-def _resolved(reference: str | None, place: str) -> str:
-    if not reference or not reference.strip():
-        raise JobError("A reference is empty; name a picture or leave it out.")
-    seen = shortened(reference.split("?")[0], 40)  # what follows may be a signature, which is a secret
-    if len(reference.encode()) > MAX_REFERENCE:
-        raise JobError(f"The reference “{seen}” is longer than {MAX_REFERENCE:,} bytes.")
-    if not reference.isprintable():
-        raise JobError(f"The reference “{seen}” holds control characters; remove them.")
-    try:
-        return resolve_uri(reference.strip(), place)
-    except ValueError:
-        raise JobError(f"The reference “{seen}” is no address of a picture.") from None
+    return resolved_references(columns["references"], model, bad, lost, place)
 
 
 def _numbers(
@@ -237,9 +197,12 @@ def _check_range(
 ) -> np.ndarray:
     """Note the rows whose number is none or outside `least`…`most`; returns where it is fine."""
     wrong = numbers.wrong | (numbers.values < least) | (numbers.values > most)
-    bad.add(
-        wrong, code, lambda row: f"The {name} is {shown(columns[name], row)}; {wanted} is needed.", columns.get(name)
-    )
+
+    def sentence(row: int) -> str:
+        more = advice(columns[name][row]) if numbers.wrong[row] else ""
+        return f"The {name} is {shown(columns[name], row)}; {wanted} is needed{f' ({more})' if more else ''}."
+
+    bad.add(wrong, code, sentence, columns.get(name))
     return ~wrong
 
 

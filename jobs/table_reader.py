@@ -1,18 +1,23 @@
-"""A customer's table, wherever it is and whatever wrote it: Parquet or a folder of its parts, JSON lines, CSV.
+"""A customer's table, wherever it is and whatever wrote it: Parquet or a folder of its parts, JSON lines, CSV, Excel.
 
 Read with plain pyarrow, never with Ray Data, into columns. What the cells mean is decided in `jobs/manifest.py`.
 """
 
+import contextlib
 from pathlib import Path
 
 import pyarrow as pa
 
-from cluster.store import local_path, open_store, read_uri, stat_uri
+from cluster.store import open_store, read_uri, stat_uri
+from cluster.uri import escaped, is_utf8, local_path
+from jobs.clutter import is_clutter
 from jobs.json_lines import read_json_lines
 from jobs.parquet_reader import read_parquet
+from jobs.table_formats import LOG_FOLDERS, is_hidden, outer_folders, refuse_logged, with_partitions
 from jobs.text_reader import read_csv
 from jobs.wording import shortened
-from pipeline.errors import JobError, RequestError
+from jobs.workbook_reader import read_workbook
+from pipeline.errors import JobError, RequestError, StorageError
 
 DECODED_BYTES = 2 << 30
 """Bytes that a manifest may take in memory: ten million rows of 200 bytes, and no column beyond 32-bit offsets."""
@@ -21,7 +26,12 @@ MAX_PARTS = 10_000
 """Files of a folder: each is asked for by itself."""
 
 PARQUET = (".parquet", ".pq")
-_TEXT_FORMATS = {".csv": read_csv, ".tsv": read_csv, ".jsonl": read_json_lines, ".ndjson": read_json_lines}
+_WHOLE_FORMATS = {
+    **dict.fromkeys((".csv", ".tsv"), read_csv),
+    **dict.fromkeys((".jsonl", ".ndjson"), read_json_lines),
+    **dict.fromkeys((".xlsx", ".xlsm"), read_workbook),
+}
+_OTHER_FORMATS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
 def read_table(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
@@ -51,7 +61,7 @@ def manifest_place(uri: str) -> str:
     if not _is_remote(uri):
         local = Path(local_path(uri))
         return str(local if local.is_dir() else local.parent)
-    is_file = _ending(uri) in (*PARQUET, *_TEXT_FORMATS) and not uri.endswith("/")
+    is_file = _ending(uri) in (*PARQUET, *_WHOLE_FORMATS) and not uri.endswith("/")
     return uri.rpartition("/")[0] if is_file else uri.rstrip("/")
 
 
@@ -69,9 +79,11 @@ def _name(uri: str) -> str:
 
 def _read_file(uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
     name = _name(uri)
-    read_text = _TEXT_FORMATS.get(_ending(uri))
-    if read_text:
-        return read_text(_content(uri, local, max_bytes), name, limit, max_bytes)
+    if _ending(uri) in _OTHER_FORMATS:
+        raise JobError(f"“{name}” is a spreadsheet that is not read; save it as .xlsx or “CSV UTF-8”.")
+    read_whole = _WHOLE_FORMATS.get(_ending(uri))
+    if read_whole:
+        return read_whole(_content(uri, local, max_bytes), name, limit, max_bytes)
     if local is None:
         return read_parquet(pa.BufferReader(_content(uri, None, max_bytes)), name, limit, max_bytes)
     with pa.OSFile(str(local)) as file:
@@ -110,7 +122,8 @@ def _read_parts(uri: str, local: Path | None, limit: int | None, max_bytes: int)
     for part in parts:
         if rows == 0 and tables:
             break
-        tables.append(_read_file(f"{uri.rstrip('/')}/{part}", local / part if local else None, rows, left))
+        found = _read_file(f"{uri.rstrip('/')}/{part}", local / part if local else None, rows, left)
+        tables.append(with_partitions(found, part, shortened(part)))
         left = max(0, left - tables[-1].nbytes)
         rows = None if rows is None else rows - tables[-1].num_rows
         if tables[-1].column_names != tables[0].column_names:
@@ -122,18 +135,29 @@ def _read_parts(uri: str, local: Path | None, limit: int | None, max_bytes: int)
 
 
 def _part_names(uri: str, local: Path | None) -> list[str]:
-    """Paths below the folder of all that is Parquet; what starts with `_` or `.` is a writer's own business."""
+    """Paths below the folder of all that is Parquet and not a writer's own business. Raises JobError for a table whose
+    log says which of them count."""
     if local:
         found = [path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file()]
     else:
         found = [entry.path for entry in open_store(uri.rstrip("/")).list()]
-    parts = [name for name in sorted(found) if _ending(name) in PARQUET]
-    parts = [name for name in parts if not any(part.startswith(("_", ".")) for part in name.split("/"))]
+    refuse_logged(found, uri)
+    for folder in outer_folders(uri if local is None else str(local.absolute())):
+        refuse_logged(_log_paths(folder), folder)
+    parts = [name for name in sorted(found) if _ending(name) in PARQUET and not (is_hidden(name) or is_clutter(name))]
+    for name in parts:
+        if not is_utf8(name):
+            raise JobError(f"“{shortened(uri)}/{escaped(name)}” has a name that is not UTF-8; rename it.")
     if not parts:
         missing = "" if local else ", and there is no file of that name"
         raise JobError(f"The folder “{shortened(uri)}” holds no Parquet file (*.parquet){missing}.")
     if len(parts) > MAX_PARTS:
         raise JobError(f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.")
-    if any("=" in part for name in parts for part in name.split("/")[:-1]):
-        raise JobError(f"“{shortened(uri)}” keeps columns in folder names (column=value); put them into the files.")
     return parts
+
+
+def _log_paths(folder: str) -> list[str]:
+    """What stands where a table's folder would keep its log; nothing where nobody may look."""
+    with contextlib.suppress(StorageError, RequestError, OSError):
+        return [path for log in LOG_FOLDERS for path in open_store(folder).paths(log)]
+    return []

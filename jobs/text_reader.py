@@ -4,22 +4,19 @@ Nothing is guessed from a cell's looks: an article number `00123` keeps its zero
 a text. Which columns hold numbers is known from the manifest's own column names, later.
 """
 
-import csv
-import io
 import re
 
 import pyarrow as pa
 import pyarrow.csv
 
-from jobs.parquet_reader import MAX_COLUMNS, TEXT_CELLS, read_names
+from jobs.csv_dialect import check_quotes, dialect_of
+from jobs.parquet_reader import MAX_COLUMNS, read_names
+from jobs.tidy_cells import tidied
 from jobs.wording import shortened
 from pipeline.errors import JobError
 
 MAX_BLOCK = 512 << 20
 """Bytes that are parsed at once: a row cannot be longer."""
-
-MAX_HEADER = 1 << 20
-"""Bytes in which the columns are named."""
 
 CELL_BYTES = 4
 """Bytes of memory that an empty cell takes at least: its offset."""
@@ -28,21 +25,28 @@ BOM = b"\xef\xbb\xbf"
 
 
 def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
-    """The first `limit` rows of a CSV file, every cell as text and an empty one as null.
+    """The first `limit` rows of a CSV file, every cell as text and an empty one as null; rows of nothing are left out.
 
-    Comma, semicolon or tab between cells, whichever the header has most of; UTF-8 with or without a byte order mark, or
-    UTF-16 with one. Raises JobError for anything else, and for more than `max_bytes` bytes of cells.
+    Comma, semicolon, tab or bar between cells (see `csv_dialect`); UTF-8 with or without a byte order mark, or UTF-16
+    with one. Raises JobError for anything else, and for more than `max_bytes` bytes of cells.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        content = content.decode("utf-16", errors="replace").encode(errors="replace")
-    content = content.removeprefix(BOM)
-    delimiter, columns = _header(content, name)
-    check_cells(content.count(delimiter.encode()) + content.count(b"\n"), name, max_bytes)
+    content = _decoded(content, name)
+    try:
+        dialect = dialect_of(content, name)
+    except UnicodeEncodeError:
+        raise _not_utf8(name) from None
+    columns = dialect.columns
+    if not columns:
+        raise JobError(f"“{name}” is empty; its first line has to name the columns.")
+    if len(columns) > MAX_COLUMNS:
+        raise JobError(f"“{name}” has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read.")
+    check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
+    check_quotes(content, dialect, name)
     try:
         table = pa.csv.read_csv(
-            pa.BufferReader(content),
+            pa.BufferReader(memoryview(content)[dialect.start :]),
             read_options=pa.csv.ReadOptions(block_size=block_size(content), use_threads=False),
-            parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            parse_options=pa.csv.ParseOptions(delimiter=dialect.sign, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()),
                 strings_can_be_null=True,
@@ -59,27 +63,18 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
             longest = f"{MAX_BLOCK / 2**20:,.0f} MiB"
             raise JobError(f"“{name}” has a row longer than {longest}; close its quotes.") from None
         raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).") from None
-    return table.slice(0, limit).replace_schema_metadata(TEXT_CELLS)
+    return tidied(table, name, limit)
 
 
-def _header(content: bytes, name: str) -> tuple[str, list[str]]:
-    """The sign between cells, and the columns' names."""
-    head = content[:MAX_HEADER]
-    line = re.split(rb"[\r\n]", head, maxsplit=1)[0]
-    delimiter = max(";\t,", key=lambda sign: line.count(sign.encode()))
-    text = io.StringIO(head.decode(errors="surrogateescape"), newline="")  # a name may hold line breaks
-    try:
-        columns = next(csv.reader(text, delimiter=delimiter), [])
-        "".join(columns).encode()
-    except UnicodeEncodeError:
-        raise _not_utf8(name) from None
-    except csv.Error:
-        raise JobError(f"The first line of “{name}” does not name columns.") from None
-    if not columns:
-        raise JobError(f"“{name}” is empty; its first line has to name the columns.")
-    if len(columns) > MAX_COLUMNS:
-        raise JobError(f"“{name}” has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read.")
-    return delimiter, columns
+def _decoded(content: bytes, name: str) -> bytes:
+    """A file's text in UTF-8, without its byte order mark and without the sign that ended files in DOS."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        content = content.decode("utf-16", errors="replace").encode(errors="replace")
+    elif content[1:4:2] == b"\0\0" or content[0:3:2] == b"\0\0":
+        raise _not_utf8(name)  # UTF-16 that does not say so
+    if content.startswith(b"PK\3\4"):
+        raise JobError(f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.")
+    return content.removeprefix(BOM).removesuffix(b"\x1a")
 
 
 def check_cells(cells: int, name: str, max_bytes: int) -> None:

@@ -118,7 +118,7 @@ BAD: dict[str, Bad] = {
     "web-missing": reference("{web}/none.png?" + SIGNATURE, "reference_missing", "404", SIGNATURE),
     "web-denied": reference("{web}/denied.png?" + SIGNATURE, "reference_denied", "403", SIGNATURE),
     "web-inside": reference("{web}/inside.png?" + SIGNATURE, "reference_refused", "169.254.169.254", SIGNATURE),
-    "web-compressed": reference("{web}/bomb.gz", "reference_refused", "content encoding"),
+    "web-compressed": reference("{web}/bomb.gz", "reference_encoded", "Content-Encoding: gzip"),
     "web-endless": reference("{web}/endless.png", "reference_too_large", "bytes"),
     "web-page": reference("{web}/page.png", "reference_unreadable", "PNG, JPEG or WebP"),
 }

@@ -147,10 +147,10 @@ BAD = [
     pytest.param({"seed": -1.0}, "bad_seed", "seed is -1.0", id="negative seed"),
     pytest.param({"seed": 2.0**63}, "bad_seed", "2⁶³", id="seed of 64 bits"),
     pytest.param({"references": ["a", "b", "c"]}, "too_many_references", "at most 2", id="three references"),
-    pytest.param({"references": [""]}, "bad_reference", "is empty", id="empty reference"),
-    pytest.param({"references": [None]}, "bad_reference", "is empty", id="null reference"),
+    pytest.param({"references": [""]}, "reference_empty", "is empty", id="empty reference"),
+    pytest.param({"references": [None]}, "reference_empty", "is empty", id="null reference"),
     pytest.param({"references": ["a\0b"]}, "bad_reference", "control characters", id="NUL in a reference"),
-    pytest.param({"references": ["x" * 5000]}, "bad_reference", "4,096", id="long reference"),
+    pytest.param({"references": ["x" * 5000]}, "reference_too_long", "4,096", id="long reference"),
     pytest.param({"references": ["file:///etc/passwd"]}, "bad_reference", "must be a path", id="file reference"),
     pytest.param({"sku": "x" * (MAX_CELL + 1)}, "cell_too_long", "“sku”", id="huge cell of the customer's"),
 ]
@@ -222,7 +222,8 @@ def test_all_that_is_wrong_with_a_row_is_said_at_once():
 
 REFUSED = [
     pytest.param(pa.table({"id": [1]}), ["no column “custom_id”", "no column “prompt”"], id="missing columns"),
-    pytest.param(pa.table({"Custom_ID": ["a"], "prompt": ["p"]}), ["rename “Custom_ID”"], id="another case"),
+    pytest.param(pa.table({"custom_ids": ["a"], "prompt": ["p"]}), ["rename “custom_ids”"], id="nearly"),
+    pytest.param(pa.table({"sku": ["a"], "Text": ["p"]}), ["such as “sku”", "such as “Text”"], id="another tool's"),
     pytest.param(rows(width=["wide"]), ["“width” is of type string"], id="text for a number"),
     pytest.param(rows(width=[True]), ["“width” is of type bool"], id="truth for a number"),
     pytest.param(rows(prompt=[1], seed=[[1]]), ["“prompt” is of type int64", "“seed”"], id="several wrong types"),
@@ -318,12 +319,6 @@ def test_parts_with_different_columns_are_refused(tmp_path):
     assert "different columns" in unreadable(tmp_path)
 
 
-def test_columns_in_folder_names_are_refused(tmp_path):
-    (tmp_path / "season=spring").mkdir()
-    (tmp_path / "season=spring" / "a.parquet").write_bytes(written(rows(sku=["1"])))
-    assert "folder names" in unreadable(tmp_path)
-
-
 def test_a_folder_of_too_many_parts_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("jobs.table_reader.MAX_PARTS", 2)
     for number in range(3):
@@ -353,7 +348,9 @@ def test_a_quote_that_is_never_closed_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("jobs.text_reader.MAX_BLOCK", 1 << 20)
     path = tmp_path / "m.csv"
     path.write_bytes(b'custom_id,prompt\na,"' + b"x" * (3 << 20))
-    assert "has a row longer than 1 MiB; close its quotes" in unreadable(path)
+    assert "Line 2 of “m.csv” opens a quote that is never closed; close it" in unreadable(path)
+    path.write_bytes(b'custom_id,prompt\na,"' + b"x" * (3 << 20) + b'"\n')
+    assert "has a row longer than 1 MiB" in unreadable(path)
 
 
 BOMBS = {
