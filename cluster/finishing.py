@@ -21,6 +21,7 @@ import numpy as np
 
 from cluster.spec import Finishing
 from cluster.unit import Item, Outcome, Written
+from cluster.url import file_name
 from pipeline.checks.checker import Checker, reasons_to_reseed, rejection
 from pipeline.checks.finding import Finding, findings_to_text
 from pipeline.checks.likeness import likeness
@@ -231,7 +232,7 @@ class Finisher:
 
     def _claim(self, item: Item, record: Record, format: str) -> Claim:
         about = self._finishing
-        names = [reference.uri.partition("?")[0].rpartition("/")[2] for reference in item.references]
+        names = [file_name(reference.uri) for reference in item.references]
         sources = [(name, reference.sha256) for name, reference in zip(names, item.references, strict=True)]
         title = item.provenance.title or record.custom_id
         return Claim(
@@ -247,7 +248,10 @@ class Finisher:
             made = self._finishing.signing.sign(made, self._claim(item, record, format))
         if self._store.create(path, made, content_type(format)):
             return Stored(made, record)
-        data = self._store.get(path)
+        try:
+            data = self._store.get(path)
+        except FileNotFoundError:  # a link that leads nowhere
+            return None
         there = read_record(data)
         if there is None:
             return None

@@ -1,9 +1,11 @@
-"""A reference's bytes, wherever it lies: on disk, in a bucket or on the web. Bounded in bytes and time everywhere.
+"""A reference's bytes, wherever it lies: on disk, in a bucket, on the web or in its own address. Bounded in bytes and
+time everywhere.
 
 Whatever is wrong with one reference is a RequestError whose sentence names it, without what may be secret. How long it
 is waited for depends on whether its place has answered of late, and that is `patience`'s to say.
 """
 
+import base64
 import errno
 import os
 import queue
@@ -13,10 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
+from cluster.missing_reference import file_called, other_forms, why_missing
 from cluster.patience import Patience, late
 from cluster.store import Refusal, open_object
-from cluster.url import Url, is_web, shown
+from cluster.url import Url, is_data, is_web, shown
 from cluster.web_rules import WebRules
 from pipeline.errors import JobError, RequestError, StorageError
 
@@ -37,6 +41,8 @@ def place_of(uri: str) -> str:
         return ""
     if uri.lower().startswith("s3://"):
         return f"s3://{uri[5:].partition('/')[0]}"
+    if is_data(uri):
+        return "data:"
     return uri.rpartition("/")[0] or "/"
 
 
@@ -51,15 +57,21 @@ class ReferenceReader:
         """The bytes of one picture by its resolved URI.
 
         Raises:
-            RequestError: `reference_missing`, `reference_denied`, `reference_refused`, `reference_too_large`,
-                `reference_timeout`, `reference_unreachable`.
+            RequestError: `reference_denied`, `reference_refused`, `reference_too_large`, `reference_timeout`,
+                `reference_unreachable`, `reference_encoded`, `reference_bad_data`; `reference_missing`, or in its place
+                what is probably wrong: `reference_several`, `…_windows_path`, `…_quoted`, `…_no_scheme`, `…_case`.
             StorageError: a bucket or a disk does not answer, which is no row's fault.
         """
         rules = self._rules
         if is_web(uri):
             from cluster.web import fetch  # TLS takes a while to import, and most manifests need none
 
-            return fetch(uri, rules, self._patience)
+            try:
+                return fetch(uri, rules, self._patience)
+            except RequestError as error:
+                raise _missing(uri, error) if error.code == "reference_missing" else error from None
+        if is_data(uri):
+            return _read_data(uri, rules.max_bytes)
         if uri.lower().startswith("s3://"):
             seconds = rules.deadline_sec * _PATIENCE_OF_STORES
             return self._within(seconds, uri, lambda _: _read_object(uri, rules.max_bytes))
@@ -92,7 +104,17 @@ class ReferenceReader:
 
 
 def _read_object(uri: str, max_bytes: int) -> bytes:
-    """An object in a bucket, its size known before its body is asked for."""
+    """An object in a bucket, by another form of its name if there is none by this one."""
+    for form in (uri, *(f"s3://{form}" for form in other_forms(uri[len("s3://") :]))):
+        try:
+            return _read_key(form, max_bytes)
+        except FileNotFoundError:
+            pass
+    raise _missing(uri, _failure("missing", uri, "does not exist; check the address in the manifest"))
+
+
+def _read_key(uri: str, max_bytes: int) -> bytes:
+    """An object, its size known before its body is asked for. Raises FileNotFoundError."""
     try:
         store, path = open_object(uri)
         try:
@@ -102,8 +124,6 @@ def _read_object(uri: str, max_bytes: int) -> bytes:
         if entry is not None and entry.size > max_bytes:
             raise _too_large(uri, max_bytes)
         data = store.get_range(path, 0, max_bytes + 1)
-    except FileNotFoundError:
-        raise _failure("missing", uri, "does not exist; check the address in the manifest") from None
     except Refusal:
         raise _failure("denied", uri, "may not be read with the credentials at hand") from None
     except JobError as error:  # the AWS environment cannot be used
@@ -117,8 +137,26 @@ def _read_object(uri: str, max_bytes: int) -> bytes:
     return data
 
 
+def _read_data(uri: str, max_bytes: int) -> bytes:
+    """The bytes that a `data:` URI holds (RFC 2397): percent-encoded, or in base64 with or without its padding."""
+    head, comma, body = uri.partition(",")
+    data = unquote_to_bytes(body)
+    if head.lower().rstrip().endswith(";base64"):
+        packed = b"".join(data.split()).rstrip(b"=")
+        try:
+            data = base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+        except ValueError:
+            comma = ""
+    if not comma:
+        raise _failure("bad_data", uri, "is cut off or damaged: write data:image/png;base64,… or name a file")
+    if len(data) > max_bytes:
+        raise _too_large(uri, max_bytes)
+    return data
+
+
 def _read_file(path: str, max_bytes: int, given_up: threading.Event) -> bytes:
-    """A regular file; opened without waiting, because a pipe without a writer would keep us for ever."""
+    """A regular file, by another form of its name if there is none by this one; opened without waiting, because a pipe
+    without a writer would keep us for ever."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
@@ -136,7 +174,11 @@ def _read_file(path: str, max_bytes: int, given_up: threading.Event) -> bytes:
             return body.getvalue()
     except OSError as error:
         if error.errno in _MISSING:
-            raise _failure("missing", path, "does not exist; check the path in the manifest") from None
+            there = file_called(path)
+            if there is not None and there != path:
+                return _read_file(there, max_bytes, given_up)
+            nothing = _failure("missing", path, "does not exist; check the path in the manifest")
+            raise _missing(path, nothing) from None
         if error.errno in _DENIED:
             raise _failure("denied", path, "may not be read by this user; change its permissions") from None
         if error.errno in _ODD:
@@ -148,6 +190,12 @@ def _read_file(path: str, max_bytes: int, given_up: threading.Event) -> bytes:
 
 def _failure(code: str, uri: str, why: str) -> RequestError:
     return RequestError(f"reference_{code}", f"Reference {shown(uri)} {why}.")
+
+
+def _missing(uri: str, error: RequestError) -> RequestError:
+    """`error`, or what is known better of a reference that leads nowhere."""
+    cause = why_missing(uri)
+    return _failure(cause[0], uri, cause[1]) if cause else error
 
 
 def _too_large(uri: str, max_bytes: int) -> RequestError:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from urllib.parse import quote, urljoin, urlsplit
 
+import idna
+
 PORTS = {"https": 443, "http": 80}
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
@@ -16,6 +18,8 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]@]*\]|[^\[\]@:]*)(:(?P<port>[0-9]{0,5}))?", re.DOTALL)
 _SAFE = "/%:@!$&'()*+,;=~-._"
 _MAX_SHOWN = 300
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
+"""Signs that Persian, Indian languages and emoji need inside words; nothing else that is not printed is taken."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Url:
     @classmethod
     def parse(cls, text: str) -> "Url":
         """Take a URL apart. Raises ValueError with the rest of a sentence about it: "names no host"."""
-        if "\\" in text or not text.isprintable():
+        if "\\" in text or not is_readable(text):
             raise ValueError("holds characters that no address has")
         try:
             parts = urlsplit(text)
@@ -89,7 +93,7 @@ def parse_authority(text: str) -> tuple[str, int | None]:
             if "%" in host:
                 raise ValueError("names a network interface")
             return str(IPv6Address(host[1:-1])), port
-        host = host.encode("idna").decode().lower().rstrip(".")
+        host = _ascii(host).encode("idna").decode().lower().rstrip(".")
     except (AddressValueError, UnicodeError):
         raise ValueError("names no host") from None
     if not _HOST.fullmatch(host) or len(host) > 253:
@@ -100,6 +104,20 @@ def parse_authority(text: str) -> tuple[str, int | None]:
         except AddressValueError:
             raise ValueError("writes its host as a number; write the host's name") from None
     return host, port
+
+
+def _ascii(host: str) -> str:
+    """A host as browsers ask for it: by UTS 46 without its transition, so that ß is no ss, which is somebody else's.
+
+    Raises ValueError where IDNA 2008 has no such name, as with emoji, and UnicodeError where nobody has.
+    """
+    if host.isascii():
+        return host
+    try:
+        labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
+        return ".".join(label if label.isascii() else idna.alabel(label).decode() for label in labels)
+    except idna.IDNAError:
+        raise ValueError("names a host that no domain can be called; if it is one, write it as xn--…") from None
 
 
 def bracketed(host: str) -> str:
@@ -121,12 +139,30 @@ def is_web(uri: str) -> bool:
     return uri.lower().startswith(("https://", "http://"))
 
 
+def is_data(uri: str) -> bool:
+    """Whether a reference is the picture itself, written as an address."""
+    return uri[:5].lower() == "data:"
+
+
+def is_readable(text: str) -> bool:
+    """Whether everything in an address or a path can be printed, or joins letters."""
+    return text.translate(_JOINERS).isprintable()
+
+
+def file_name(uri: str) -> str:
+    """What a reference's file is called, as others may know it."""
+    return shown(uri) if is_data(uri) else uri.partition("?")[0].rpartition("/")[2]
+
+
 def shown(uri: str) -> str:
     """`uri` as messages may show it: without user, password, query and fragment, on one line, not too long.
 
     Takes whatever a manifest holds, paths included, and never raises: a presigned query is a secret even in a URL that
     is wrong in every other way. An authority that is not understood is left out whole.
     """
+    if is_data(uri):
+        head = "".join(sign for sign in uri[:64].partition(",")[0] if sign.isprintable())
+        return f"{head},… ({len(uri):,} characters)"
     if "://" in uri:
         kept = re.split(r"[?#]", uri, maxsplit=1)[0]
         scheme, _, rest = kept.partition("://")

@@ -31,6 +31,9 @@ _PAUSES_SEC = (0.5, 1.5)
 _CONNECT_SEC = 10.0
 _CHUNK = 1 << 16
 
+_HARMLESS = {"", "identity", "none", "binary", "aws-chunked", "utf-8", "utf8", "us-ascii", "iso-8859-1"}
+"""Content encodings that leave a body as it is: none, charsets, which do not belong there, what SDKs of S3 left."""
+
 
 def fetch(url: str, rules: WebRules, patience: Patience | None = None) -> bytes:
     """The bytes at an `https://` address; `http://` only where the rules name the host.
@@ -38,9 +41,9 @@ def fetch(url: str, rules: WebRules, patience: Patience | None = None) -> bytes:
     `patience` is what is known of each server, redirects' included, from other fetches.
 
     Raises:
-        RequestError: with a sentence that shows host and path. `reference_refused` (a rule of address, scheme, redirect
-            or encoding), `reference_missing`, `reference_denied`, `reference_too_large`, `reference_timeout`, or
-            `reference_unreachable` once two more attempts failed as well.
+        RequestError: with a sentence that shows host and path. `reference_refused` (a rule of address, scheme or
+            redirect), `reference_missing`, `reference_denied`, `reference_encoded`, `reference_too_large`,
+            `reference_timeout`, or `reference_unreachable` once two more attempts failed as well.
     """
     deadline, patience = Deadline(rules.deadline_sec), patience or Patience()
     via = ""
@@ -184,10 +187,17 @@ def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: Deadl
         passing = status >= 500 or status in (408, 429)
         rest_sec = _rest_sec(response.getheader("Retry-After", "")) if passing else 0.0
         raise Failure("unreachable", f"is not delivered: the server answers with status {status}", passing, rest_sec)
-    encodings = response.getheader("Content-Encoding", ""), response.getheader("Transfer-Encoding", "")
-    if encodings[0].strip().lower() not in ("", "identity") or encodings[1].strip().lower() not in ("", "chunked"):
-        raise Failure("refused", "comes in a content encoding that was not asked for")
+    packed, sent = response.getheader("Content-Encoding", ""), response.getheader("Transfer-Encoding", "")
+    if not _HARMLESS.issuperset(part.strip().lower() for part in packed.split(",")):
+        raise _encoded("Content-Encoding", packed)
+    if sent.strip().lower() not in ("", "chunked"):
+        raise _encoded("Transfer-Encoding", sent)
     return _body(response, rules.max_bytes, deadline)
+
+
+def _encoded(header: str, value: str) -> Failure:
+    how = f"{header}: {shown(value[:40])}"
+    return Failure("encoded", f"comes in an encoding that was not asked for, “{how}”; have it served as it is")
 
 
 def _rest_sec(text: str) -> float:

@@ -29,6 +29,7 @@ from jobs.commands import (
 from jobs.commands.parsing import epilog
 from jobs.commands.words import say
 from jobs.job import product_version
+from jobs.terminal import begin_in_utf8, check_arguments, show_everything
 from pipeline.errors import ClusterError, JobError, PressrunError, StorageError
 
 COMMANDS = (
@@ -40,10 +41,14 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if arguments is None:
+        begin_in_utf8()
     open_streams()
+    show_everything()
     options = parser().parse_args(arguments)
     code = 3 if options.resumable else 0  # where the reader of our output ends it
     try:
+        check_arguments(sys.argv[1:] if arguments is None else arguments)
         with terminable():
             code = options.run(options)
         print(end="", flush=True)

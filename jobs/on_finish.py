@@ -1,9 +1,10 @@
 """What a person wants done when a run has ended: a command that is given the summary."""
 
 import subprocess
-import sys
 
 from jobs.summary import Summary
+
+_STDERR = 2  # also where Python has no `sys.stderr`, because this program was started without one
 
 
 def tell(command: str, summary: Summary) -> str:
@@ -12,7 +13,7 @@ def tell(command: str, summary: Summary) -> str:
     What it prints goes to standard error, since standard output belongs to us.
     """
     try:
-        ended = subprocess.run(command, shell=True, input=summary.to_json(), stdout=sys.stderr.fileno(), check=False)
+        ended = subprocess.run(command, shell=True, input=summary.to_json(), stdout=_STDERR, check=False)
     except OSError as error:
         return f"--on-finish {command} cannot be run: {error.strerror}."
     return f"--on-finish {command} ended with {ended.returncode}." if ended.returncode else ""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.store import Refusal, Store, open_store, stat_uri
-from cluster.url import is_web
+from cluster.url import is_data, is_web, shown
 from jobs.job import PARQUET, REFERENCES
 from pipeline.errors import JobError, RequestError
 from pipeline.redaction import redacted
@@ -54,14 +54,15 @@ class Stamped:
 
 
 def stamps(uris: Iterable[str]) -> dict[str, Stamp]:
-    """The stamps of those references that have one now: what is gone, forbidden or on the web is left out.
+    """The stamps of those references that have one now: what is gone, forbidden, on the web or its own address is left
+    out.
 
     Raises:
         StorageError: a store does not answer.
     """
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for uri in uris:
-        if not is_web(uri):
+        if not (is_web(uri) or is_data(uri)):
             folders[uri.rpartition("/")[0]].add(uri)
     found: dict[str, Stamp] = {}
     few = [uri for members in folders.values() if len(members) <= ASKED_ONE_BY_ONE for uri in members]
@@ -82,6 +83,8 @@ def _stamp(uri: str) -> Stamp | None:
 
 
 def _listed(folder: str) -> Iterable[tuple[str, Stamp]]:
+    if folder.endswith("/"):  # a key with an empty part; the store that would be opened is another place
+        return
     try:
         entries = open_store(folder or "/").level()[1]
     except (Refusal, JobError):
@@ -92,8 +95,8 @@ def _listed(folder: str) -> Iterable[tuple[str, Stamp]]:
 
 def noted_as(uri: str) -> str:
     """The name under which a reference is noted: its URI, but what may be secret in a web address, its password or
-    signature, stands there as a digest."""
-    public = redacted(uri) if is_web(uri) else uri
+    signature, stands there as a digest, and so does a picture that is its own address."""
+    public = redacted(uri) if is_web(uri) else shown(uri) if is_data(uri) else uri
     return uri if public == uri else f"{public}#sha256:{hashlib.sha256(uri.encode()).hexdigest()}"
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline.copy_spec import CopySpec
 from pipeline.errors import JobError
 from pipeline.fonts import check_font, check_type_can_be_set, is_file, packaged_font
+from pipeline.png_chunks import pixels_alone
 
 MAX_LOGO_PIXELS = 16_000_000
 _LOGO_FORMATS = ("PNG", "WEBP", "JPEG")
@@ -55,7 +56,7 @@ def font_name(font: str, weight: int) -> str:
 def read_logo(data: bytes, file: str) -> Image.Image:
     """A logo's pixels with their opacity. Raises JobError for bytes that are none."""
     try:
-        with Image.open(io.BytesIO(data), formats=_LOGO_FORMATS) as picture:
+        with Image.open(io.BytesIO(pixels_alone(data)[0]), formats=_LOGO_FORMATS) as picture:
             if picture.width * picture.height > MAX_LOGO_PIXELS:
                 raise JobError(f"The logo {file} has more than {MAX_LOGO_PIXELS:,} pixels; make it smaller.")
             return picture.convert("RGBA")

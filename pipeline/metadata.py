@@ -20,6 +20,7 @@ from defusedxml import ElementTree
 from PIL import Image
 
 from pipeline.picture import FORMATS
+from pipeline.png_chunks import pixels_alone
 from pipeline.provenance import NAMESPACES, xmp_properties
 
 GENERATED = "trainedAlgorithmicMedia"
@@ -45,6 +46,9 @@ _NOT_XML = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = "percent:"
 
 _HEAD_BYTES = {"png": 16_384, "jpeg": 16_384}
+
+_MAX_PACKET = 1 << 20
+"""Bytes of XMP that are taken apart: a record of ours is a few thousand, an editor's history may be megabytes."""
 
 
 def _generator() -> str:
@@ -150,8 +154,11 @@ def read_properties(data: bytes) -> dict[str, str | list[str]]:
 
 
 def _description(data: bytes) -> Any:
-    with Image.open(io.BytesIO(data), formats=[name.upper() for name in FORMATS]) as picture:
-        packet: Any = picture.info.get("xmp")
+    alone, told = pixels_alone(data)
+    with Image.open(io.BytesIO(alone), formats=[name.upper() for name in FORMATS]) as picture:
+        packet: Any = told.get("xmp") or picture.info.get("xmp")
+    if len(packet) > _MAX_PACKET:
+        raise ValueError("somebody's history, and no record of ours")
     return ElementTree.fromstring(packet).find(f".//{{{_RDF}}}Description")
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from pipeline.catalogue import Model
 from pipeline.colour import to_srgb
 from pipeline.errors import RequestError
+from pipeline.png_chunks import pixels_alone
 from pipeline.request import MULTIPLE
 from pipeline.shape import Grid
 
@@ -85,8 +86,10 @@ def decode_reference(data: bytes, model: Model) -> Image.Image:
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """The picture with only its header read. Whatever a decoder stumbles over in it becomes a RequestError."""
+    alone, info = pixels_alone(data)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(alone), formats=FORMATS) as image:
+            image.info.update(info)
             yield image
     except (RequestError, MemoryError):
         raise

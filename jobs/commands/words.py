@@ -1,6 +1,8 @@
 """How commands answer: in words, or as JSON."""
 
+import codecs
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,8 @@ def say(what: Any, as_json: bool) -> None:
     if as_json:
         text = json.dumps(what, indent=2, ensure_ascii=False, default=str)
         what = text.encode(errors="replace").decode()  # a manifest's text may hold bytes that are no character
+        if codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name != "utf-8":
+            what = json.dumps(json.loads(what), indent=2)  # JSON is UTF-8, and so is what is ASCII
     print(what, flush=True)
 
 

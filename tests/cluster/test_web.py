@@ -340,7 +340,23 @@ def test_a_name_server_that_does_not_answer_ends_at_the_deadline(monkeypatch: py
 @pytest.mark.parametrize("header", [{"Content_Encoding": "gzip"}, {"Transfer_Encoding": "gzip, chunked"}])
 def test_a_compressed_body_is_refused_unread(server: Server, header: dict[str, str]) -> None:
     server.sends("/mug.png", body=gzip.compress(bytes(10_000_000)), **header)
-    assert "encoding" in refused(server.url("/mug.png"))
+    [(name, value)] = header.items()
+    assert f"“{name.replace('_', '-')}: {value}”" in refused(server.url("/mug.png"), code="reference_encoded")
+
+
+@pytest.mark.parametrize(
+    "value", ["", "identity", "None", "UTF-8", "utf8", "binary", "aws-chunked", "aws-chunked,identity", "binary, utf-8"]
+)
+def test_an_encoding_that_encodes_nothing_is_passed_over(server: Server, value: str) -> None:
+    server.sends("/mug.png", body=PICTURE, Content_Encoding=value)
+    assert fetch(server.url("/mug.png"), OURS) == PICTURE
+
+
+@pytest.mark.parametrize("value", ["gzip", "br", "deflate", "aws-chunked, gzip", "utf-8 br", "x\xff" * 99])
+def test_any_other_encoding_is_named(server: Server, value: str) -> None:
+    server.sends("/mug.png", body=PICTURE, Content_Encoding=value)
+    said = refused(server.url("/mug.png"), code="reference_encoded")
+    assert f"Content-Encoding: {value[:4]}" in said.replace("�", "\xff") and len(said) < 300
 
 
 @pytest.mark.parametrize(
