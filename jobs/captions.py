@@ -1,7 +1,8 @@
 """Captions: what a job's rows say about whose their pictures are, what they show, and which text must stand in them.
 
 Each field is a template over columns, such as `© {year} Example`; one that the finishing spec does not name is the
-column of its own name, if the manifest has one. What is empty is left out.
+column of its own name, if the manifest has one. What is empty is left out, and what may be a secret is cut: captions go
+wherever the pictures go.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.cells import is_list, is_text
+from jobs.public_text import public
 from jobs.template import Template
+from jobs.value_text import bare, joined, texts
 from jobs.wording import first_of, shortened
 from pipeline.errors import JobError
 from pipeline.finishing_spec import FinishingSpec
@@ -87,7 +90,7 @@ class Captions:
     def table(self, rows: pa.Table) -> pa.Table:
         """Every field of some rows of the manifest: texts, "" where they are empty, and a list of keywords."""
         count = rows.num_rows
-        columns = {name: _filled(self.texts.get(name, _NOTHING), rows) for name in TEXTS}
+        columns = {name: public(_filled(self.texts.get(name, _NOTHING), rows)) for name in TEXTS}
         words = pa.array([_words(row) for row in zip(*(_split(each, rows) for each in self.keywords), strict=True)])
         none = pa.array([[]] * count, pa.list_(pa.string()))
         return pa.table({**columns, "keywords": words.cast(none.type) if self.keywords else none})
@@ -99,7 +102,7 @@ class Captions:
 
     def each(self, rows: pa.Table) -> Iterator[Said]:
         """What each of some rows of the manifest says."""
-        prompts = rows["prompt"].to_pylist() if self.prompt else [""] * rows.num_rows
+        prompts = public(rows["prompt"]).to_pylist() if self.prompt else [""] * rows.num_rows
         required = _filled(self.required, rows).to_pylist()
         words = [{name: text for name, text in row.items() if text} for row in self._set(rows).to_pylist()]
         for said, prompt, text, set_on in zip(self.table(rows).to_pylist(), prompts, required, words, strict=True):
@@ -114,8 +117,8 @@ class Captions:
 
 def _has_text(schema: pa.Schema, column: str) -> bool:
     """Whether a column's values have an obvious text, or are lists of such."""
-    kind = schema.field(column).type
-    return not pa.types.is_nested(kind.value_type if is_list(kind) else kind)
+    kind = bare(schema.field(column).type)
+    return not pa.types.is_nested(bare(kind.value_type) if is_list(kind) else kind)
 
 
 def _parse(name: str, text: str, schema: pa.Schema) -> Template:
@@ -141,10 +144,8 @@ def _filled(template: Template, rows: pa.Table) -> pa.Array:
 
 def _text(column: pa.ChunkedArray) -> pa.Array:
     """A column's values as text, without white space around them; a list's values one after the other."""
-    whole = column.combine_chunks()
-    if is_list(whole.type):
-        whole = pc.binary_join(whole.cast(pa.list_(pa.string())), ", ")
-    return pc.utf8_trim_whitespace(pc.cast(whole, pa.string()).fill_null(""))
+    text = joined(column, ", ") if is_list(column.type) else texts(column)
+    return pc.utf8_trim_whitespace(text.combine_chunks().fill_null(""))
 
 
 def _split(template: Template, rows: pa.Table) -> list[list[str]]:
@@ -152,8 +153,9 @@ def _split(template: Template, rows: pa.Table) -> list[list[str]]:
     if template.literals == ("", ""):
         column = rows[template.fields[0]]
         if is_list(column.type) and is_text(column.type.value_type):
-            return [[word for word in words or () if word] for words in column.to_pylist()]
-    return [text.split(SEPARATOR) for text in _filled(template, rows).to_pylist()]
+            return [[word for word in words or () if word] for words in public(column).to_pylist()]
+    # Cut first: what stands behind a | in an address would be a word of its own.
+    return [text.split(SEPARATOR) for text in public(_filled(template, rows)).to_pylist()]
 
 
 def _words(lists: Sequence[Sequence[str]]) -> list[str]:

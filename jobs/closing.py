@@ -1,6 +1,10 @@
-"""Closing a job: results in manifest order, the contact sheet, and last of all the summary."""
+"""Closing a job: results in manifest order, its pages, and last of all the summary.
+
+The pictures are what a customer pays for. A page that cannot be made is told, and takes nothing else with it.
+"""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +21,7 @@ from jobs.results import Results
 from jobs.sheet import write_sheet
 from jobs.sidecar import sidecar
 from jobs.summary import Summary, count_flagged, count_statuses
+from jobs.wording import shortened
 
 
 def close_job(store: Store, order: Order, results: Results, summary: Summary, trace: dict[str, Any] | None) -> Summary:
@@ -35,20 +40,57 @@ def close_job(store: Store, order: Order, results: Results, summary: Summary, tr
             store.delete(path)
     counts: dict[str, Any] = count_statuses(table)
     summary = replace(summary, **counts, flagged=count_flagged(table), causes=group_causes(table))
+    about = (store.uri, order.job.model, order.manifest.table["prompt"], order.paths)
+    pages: dict[str, tuple[str, Callable[[], bytes]]] = {
+        SIDECAR: ("text/csv; charset=utf-8", lambda: sidecar(order, table)),
+        SHEET: ("text/html; charset=utf-8", lambda: contact_sheet(*about, table, vars(summary))),
+    }
     if trace:
-        store.put(TIMELINE, json.dumps(trace).encode(), "application/json")
-    store.put(SIDECAR, sidecar(order, table), "text/csv; charset=utf-8")
-    store.put(SHEET, contact_sheet(store, order, table, summary), "text/html; charset=utf-8")
+        pages[TIMELINE] = ("application/json", lambda: json.dumps(trace).encode())
+    told = [_put_page(store, path, *pages[path]) for path in pages]
+    summary = replace(summary, unmade=tuple(filter(None, told)))
     store.put(SUMMARY, summary.to_json(), "application/json")
     return summary
 
 
-def contact_sheet(store: Store, order: Order, table: pa.Table, summary: Summary) -> bytes:
-    """The page over the results, each with its prompt."""
-    job = {"title": store.uri.rsplit("/", 1)[-1], "model": order.job.model, "out": store.uri}
-    figures = {"seconds": summary.seconds, "images_per_second": summary.images_per_second}
-    prompts = order.manifest.table["prompt"]
+def _put_page(store: Store, path: str, content_type: str, make: Callable[[], bytes]) -> str:
+    """Make a page and put it into its place, which is empty if that fails; then the sentence that tells it, else ""."""
+    try:
+        page = make()
+    except Exception as error:  # a bug of ours, and the rest of the job is whole
+        store.delete(path)
+        return (
+            f"{path} could not be made ({cause_of(error)}); pictures and results are whole. "
+            "The same command tries again."
+        )
+    store.put(path, page, content_type)
+    return ""
+
+
+def cause_of(error: Exception) -> str:
+    """A bug's name and words."""
+    words = shortened(str(error).partition("\n")[0].rstrip("."), 300)
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def is_closed(store: Store) -> bool:
+    """Whether the job has its summary, which tells of no page that could not be made."""
+    try:
+        told = json.loads(store.get(SUMMARY))
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return not (isinstance(told, dict) and told.get("unmade"))
+
+
+def contact_sheet(
+    out: str, model: str, prompts: pa.ChunkedArray, paths: pa.Array, table: pa.Table, summary: Mapping[str, Any]
+) -> bytes:
+    """The page over the closed results of the job at `out`, each with its prompt; `paths` is where each row's picture
+    belongs."""
+    job = {"title": out.rsplit("/", 1)[-1], "model": model, "out": out}
     # A rejected picture is not kept, but its thumbnail is: whoever looks can judge the judge.
     judged = pc.and_(pc.equal(table["status"], "rejected"), pc.is_valid(table["device"]))
-    thumbs = pc.if_else(judged, order.paths, pa.scalar(None, pa.string()))
-    return write_sheet(table.add_column(1, "prompt", prompts).add_column(2, "thumb", thumbs), job, figures)
+    thumbs = pc.if_else(judged, paths, pa.scalar(None, pa.string()))
+    return write_sheet(table.add_column(1, "prompt", prompts).add_column(2, "thumb", thumbs), job, summary)

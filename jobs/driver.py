@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.conditions import never
 from cluster.layout import Layout
 from cluster.scratch import Scratch
 from cluster.spec import Finishing, ModelSpec
@@ -27,12 +28,12 @@ from jobs.batches import Batches
 from jobs.budget import FailureBudget
 from jobs.causes import group_causes
 from jobs.changes import NOTHING, Changes, read_changes
-from jobs.closing import close_job
+from jobs.closing import cause_of, close_job, is_closed
 from jobs.finish_file import refuse_signing
 from jobs.job import SUMMARY, JobSpec, open_job, refuse_another
 from jobs.keeping import Keeping
 from jobs.limits import Limits
-from jobs.nights import alone
+from jobs.nights import alone, unpruned
 from jobs.order import Order, Work, bring_model, take_order
 from jobs.outlook import Outlook, growth, layout_for, likely_device, outlook
 from jobs.pace import Pace
@@ -59,21 +60,34 @@ def render(spec: JobSpec, progress: Progress | None = None) -> Summary:
         JobError: the job is refused; nothing was rendered.
     """
     progress = progress or Silent()
-    with alone(spec.out, spec.since, spec.wait, progress.note):
-        return _render(spec, progress)
+    with alone(spec.out, spec.since, spec.wait, progress.note) as fence:
+        return _render(spec, progress, fence)
 
 
-def _render(spec: JobSpec, progress: Progress) -> Summary:
+def _render(spec: JobSpec, progress: Progress, fence: Callable[[], None]) -> Summary:
     started = time.monotonic()
     # 1. Everything that can be wrong with the order is found before anything is written or started.
     order = take_order(spec)
+    for note in order.manifest.notes:
+        progress.warn(note)
     store = open_store(spec.out)
     order = bring_model(order, store, progress.fetching)
+    _refuse_folder(store, order)
     store.prepare()
     refuse_signing(spec, store)
-    # 2. The job's folder: created now, or found with this very job in it.
-    open_job(store, order.job, order.frozen)
-    run = Run(spec, order, store)
+    refuse_another(store, order.job)
+    if spec.keep_pixels:
+        open_store(spec.keep_pixels).prepare()
+    with unpruned(store, spec.since):
+        # 2. The job's folder: created now, or found with this very job in it.
+        open_job(store, order.job, order.frozen)
+        return _go_on(spec, order, store, progress, fence, started)
+
+
+def _go_on(
+    spec: JobSpec, order: Order, store: Store, progress: Progress, fence: Callable[[], None], started: float
+) -> Summary:
+    run = Run(spec, order, store, fence)
     # 3. What is done already: results, and pictures that no result names.
     stopped = None
     with Scratch() as scratch:
@@ -92,13 +106,20 @@ def _render(spec: JobSpec, progress: Progress) -> Summary:
     return run.close(time.monotonic() - started, stopped)
 
 
+def _refuse_folder(store: Store, order: Order) -> None:
+    """Refuse a folder that is not the job's before even temporaries are made in it; a bucket has none."""
+    if not store.uri.startswith("s3://"):
+        with contextlib.suppress(StorageError):  # `prepare` says better what is in the way
+            refuse_another(store, order.job)
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
     to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
     that the model would be fetched from first, if it is not on this machine. `outlook` is where it would be
     rendered now, `changes` why rows are not kept, `further` how many pictures may be rendered besides at most, where
-    checks try other seeds."""
+    checks try other seeds, `notes` what is to be said of the manifest's columns."""
 
     rows: int
     done: int
@@ -115,6 +136,7 @@ class Forecast:
     outlook: Outlook | None = None
     changes: Changes = NOTHING
     further: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def forecast(spec: JobSpec) -> Forecast:
@@ -143,6 +165,7 @@ def forecast(spec: JobSpec) -> Forecast:
         run.outlook(plan),
         run.changes,
         run.further(pending, bad),
+        order.manifest.notes,
     )
     return Forecast(order.rows, run.done, run.cached, bad, pending, len(plan), shapes, *expected)
 
@@ -151,8 +174,8 @@ class Run:
     """One go at a job; `done` counts the rows that needed nothing when their work was found, `kept` those of them
     that were kept from other jobs just then, and `changes` is why the others were not."""
 
-    def __init__(self, spec: JobSpec, order: Order, store: Store) -> None:
-        self._spec, self._order, self._store = spec, order, store
+    def __init__(self, spec: JobSpec, order: Order, store: Store, fence: Callable[[], None] = never) -> None:
+        self._spec, self._order, self._store, self._fence = spec, order, store, fence
         self._limits = Limits(spec.limit, spec.max_images, spec.max_minutes)
         self._budget = FailureBudget.parse(spec.max_failures, order.rows)
         self._results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
@@ -160,7 +183,7 @@ class Run:
         self.done = self.kept = 0
         self._on_paper = False
         self.changes = NOTHING
-        self._rendered = self._planned = 0
+        self._rendered = self._stored = self._planned = 0
         self._tried: set[tuple[int, int]] = set()
         self._megapixels = 0.0
         self._layout = ""
@@ -179,7 +202,7 @@ class Run:
         self.done = order.rows - len(pending)
         pending = self._limits.within(pending)
         bad = np.isin(pending, order.bad["row"].to_numpy())
-        keeping = Keeping(order, self._store)
+        keeping = Keeping(order, self._store, self._fence)
         references = References(order.model, order.web, scratch, watch, keeping.known, noting=write)
         kept = keeping.keep(pending[~bad], references, self._results if write else None)
         self.kept, self.changes = len(kept.rows), kept.changes
@@ -264,6 +287,7 @@ class Run:
             for outcomes in dispatcher.run(self._limits.in_time(work.units(plan, pace)), stop):
                 self._batches.keep(progress)
                 self._results.add(outcomes)
+                self._stored += sum(outcome.status == "succeeded" for outcome in outcomes)
                 progress.update(outcomes)
                 if self._budget.exceeded(outcomes):
                     return self._budget.sentence()
@@ -312,6 +336,7 @@ class Run:
             flagged=count_flagged(self._results.last),
             pending=left,
             rendered=self._rendered,
+            stored=self._stored,
             megapixels=round(self._megapixels, 3),
             seconds=round(seconds, 2),
             images_per_second=round(self._rendered / seconds, 3),
@@ -325,10 +350,13 @@ class Run:
         if left and not stopped:
             raise RuntimeError(f"{left} rows have no outcome although the run went to its end")
         try:
-            if not stopped and (self._results.changed or self._store.head(SUMMARY) is None):
+            if not stopped and (self._results.changed or not is_closed(self._store)):
                 return close_job(self._store, self._order, self._results, summary, self._trace)
         except StorageError as error:
             return replace(summary, stopped=str(error))
+        except Exception as error:  # a bug of ours: whoever waits for the run's end is told, as of any other end
+            why = f"The job could not be closed ({cause_of(error)}); its pictures and results are kept."
+            return replace(summary, stopped=why)
         return summary
 
     def estimate(self, plan: Plan) -> tuple[float | None, str]:

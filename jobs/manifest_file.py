@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.store import write_uri
 from jobs.cells import is_text
 from jobs.job import PARQUET
-from pipeline.errors import JobError, RequestError
+from jobs.named_file import write_named
+from jobs.value_text import values
+from pipeline.errors import JobError
 
 JSON_LINES = (".jsonl", ".ndjson")
 
@@ -41,11 +42,7 @@ def write_manifest(schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> 
         chunks, kind = _json_lines(tables), "application/jsonl"
     else:
         chunks, kind = _parquet(schema, tables), PARQUET
-    try:
-        write_uri(path, chunks, kind)
-    except (OSError, RequestError) as error:
-        reason = getattr(error, "strerror", "") or str(error)
-        raise JobError(f"{path} cannot be written: {reason}".rstrip(".") + ".") from None
+    write_named(path, chunks, kind)
 
 
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -57,7 +54,7 @@ def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
 def _values(batch: pa.RecordBatch, name: str) -> Iterator[tuple[str, Any]]:
     column = batch[name]
     if not is_text(column.type):
-        return ((name, value) for value in column.to_pylist())
+        return ((name, value) for value in values(column))
     raw = column.cast(pa.large_binary()).to_pylist()
     return ((name, None if value is None else value.decode(errors="surrogateescape")) for value in raw)
 

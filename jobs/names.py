@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 from jobs.bad_rows import BadRows
 from jobs.repeats import repeated, row_numbers
 from jobs.template import split_template
+from jobs.value_text import obvious_texts
 from jobs.wording import first_of, listed, shortened
 from pipeline.errors import JobError
+from pipeline.redaction import without_secrets
 
 DEFAULT_TEMPLATE = "{custom_id}"
 MAX_NAME = 1024
@@ -86,14 +89,13 @@ def _scalar(text: str) -> pa.Scalar:
 
 def _text(column: pa.ChunkedArray, field: str) -> pa.Array:
     """A column's values as text, NFC; raises JobError for one whose values have no obvious text."""
-    try:
-        text = pc.cast(column.combine_chunks(), pa.large_string())
-        return pc.utf8_normalize(text, "NFC")
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+    text = obvious_texts(column)
+    if text is None:
         raise JobError(
             f"Column “{shortened(field)}” is of type {shortened(str(column.type))} and cannot be part of a name; "
             "use a column of text or numbers."
-        ) from None
+        )
+    return pc.utf8_normalize(text.cast(pa.large_string()).combine_chunks(), "NFC")
 
 
 def _encoded(values: pa.Array) -> pa.Array:
@@ -126,7 +128,7 @@ def _whole_names(names: pa.Array, bad: BadRows, spare: int) -> pa.Array:
     """Names put together, with null for those that are no safe relative path; the reasons go to `bad`."""
 
     def shown(row: int) -> str:
-        return f"“{shortened(names[row].as_py())}”"
+        return _shown(names[row].as_py())
 
     names = pc.utf8_normalize(names, "NFC")
     bad.add(
@@ -145,6 +147,13 @@ def _whole_names(names: pa.Array, bad: BadRows, spare: int) -> pa.Array:
     return pc.if_else(pa.array(keep), names, pa.scalar(None, names.type)).cast(pa.string())
 
 
+def _shown(name: str) -> str:
+    """A name as messages show it; percent-encoded, a secret in it would not be known for one."""
+    plain = unquote(name)
+    public = without_secrets(plain)
+    return f"“{shortened(name if public == plain else public)}”"
+
+
 def _refuse_collisions(names: pa.Array) -> None:
     """Raise JobError where two names are one on a file system that folds case or NFC.
 
@@ -152,7 +161,7 @@ def _refuse_collisions(names: pa.Array) -> None:
     """
     doubled = repeated(_folded(names))
     if doubled:
-        cases = (f"“{shortened(names[rows[0]].as_py())}” in {row_numbers(rows)}" for rows in doubled)
+        cases = (f"{_shown(names[rows[0]].as_py())} in {row_numbers(rows)}" for rows in doubled)
         raise JobError(
             f"{len(doubled):,} names would be used by several rows (upper and lower case count as equal); "
             f"add a column to the name template that tells them apart: {listed(cases, len(doubled))}."

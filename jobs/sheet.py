@@ -7,7 +7,6 @@ text: it enters the page as JSON in which `<` cannot occur, and the page's polic
 
 import datetime
 import decimal
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,9 @@ import pyarrow.compute as pc
 
 from jobs.page import as_json, page
 from jobs.parts import SCHEMA, STATUSES
+from jobs.public_text import public_column
+from jobs.value_text import text_of
+from jobs.value_text import values as python_values
 
 ROWS = 50_000
 """Rows a sheet shows unless told otherwise: about 30 MB, which a browser still parses in a second."""
@@ -113,11 +115,12 @@ def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
 
 
 def cells(name: str, values: pa.ChunkedArray) -> list[Cell]:
-    """A column's values as a page shows them."""
+    """A column's values as a page shows them: without secrets, because pages are passed on."""
+    values = public_column(name, values)
     if pa.types.is_float32(values.type) or pa.types.is_float16(values.type):
         # By way of text: 19.99 is to read 19.99, not 19.989999771118164.
         values = values.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
-    found = [_cell(value) for value in values.to_pylist()]
+    found = [_cell(value) for value in python_values(values)]
     if name.startswith("seconds_") and name in OURS:
         return [round(cell, 3) if isinstance(cell, float) else cell for cell in found]
     return found
@@ -138,9 +141,7 @@ def _cell(value: object) -> Cell:
             return value.isoformat(timespec="seconds")
         case datetime.date() | datetime.time():
             return value.isoformat()
-        case bytes():
-            return f"{len(value)} bytes"
         case decimal.Decimal() | datetime.timedelta():
             return str(value)
         case _:
-            return _cell(json.dumps(value, ensure_ascii=False, default=str))
+            return _cell(text_of(value))

@@ -1,7 +1,8 @@
 """The sidecar `metadata.csv`: one line for every picture that a job made, as asset managers import them in bulk.
 
 UTF-8, commas, one header line; docs/metadata.md says how three of them take it. A text that a spreadsheet would run as
-a formula has a ' before it.
+a formula has a ' before it. What may be a secret in a customer's text is cut; an address that is none stays whole,
+because asset managers follow it.
 """
 
 import io
@@ -13,11 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from jobs.captions import SEPARATOR
-from jobs.cells import is_list, is_text
+from jobs.cells import is_list
 from jobs.order import Order
 from jobs.parts import is_done
+from jobs.public_text import public
+from jobs.value_text import bare, is_binary, is_string, joined, texts
 from pipeline.metadata import COMPOSITE, GENERATED, SOURCE_TYPES
-from pipeline.provenance import TEXTS
+from pipeline.provenance import BREAKS, TEXTS, UNREADABLE
 
 _RUNS = r"^([=+\-@\t\r\n])"
 """What a spreadsheet takes for the beginning of a formula."""
@@ -56,7 +59,7 @@ def _lines(order: Order, results: pa.Table, manifest: pa.Table) -> pa.Table:
     columns = {name: _cells(values) if name not in ("path", "filename") else values for name, values in columns.items()}
     headers, cells = list(columns), list(columns.values())
     for name in order.manifest.customer_columns:
-        values = _cells(manifest[name])
+        values = _cells(public(manifest[name]))
         if name in columns and columns[name].equals(values):
             continue
         # a name of ours means something else to the customer
@@ -82,11 +85,12 @@ def _files(results: pa.Table) -> tuple[pa.Table, pa.Array]:
 
 def _cells(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
     """A column as a CSV file can hold it: texts that run nothing, lists with | between their values."""
-    values = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    if is_list(values.type) and not pa.types.is_nested(values.type.value_type):
-        values = pc.binary_join(values.cast(pa.list_(pa.string())), SEPARATOR)
-    elif pa.types.is_nested(values.type):
-        values = pa.chunked_array([[None if each is None else str(each) for each in values.to_pylist()]], pa.string())
-    if not is_text(values.type):
-        return values.cast(pa.string())
-    return pc.replace_substring_regex(values.cast(pa.string()), _RUNS, r"'\1")
+    kind = bare(values.type)
+    plain = is_list(values.type) and not pa.types.is_nested(bare(kind.value_type))
+    told = joined(values, SEPARATOR) if plain else texts(values)
+    if told.null_count != values.null_count:
+        told = pc.coalesce(told, texts(values))  # a list with a null in it is JSON
+    if not (pa.types.is_nested(kind) or is_string(kind) or is_binary(kind)):
+        return told
+    told = pc.replace_substring_regex(pc.replace_substring_regex(told, BREAKS, " "), UNREADABLE, "")
+    return pc.replace_substring_regex(told, _RUNS, r"'\1")

@@ -18,11 +18,12 @@ class Summary:
     """A job's counts after a run, and the run's own figures.
 
     `flagged` are those of the pictures that a check would have a person look at, `rendered` those that this run
-    denoised. `busy` is each stage's share of its workers' time in steady state, and under "replica" how much of it the
+    denoised, `stored` those of them that it stored. `busy` is each stage's share of its workers' time in steady state,
+    and under "replica" how much of it the
     denoise replicas computed anything (see `cluster.timeline`). `smaller_batches` are the sizes of picture of which
     less than a whole batch fits a kind of device (see `jobs.batches`). `causes` say why rows failed, `changes` what is
-    not kept from the job of `--since` and why, `stopped` why the run ended early (then `pending` rows are left and the
-    same call goes on).
+    not kept from the job of `--since` and why, `unmade` says of each page that could not be made which and why, and
+    `stopped` why the run ended early (then `pending` rows are left and the same call goes on).
     """
 
     out: str
@@ -35,6 +36,7 @@ class Summary:
     flagged: int = 0
     pending: int = 0
     rendered: int = 0
+    stored: int = 0
     megapixels: float = 0.0
     seconds: float = 0.0
     images_per_second: float = 0.0
@@ -43,6 +45,7 @@ class Summary:
     smaller_batches: tuple[Fit, ...] = ()
     causes: tuple[Cause, ...] = ()
     changes: Changes = NOTHING
+    unmade: tuple[str, ...] = ()
     stopped: str | None = None
 
     @property

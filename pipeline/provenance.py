@@ -4,6 +4,7 @@ IPTC Photo Metadata 2025.1 over XMP. The mark that a picture is generated, the s
 in every picture (see `metadata`); what is here comes from the manifest, and is left out where it is empty.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -13,6 +14,11 @@ from pipeline.strict_table import StrictTable
 
 TEXTS = ("title", "creator", "copyright", "rights", "alt_text", "source")
 """Fields of one text; beside them there are the keywords."""
+
+BREAKS = r"[\x0b\x0c\x1c-\x1f]"
+"""Control characters that stand between words: the breaks of presentations and of old files."""
+UNREADABLE = r"[\x00-\x08\x0e-\x1b]"
+"""Control characters that stand for nothing that a person reads."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,7 @@ def _listed(values: list[str], kind: str) -> str:
 
 
 def _readable(text: str) -> str:
-    """`text` without the characters that XML 1.0 cannot carry; here people read, so nothing is escaped."""
-    return "".join(char for char in text if char in "\t\n" or (char >= " " and not _is_barred(ord(char))))
-
-
-def _is_barred(code: int) -> bool:
-    return 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF)
+    """`text` without the characters that XML 1.0 cannot carry, or not unchanged; here people read, so nothing is
+    escaped, and no two words become one."""
+    text = re.sub(BREAKS, " ", re.sub("\r\n?", "\n", text))
+    return re.sub(f"{UNREADABLE}|[\ud800-\udfff\ufffe\uffff]", "", text)

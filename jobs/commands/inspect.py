@@ -1,6 +1,7 @@
 """`pressrun inspect`: what a picture says about itself."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,9 @@ from jobs.commands.words import say
 from jobs.inspection import Inspection, inspect
 from jobs.wording import shortened
 from pipeline.errors import JobError
+
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
+"""Signs that join others or say where a text runs: a terminal shows the text without them."""
 
 
 def add(commands: Any) -> None:
@@ -41,7 +45,8 @@ def _words(found: Inspection) -> Iterator[str]:
     yield f"{found.file}: {found.format}, {found.width} × {found.height}, {found.bytes:,} bytes"
     yield _line("sha256", found.sha256)
     for name, value in found.says.items():
-        yield _line(name, shortened(value if isinstance(value, str) else " | ".join(value), 300))
+        text = value if isinstance(value, str) else " | ".join(value)
+        yield _line(name, shortened(" ".join(_INVISIBLE.sub("", text).split()), 300))
     if not found.says:
         yield "  It says nothing about itself: no XMP."
     elif not found.ours:

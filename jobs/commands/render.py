@@ -13,7 +13,7 @@ from jobs.bad_rows import described
 from jobs.commands.parsing import add_command
 from jobs.commands.words import busy_words, cause_words, change_words, say
 from jobs.driver import Forecast, forecast, render
-from jobs.job import JobSpec
+from jobs.job import SHEET, JobSpec
 from jobs.on_finish import tell
 from jobs.outlook import Outlook
 from jobs.progress import Terse, duration, progress_for
@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     """The options of `pressrun render`."""
     command = add_command(commands, "render", "render a manifest, or go on with it", _render, resumable=True)
     command.add_argument(
-        "manifest", metavar="MANIFEST", help="a Parquet, JSONL or CSV file or a folder of parts, or s3://…"
+        "manifest", metavar="MANIFEST", help="a Parquet, JSONL, CSV or .xlsx file or a folder of parts, or s3://…"
     )
     command.add_argument("--out", required=True, metavar="URI", help="the job's folder: a path or s3://bucket/prefix")
     command.add_argument(
@@ -104,12 +104,16 @@ def _render(options: argparse.Namespace) -> int:
 
 def _rendered(spec: JobSpec, options: argparse.Namespace) -> int:
     summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
-    if options.json:
-        say(asdict(summary), True)
-    else:
-        print("\n".join(_summary_words(summary)))
-    if options.on_finish and (problem := tell(options.on_finish, summary)):
-        print(f"pressrun: {problem}", file=sys.stderr)
+    try:
+        for sentence in summary.unmade:
+            print(f"pressrun: {sentence}", file=sys.stderr)
+        if options.json:
+            say(asdict(summary), True)
+        else:
+            print("\n".join(_summary_words(summary)), flush=True)
+    finally:  # whoever read what is printed may be gone
+        if options.on_finish and (problem := tell(options.on_finish, summary)):
+            print(f"pressrun: {problem}", file=sys.stderr)
     return summary.exit_code
 
 
@@ -122,8 +126,9 @@ def _summary_words(summary: Summary) -> list[str]:
     ]
     lines = [f"{summary.rows} rows: {', '.join(counts)}."]
     if summary.rendered:
+        stored = "" if summary.stored == summary.rendered else f", stored {summary.stored} of them,"
         lines.append(
-            f"Rendered {several(summary.rendered, 'picture')} in {duration(summary.seconds)}"
+            f"Rendered {several(summary.rendered, 'picture')}{stored} in {duration(summary.seconds)}"
             f" ({summary.images_per_second:.2f} images/s)."
         )
         lines += busy_words(summary.busy)
@@ -137,8 +142,8 @@ def _summary_words(summary: Summary) -> list[str]:
         lines.append(f"The failed rows as a manifest: pressrun failures {summary.out} --out again.parquet")
     if summary.stopped:
         lines.append(f"Stopped: {summary.stopped} The same command goes on.")
-    else:
-        lines.append(f"Contact sheet: {summary.out}/index.html")
+    elif not any(sentence.startswith(SHEET) for sentence in summary.unmade):
+        lines.append(f"Contact sheet: {summary.out}/{SHEET}")
     return lines
 
 
@@ -157,6 +162,7 @@ def _forecast_words(plan: Forecast) -> str:
         lines.append(f"Besides, up to {more} may be rendered, where checks try other seeds.")
     if plan.outlook:
         lines += _outlook_words(plan.outlook)
+    lines += plan.notes
     lines += described(plan.problems, plan.rows)
     return "\n".join(lines)
 
