@@ -12,7 +12,10 @@ import ray
 
 from cluster.devices import Devices, devices_of_cluster, draining
 from cluster.homes import Homes
+from cluster.last_words import stillborn
 from cluster.layout import Layout
+from cluster.losses import WITHOUT_REASON
+from cluster.runtime import head_answers, joined
 from cluster.spec import Finishing, ModelSpec
 from cluster.worker import Worker, finish_worker, model_worker
 from pipeline.errors import JobError
@@ -150,10 +153,10 @@ class Crew:
                     self._do_without(worker, why)
                     return
                 raise JobError(
-                    f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model "
-                    f"({why}). Is there memory enough for it? Fewer --replicas or a smaller model need less."
+                    f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model: "
+                    f"{why.rstrip('.')}.{_advice(why)}"
                 )
-        if self._wanted is not None:  # it may have gone with its node
+        if self._wanted is not None and head_answers():  # it may have gone with its node
             self._homes.devices = devices_of_cluster(wait=False)
             self._looked = 0.0
         self._start(worker)
@@ -172,7 +175,7 @@ class Crew:
         """Whether it was no call's fault that a worker was lost: its node had been told to leave."""
         if worker.leaving or self._warned.intersection(worker.nodes):
             return True
-        return bool(self._wanted and self._draining().intersection(worker.nodes))
+        return bool(self._wanted and head_answers() and self._draining().intersection(worker.nodes))
 
     def look(self) -> list[Worker]:
         """Notice, every few seconds, what nodes have come, have gone or were told to leave: workers on those that leave
@@ -181,9 +184,10 @@ class Crew:
         if self._wanted is None or time.monotonic() - self._looked < LOOK_SEC:
             return []
         self._looked = time.monotonic()
-        leaving = [
-            worker for worker in self.workers if self._draining().intersection(worker.nodes) and not worker.leaving
-        ]
+        if not head_answers():  # Ray would keep a core busy with asking until it gives up
+            return []
+        told = self._draining()
+        leaving = [worker for worker in self.workers if told.intersection(worker.nodes) and not worker.leaving]
         for worker in leaving:
             worker.leaving = True
             logger.warning("Worker %s takes no more calls: its node was told to leave the cluster.", worker.name)
@@ -223,12 +227,21 @@ class Crew:
         self.kill(worker)
         self.workers.remove(worker)
 
+    def grant(self, seconds: float) -> None:
+        """Count some seconds for nobody, in which nobody has looked at what they did."""
+        for worker in self.workers:
+            worker.started += seconds
+            if worker.quiet_since is not None:
+                worker.quiet_since += seconds
+
     def check_loading(self) -> None:
         """Notice workers that never begin.
 
         Raises:
-            JobError: one has waited for half an hour, and nobody else does its work.
+            JobError: one has waited for half an hour, and nobody else does its work; or Ray cannot start any.
         """
+        if len(self.loading) == len(self.workers) and (words := stillborn()) is not None:
+            raise JobError(f"Ray's workers cannot be started on this machine: {words or 'they say nothing'}.")
         for worker in self.loading.values():
             late = time.monotonic() - worker.started > LOAD_PATIENCE_SEC
             if late and not self._can_do_without(worker):
@@ -250,6 +263,15 @@ class Crew:
         """End every actor; on a joined cluster nothing else ends them before the driver's process does."""
         for worker in self.workers:
             self.kill(worker)
+
+
+def _advice(why: str) -> str:
+    """What to do about a worker that cannot load: memory is blamed only where something speaks for it."""
+    need_less = "fewer --replicas or a smaller model need less."
+    if WITHOUT_REASON in why:
+        where = "What its process said is in Ray's logs on its node. " if joined() else "Its process said nothing. "
+        return f" {where}Where the system ended it for want of memory, {need_less}"
+    return f" {need_less.capitalize()}" if "memory" in why.lower() else ""
 
 
 def _finishers(replicas: int) -> int:

@@ -10,20 +10,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import LifoQueue
 from typing import Any
 
 import numpy as np
 
-import pipeline
 from cluster.reaper import MARK
 from pipeline.decoding import ANSWER, PIXELS, QUESTION, REFUSAL
 from pipeline.errors import RequestError
+from pipeline.import_path import isolated, program
 from pipeline.request import MULTIPLE
 
 SECONDS = 60.0
@@ -90,11 +88,10 @@ class Decoder:
         if self._closed:
             raise RuntimeError("this decoder was closed")
         # Without `site`, which takes longer than all the rest; so Pillow is looked for where we have found it.
-        paths = [str(Path(pipeline.__file__).resolve().parent.parent), *filter(None, sys.path)]
-        program = f"import sys; sys.path[:] = {paths!r}; from pipeline.decoding import main; "
+        call = f"from pipeline.decoding import main; main({self._memory_bytes}, {self._seconds + _GRACE_SEC})"
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", f"{program}main({self._memory_bytes}, {self._seconds + _GRACE_SEC})"],
+            [*isolated(), "-S", "-c", program(call)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 TICK_SEC = 0.5
 """How often it looks for workers that make no progress, and at least comes back to whoever runs it."""
+_AWAY_SEC = 10.0
+"""A turn of the loop that took longer says nothing of the workers: this process was stopped, or a store kept it."""
 _URGENCY = ("decode", "finish", "denoise")  # what is furthest is bound first, so that memory is freed
 
 
@@ -49,7 +51,7 @@ class Dispatcher:
         self._roster = Roster()
         self._pending: dict[Any, Call] = {}
         self._more = True
-        self._looked = 0.0
+        self._looked = time.monotonic()
         self._denoised = self._denoise_seconds = 0.0
         self._storage_error: str | None = None
         self._reach(crew.layout.replicas)
@@ -174,8 +176,10 @@ class Dispatcher:
             elif ref in loading:  # not if it was replaced a moment ago
                 self._loaded(loading[ref])
         now = time.monotonic()
-        if now - self._looked >= min(TICK_SEC, self._patience):
+        if (passed := now - self._looked) >= min(TICK_SEC, self._patience):
             self._looked = now
+            if passed > _AWAY_SEC:
+                self._crew.grant(passed)
             self._look_for_quiet(now)
 
     def _look_for_quiet(self, now: float) -> None:

@@ -18,7 +18,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def guarded(run: Callable[[], int], cluster: str) -> int:
     """The exit code of `run`, which goes on in a child of this process; the child returns from here as well.
 
-    Called before there are threads. A signal is passed on; a child whose watcher is killed ends too.
+    Called before there are threads. A signal is passed on; a child whose watcher is killed ends too, and Ctrl-Z stops
+    both until both go on.
 
     Raises:
         ClusterError: the child was ended by Ray. What `run` raises, it raises in the child.
@@ -37,7 +38,15 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(child, number)
 
+    def pause(_: int, __: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os.kill(child, signal.SIGCONT)  # as soon as this process goes on
+
     before = {number: signal.signal(number, pass_on) for number in _SIGNALS}
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, pause)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         _, status = os.waitpid(child, 0)

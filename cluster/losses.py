@@ -1,9 +1,11 @@
 """What Ray's errors mean for us: mapped here and nowhere else."""
 
+import re
 from typing import Literal
 
 from ray import exceptions
 
+from cluster.last_words import last_words
 from pipeline.memory import is_out_of_memory
 from pipeline.redaction import without_folders
 
@@ -16,6 +18,9 @@ _WORKER = (
 _INPUT = (exceptions.ObjectLostError, exceptions.ObjectFetchTimedOutError, exceptions.GetTimeoutError)
 _DEVICE = ("CUDA error", "cuDNN error")
 """How PyTorch's errors read for which it has no class, or not in every version."""
+WITHOUT_REASON = "died unexpectedly"
+"""What Ray says of an actor whose process is gone."""
+_PID = re.compile(r"^\s*pid: (\d+)$", re.MULTILINE)
 
 
 def is_loss(error: BaseException) -> Literal["worker", "input", ""]:
@@ -41,12 +46,15 @@ def _is_spent(error: BaseException | None) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """An exception's type and first line, or the stack's last line where Ray puts only that: without the stack,
-    secrets, and the folders of the host that raised it."""
+    """An exception's type and first line, or the stack's last line where Ray puts only that, or what a process said
+    that is gone, if it is known: without the stack, secrets, and the folders of the host that raised it."""
     cause = getattr(error, "cause", None) or error
     lines = str(cause).strip().splitlines() or ["no text"]
-    text = lines[-1] if "ray::" in lines[0] else lines[0]
-    return f"{type(cause).__name__}: {without_folders(text.strip()) or 'no text'}"[:200]
+    if "ray::" in lines[0]:
+        return without_folders(lines[-1].strip())[:200]
+    if WITHOUT_REASON in lines[0] and (pid := _PID.search(str(cause))) and (words := last_words(int(pid[1]))):
+        return words
+    return f"{type(cause).__name__}: {without_folders(lines[0].strip()) or 'no text'}"[:200]
 
 
 def bug(error: BaseException) -> str:

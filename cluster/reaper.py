@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.import_path import isolated, program
+
 logger = logging.getLogger(__name__)
 
 MARK = "PRESSRUN_RUN"
 """Environment variable that every process started by a run inherits; its value names the run."""
 
+_CALL = "from cluster.reaper import main; main(*sys.argv[1:])"
 _ROUNDS = 60
 _QUIET_ROUNDS = 4
 
@@ -30,7 +34,7 @@ class Reaper:
 
     def __init__(self, run: str, scratch: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _bootstrap(), run, str(scratch)],
+            [*isolated(), "-c", program(_CALL), run, str(scratch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -44,12 +48,6 @@ class Reaper:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout_sec):
                 logger.warning("The run's leftovers could not be cleared away; look for processes called ray::")
-
-
-def _bootstrap() -> str:
-    """The child's program: this module, from where it lies, however the parent came to find it."""
-    root = str(Path(__file__).resolve().parent.parent)
-    return f"import sys; sys.path.insert(0, {root!r}); from cluster.reaper import main; main(*sys.argv[1:])"
 
 
 def marked(run: str) -> list[psutil.Process]:
@@ -69,6 +67,8 @@ def main(run: str, scratch: str) -> None:
     makes the folder again when it starts; and whoever was killed while it wrote a file may have made it after its
     folder was emptied.
     """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the run, which ends first
     sys.stdin.buffer.read()
     quiet = 0
     for _ in range(_ROUNDS):

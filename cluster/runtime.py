@@ -8,7 +8,6 @@ runtime environment, which Ray writes into its logs.
 """
 
 import contextlib
-import functools
 import logging
 import os
 import secrets
@@ -23,10 +22,11 @@ from types import FrameType
 from typing import Any
 
 from cluster.devices import OBJECT_STORE_LIMIT, OBJECT_STORE_SHARE
+from cluster.last_words import RAYLET, said_in
+from cluster.ray_defaults import forget_uv, no_folders, refresh_settings, without_listener, without_monitors
 from cluster.scratch import Scratch
 from pipeline.errors import JobError
-
-_ROOT = Path(__file__).resolve().parent.parent
+from pipeline.import_path import LAST, ROOT, installed_apart, named_elsewhere
 
 
 @contextlib.contextmanager
@@ -66,13 +66,21 @@ def _joined(address: str) -> Iterator[None]:
     try:
         head = _found(address)
         _knock(head)
-        ray.init(
-            address=head,
-            namespace=f"pressrun-{secrets.token_hex(4)}",
-            runtime_env={"py_modules": packages(), "excludes": ["**/__pycache__"]},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        forget_uv()
+        environment = {
+            "py_modules": packages(),
+            "excludes": ["**/__pycache__"],
+            "worker_process_setup_hook": "cluster.worker_process.prepare",
+        }
+        with without_listener():
+            ray.init(
+                address=head,
+                namespace=f"pressrun-{secrets.token_hex(4)}",
+                runtime_env=environment,
+                job_config=no_folders(),
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except Exception as error:  # Ray raises nearly anything, bare exceptions included
         raise JobError(
             f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address, "
@@ -99,11 +107,26 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
+def head_answers() -> bool:
+    """Whether anybody takes connections where the head of the cluster is that this process is connected with."""
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    try:
+        _knock(node.gcs_address)
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _local(scratch: Scratch) -> Iterator[None]:
     folder = scratch.folder  # from now on what is started carries the run's mark
     environment = {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join([_linked(folder), *installed_apart()]),
+        LAST: os.pathsep.join(named_elsewhere()),
+        "PYTHONSAFEPATH": "1",
+        "RAY_prestart_worker_first_driver": "0",  # else it waits, for ever, for workers that cannot start
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
@@ -119,29 +142,31 @@ def _local(scratch: Scratch) -> Iterator[None]:
         import psutil
         import ray
 
-        _refresh_settings()
+        refresh_settings()
+        forget_uv()
         memory = psutil.virtual_memory().available
         try:
-            with _without_monitors():
+            with without_monitors(), without_listener():
                 ray.init(
                     address="local",
                     num_cpus=len(os.sched_getaffinity(0)),
                     num_gpus=0 if "+cpu" in version("torch") else None,
                     object_store_memory=int(min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_LIMIT)),
                     include_dashboard=False,
+                    job_config=no_folders(),
                     configure_logging=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     _temp_dir=str(folder),
                 )
         except Exception as error:  # as above
-            raise JobError(f"Ray could not be started on this machine: {first_line(error)}") from error
+            said = said_in(folder / "session_latest/logs" / RAYLET)
+            raise JobError(f"Ray could not be started on this machine: {said or first_line(error)}") from error
         yield
-        ray.shutdown()
     finally:
-        scratch.close()
         with contextlib.suppress(Exception):
-            ray.shutdown()
+            ray.shutdown()  # first: it would make its folder again
+        scratch.close()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -149,34 +174,18 @@ def _local(scratch: Scratch) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextlib.contextmanager
-def _without_monitors() -> Iterator[None]:
-    """Inside it Ray starts without its autoscaler and its log forwarder: nothing scales on one machine, and nobody
-    reads the workers' logs. Each is a Python process that takes 0.7 CPU seconds while the model's actors start."""
-    from ray._private import parameter
-
-    whole = parameter.RayParams
-    without: dict[str, Any] = {"no_monitor": True, "include_log_monitor": False}
-    setattr(parameter, "RayParams", functools.partial(whole, **without))  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(parameter, "RayParams", whole)  # noqa: B010
-
-
-def _refresh_settings() -> None:
-    """Make a Ray that was imported earlier (a notebook's, a test's) see the environment as it is now."""
-    import ray
-
-    raylet: Any = ray._raylet  # a compiled module without type stubs
-    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    raylet.Config.initialize("")
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
-
-
 def packages() -> list[str]:
     """Folders of the packages that workers import: what Ray carries to nodes that do not have them."""
-    return [str(_ROOT / "pipeline"), str(_ROOT / "cluster")]
+    return [str(Path(ROOT, name)) for name in ("pipeline", "cluster")]
+
+
+def _linked(folder: Path) -> str:
+    """A folder that holds these packages and nothing else: beside them may lie anything."""
+    links = folder / "packages"
+    links.mkdir(exist_ok=True)
+    for package in map(Path, packages()):
+        (links / package.name).symlink_to(package)
+    return str(links)
 
 
 def first_line(error: BaseException) -> str:

@@ -6,16 +6,22 @@ the reaper that removes it even if this process is killed.
 
 import os
 import secrets
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from cluster.reaper import MARK, Reaper
+from cluster.uri import is_utf8
 from pipeline.errors import JobError
 
 T = TypeVar("T")
+
+LONGEST = 25
+"""Bytes of the path of a folder in which Ray's sockets find room: theirs, below it, may have 107, and 82 are added."""
 
 
 class Scratch:
@@ -37,8 +43,14 @@ class Scratch:
         """
         with self._lock:
             if self._folder is None:
-                self._folder = Path(temporary(_make_folder))
-                self._reaper = Reaper(self.run, self._folder)
+                folder = _place() / f"pressrun-{secrets.token_hex(4)}"
+                self._reaper = Reaper(self.run, folder)  # before there is anything to be removed
+                try:
+                    temporary(partial(folder.mkdir, 0o700))
+                except JobError:
+                    self._reaper.close()
+                    raise
+                self._folder = folder
                 self._before = os.environ.get(MARK)
                 os.environ[MARK] = self.run  # after the reaper, which must not find itself
             return self._folder
@@ -55,10 +67,12 @@ class Scratch:
 
     def close(self) -> None:
         """End what the run left running and remove the folder; the next who asks gets another one."""
-        reaper, self._reaper, self._folder = self._reaper, None, None
-        if reaper is None:
+        reaper, folder = self._reaper, self._folder
+        self._reaper = self._folder = None
+        if reaper is None or folder is None:
             return
         reaper.close()
+        shutil.rmtree(folder, ignore_errors=True)  # somebody may have ended the reaper
         if self._before is None:
             os.environ.pop(MARK, None)
         else:
@@ -86,6 +100,16 @@ def temporary(make: Callable[[], T]) -> T:
         ) from None
 
 
-def _make_folder() -> str:
-    # Sockets allow no path longer than 107 bytes, and Ray needs 86 of them.
-    return tempfile.mkdtemp(prefix="pressrun-", dir=None if len(tempfile.gettempdir()) < 20 else "/tmp")
+def _place() -> Path:
+    """The folder for temporary files, or /tmp if its path is too long for sockets or no UTF-8, which Ray wants."""
+    place = temporary(tempfile.gettempdir)
+    length = len(os.fsencode(place))
+    if length <= LONGEST and is_utf8(place):
+        return Path(place)
+    if not os.access("/tmp", os.W_OK | os.X_OK):
+        raise JobError(
+            f"The folder for temporary files, {place}, does not do: its path has {length} bytes, Ray's sockets leave "
+            f"room for {LONGEST}, and /tmp, which is taken in such a case, cannot be written. Set TMPDIR to a folder "
+            f"with a path of at most {LONGEST} bytes."
+        )
+    return Path("/tmp")

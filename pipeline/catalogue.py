@@ -103,7 +103,7 @@ def look_up(name_or_folder: str) -> Model:
     Raises JobError: there is no such name or folder.
     """
     known = catalogue()
-    folder = Path(name_or_folder).expanduser()
+    folder = Path(os.path.expanduser(name_or_folder))  # noqa: PTH111
     model = known.get(name_or_folder)
     if model is None and folder.is_dir():
         places = {entry.folder.resolve(): entry for entry in known.values() if entry.folder}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import JobError
+from pipeline.shelf import user_cache
 from pipeline.weights import PARTS
 
 INDEX = "model_index.json"
@@ -73,14 +74,13 @@ def remember_digests(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def _memory() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "pressrun" / DIGESTS_FILE
+    return user_cache() / "pressrun" / DIGESTS_FILE
 
 
 def _remembered() -> dict[str, list]:
     try:
         return json.loads(_memory().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
+    except (OSError, ValueError):
         return {}
 
 
@@ -94,7 +94,7 @@ def _remember(entries: Mapping[str, list]) -> None:
         scratch = path.with_name(f"{path.name}.{os.getpid()}")
         scratch.write_text(json.dumps(entries), encoding="utf-8")
         scratch.replace(path)
-    except (OSError, RuntimeError):
+    except OSError:
         pass
 
 

@@ -17,14 +17,19 @@ MODELS_VARIABLE = "PRESSRUN_MODELS"
 def models_folder() -> Path | None:
     """The folder that `PRESSRUN_MODELS` names, if it does."""
     shelf = os.environ.get(MODELS_VARIABLE)
-    return Path(shelf).expanduser() if shelf else None
+    return Path(os.path.expanduser(shelf)) if shelf else None  # noqa: PTH111 (what has no home stays as it is)
+
+
+def user_cache() -> Path:
+    """Where a user's programs keep what can be had again; below / for a user without a home, as containers have it."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return Path("/.cache") if cache.startswith("~") else Path(cache)
 
 
 def hub_cache() -> Path:
     """Where the Hugging Face hub's client keeps what it fetched, as its documentation says."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    home = os.environ.get("HF_HOME") or Path(cache) / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    home = os.environ.get("HF_HOME") or user_cache() / "huggingface"
+    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub"))  # noqa: PTH111
 
 
 def hub_snapshot(repo: str, revision: str) -> Path:

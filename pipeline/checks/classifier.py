@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import JobError
+from pipeline.import_path import add_last
 
 
 class Classifier(Protocol):
@@ -31,6 +32,7 @@ def load_classifier(use: str) -> Classifier:
         JobError: there is none.
     """
     module, _, name = use.partition(":")
+    add_last()
     try:
         made: Classifier = getattr(importlib.import_module(module), name)()
     except Exception as error:

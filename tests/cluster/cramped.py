@@ -1,12 +1,14 @@
 """Actors whose device holds less than it should: they run out of memory on purpose, and write down when they did."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from ray import cloudpickle
 
 from cluster.actors import ModelActor
 from cluster.shards import Leader, ShardActor
@@ -39,8 +41,14 @@ class Cramped:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+def _sent_whole() -> None:
+    """A run's workers import nothing from here."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
 def cramped(rows: Mapping[int, int], log: Path) -> type[ModelActor]:
     """Model actors that denoise at most so many rows of a width at once."""
+    _sent_whole()
 
     class CrampedActor(ModelActor):
         def __init__(self, spec: ModelSpec) -> None:
@@ -54,6 +62,7 @@ def cramped(rows: Mapping[int, int], log: Path) -> type[ModelActor]:
 
 def cramped_shards(rows: Mapping[int, int], log: Path) -> type[Leader]:
     """Replicas of shards the last of which does."""
+    _sent_whole()
 
     class CrampedShard(ShardActor):
         def __init__(self, spec: ModelSpec, number: int, shards: int) -> None:

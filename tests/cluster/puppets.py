@@ -55,6 +55,8 @@ class Puppet:
             time.sleep(600)
         if "slow" in prompts:
             time.sleep(0.3)
+        if "six seconds" in prompts:
+            time.sleep(6)
         if "bug" in prompts:
             raise ZeroDivisionError("division by zero")
         if ("large" in prompts and len(prompts) > 1) or "too large" in prompts:

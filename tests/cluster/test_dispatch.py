@@ -1,6 +1,7 @@
 """The dispatcher on a real Ray with actors that misbehave on purpose: who is blamed, and who must not suffer."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from cluster.runtime import ray_runtime
 from cluster.spec import ModelSpec
 from cluster.unit import Report, Unit
 from pipeline.errors import StorageError
+from tests.cluster import puppets
 from tests.cluster.puppets import Puppet, PuppetsLeader, units
 
 NO_MODEL = ModelSpec("none", "", "fp32")
@@ -19,8 +21,12 @@ NO_MODEL = ModelSpec("none", "", "fp32")
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
+    from ray import cloudpickle
+
     with ray_runtime():
+        cloudpickle.register_pickle_by_value(puppets)  # a run's workers import nothing from here
         yield
+        cloudpickle.unregister_pickle_by_value(puppets)
 
 
 @pytest.fixture
@@ -221,3 +227,30 @@ def test_a_stop_ends_the_run_between_two_units(ray_here: None, run: Callable[...
     stop = threading.Event()
     stop.set()
     assert list(dispatcher.run(units(["b"]), stop)) == []
+
+
+def test_workers_are_not_blamed_for_the_time_in_which_nobody_looked(
+    ray_here: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from cluster import dispatch
+    from cluster.crew import Crew
+    from cluster.worker import Worker
+
+    actor = ray.remote(Puppet).options(num_cpus=0, max_concurrency=2, max_restarts=0)
+    stages = ("encode", "denoise", "decode")
+    layout = Layout("whole", 1, (Role(stages, 1, 0.0),), "cpu")
+    crew = Crew(
+        layout, [Worker("replica-0", stages, 2, actor.remote), Worker("finish-0", ("finish",), 4, actor.remote)]
+    )
+    monkeypatch.setattr(dispatch, "_AWAY_SEC", 1.0)
+    dispatcher = dispatch.Dispatcher(crew, patience_sec=3.0)
+    outcomes = []
+    for some in dispatcher.run(units(["six seconds"]), threading.Event()):
+        outcomes += some
+        if crew.workers[0].calls and crew.workers[0].calls[0].stage == "denoise" and not outcomes:
+            time.sleep(3.5)  # as if the process had been stopped
+    crew.close()
+    assert [outcome.status for outcome in outcomes] == ["succeeded"]
+    assert "was lost" not in caplog.text

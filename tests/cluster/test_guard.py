@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT
@@ -52,6 +53,25 @@ def test_every_end_has_its_code(run: str, code: int, said: str) -> None:
 WAIT = """signal.signal(signal.SIGINT, lambda *_: os.write(1, b'told\\n'))  # which may come within a print
     os.write(1, f'{os.getpid()}\\n'.encode())
     time.sleep(60)"""
+
+
+def test_ctrl_z_stops_both_until_both_go_on() -> None:
+    command = [sys.executable, "-c", PROGRAM % WAIT]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        run, own = psutil.Process(int(watcher.stdout.readline())), psutil.Process(watcher.pid)
+        watcher.send_signal(signal.SIGTSTP)
+        states(run, own, {psutil.STATUS_STOPPED})
+        watcher.send_signal(signal.SIGCONT)
+        states(run, own, {psutil.STATUS_SLEEPING})
+        watcher.kill()
+
+
+def states(run: psutil.Process, watcher: psutil.Process, wanted: set[str]) -> None:
+    end = time.monotonic() + 60
+    while {run.status(), watcher.status()} != wanted:
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
 
 
 def test_a_signal_is_passed_on_and_a_killed_watcher_takes_the_run_along() -> None:

@@ -1,6 +1,8 @@
 """A running Ray cluster, its head started elsewhere and without our environment, renders into a bucket."""
 
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from cluster.store import open_store
 from jobs.verify import verify
 from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.project import make_project
 
 
 @pytest.fixture
@@ -54,6 +57,31 @@ def test_a_running_cluster_gets_code_and_credentials_from_the_driver(
     assert ended.code == 0, ended.err
     assert ended.json["succeeded"] == 3
     assert verify(open_store(out)).discrepancies == ()
+
+
+def test_nothing_of_a_project_with_packages_called_like_ours_is_imported_there(
+    head: str, pressrun: Pressrun, tmp_path: Path
+) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[8:11])
+    imported = make_project(tmp_path)
+    ended = pressrun("render", manifest, "--out", "out", "--json", PYTHONPATH=".", RAY_ADDRESS=head, HOME=str(tmp_path))
+    assert ended.code == 0, ended.err
+    assert ended.json["succeeded"] == 3
+    assert not imported.exists(), imported.read_text()
+
+
+def test_ctrl_z_loses_nobody(head: str, pressrun: Pressrun, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[:9])
+    run = pressrun.start("render", manifest, "--out", "out", "--json", RAY_ADDRESS=head, HOME=str(tmp_path))
+    while not list((tmp_path / "out/images").glob("*")) and run.poll() is None:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGTSTP)
+    time.sleep(15)
+    run.send_signal(signal.SIGCONT)
+    out, err = run.communicate(timeout=240)
+    assert run.returncode == 0, err
+    assert json.loads(out)["succeeded"] == 9
+    assert "was lost" not in err
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "ray://127.0.0.1:10001"])

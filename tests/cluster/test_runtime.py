@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,15 @@ def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(JobError, match=r"could not be started on this machine: The current .* during startup\.$"):
         with ray_runtime():
             pass
+
+
+def test_what_ends_by_an_exception_leaves_nothing_either() -> None:
+    with Scratch() as scratch, pytest.raises(ZeroDivisionError), ray_runtime(scratch):
+        folder = scratch.folder
+        asking = [thread.name for thread in threading.enumerate() if thread.name == "ray_listen_error_messages"]
+        raise ZeroDivisionError
+    assert not folder.exists()
+    assert asking == [], "once the head is gone, Ray's own thread keeps a core busy"
 
 
 def test_a_local_ray_listens_on_loopback_only_and_leaves_nothing(

@@ -1,16 +1,18 @@
 """A run's scratch: there when it is asked for, gone whatever ends the run."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.reaper import MARK
-from cluster.scratch import Scratch
+from cluster.scratch import LONGEST, Scratch
 from pipeline.errors import JobError
 
 
@@ -57,6 +59,38 @@ def test_it_goes_whatever_lies_in_the_working_folder(
     with Scratch() as scratch:
         assert scratch.folder.is_dir()
     assert list(place.iterdir()) == []
+    place.rmdir()
+
+
+def test_a_path_too_long_for_sockets_is_told_with_what_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a" / ("long" * 10)
+    place.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with Scratch() as scratch:
+        assert scratch.folder.parent == Path("/tmp")
+    can = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != "/tmp" and can(path, mode))
+    with Scratch() as scratch, pytest.raises(JobError) as refused:
+        assert scratch.folder
+    said = str(refused.value)
+    assert f"{place}, does not do: its path has {len(str(place))} bytes" in said
+    assert f"Set TMPDIR to a folder with a path of at most {LONGEST} bytes." in said
+
+
+def test_the_longest_path_leaves_room_for_rays_sockets() -> None:
+    sockets = "/pressrun-12345678/session_2026-11-29_19-04-37_399960_4194304/sockets/plasma_store"
+    assert LONGEST + len(sockets) == 107
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_it_goes_although_the_reaper_is_told_to_end(number: signal.Signals, place: Path) -> None:
+    with Scratch() as scratch:
+        folder = scratch.folder
+        [reaper] = [one for one in psutil.Process().children() if "cluster.reaper" in " ".join(one.cmdline())]
+        reaper.send_signal(number)
+    assert not folder.exists()
     place.rmdir()
 
 

@@ -1,6 +1,7 @@
 """A replica of shards: what a shard says when it cannot work, and tensors that go from device to device."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -107,6 +108,7 @@ def start() -> Iterator[Callable[..., Denoise]]:
         return denoise
 
     with ray_runtime():
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # a run's workers import nothing from here
         yield begin
 
 
