@@ -38,8 +38,8 @@ def refuse_logged(paths: Iterable[str], uri: str) -> None:
                 inside = path[: found.start()]
                 place = f"{uri.rstrip('/')}/{inside}" if inside else uri
                 raise JobError(
-                    f"“{shortened(place, 300)}” is a table of {kind}'s, and only its log says which files count; export "
-                    f"its rows as Parquet into a folder of their own ({_EXPORT[kind]}), and give that."
+                    f"“{shortened(place, 300)}” is a table of {kind}'s, and only its log says which files count; "
+                    f"export its rows as Parquet into a folder of their own ({_EXPORT[kind]}), and give that."
                 )
 
 

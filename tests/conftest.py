@@ -34,14 +34,22 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3_bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URI of an empty bucket; the AWS environment is the server's, whatever the developer's own is."""
+def s3_environment(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The AWS environment is the server's, whatever the developer's own is."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     no_files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     for name, value in (s3.environment | no_files).items():
         monkeypatch.setenv(name, value)
-    return s3.create_bucket(f"test-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def s3_bucket(s3: S3Server, s3_environment: None) -> Iterator[str]:
+    """The URI of an empty bucket, which the AWS environment leads to; gone afterwards, for a server has room for a few
+    hundred only."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield s3.create_bucket(name)
+    s3.client.delete_bucket(Bucket=name)
 
 
 @dataclass(frozen=True)

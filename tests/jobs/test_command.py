@@ -187,7 +187,7 @@ def test_a_file_of_the_customers_is_never_overwritten(tmp_path: Path, capsys: py
     manifest = write_manifest(tmp_path, mixed_rows()[:2])
     before = manifest.read_bytes()
     assert main(["render", str(manifest), "--out", str(tmp_path)]) == 2
-    assert "manifest.parquet that is not this job's" in capsys.readouterr().err
+    assert "has what a job would replace: manifest.parquet. Choose another --out" in capsys.readouterr().err
     assert manifest.read_bytes() == before
 
 

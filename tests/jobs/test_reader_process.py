@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.store import Refusal
 from jobs import reader_process
 from jobs.reader_process import read_apart
 from jobs.table_reader import DECODED_BYTES, read_table
-from pipeline.errors import JobError
+from pipeline.errors import JobError, StorageError
 from tests.conftest import Pressrun
 
 TABLE = pa.table({"custom_id": ["a", "b"], "prompt": ["a red mug", "b"], "references": [["x"], None]})
@@ -112,7 +111,7 @@ def test_a_bug_of_ours_stays_one(manifest: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_store_that_says_no_says_it_here_too(manifest: Path, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    with pytest.raises((Refusal, JobError), match=r"\.$"):
+    with pytest.raises((StorageError, JobError), match=r"\.$"):
         read_apart(f"{s3_bucket}/m.parquet", None, DECODED_BYTES)
 
 
