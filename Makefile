@@ -34,6 +34,8 @@ bench: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@# To mypy, the package is as pip would put it together.
+	@rm -rf build/mypy && mkdir -p build/mypy/pressrun && cd build/mypy/pressrun && ln -s ../../../jobs/entry/pressrun/__init__.py ../../../pipeline ../../../cluster ../../../jobs .
 	$(BIN)/mypy
 
 .venv/installed: pyproject.toml

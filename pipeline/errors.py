@@ -13,7 +13,7 @@ Everything else that is raised is a bug of ours.
 
 from collections.abc import Sequence
 
-from pipeline.redaction import redacted
+from pressrun.pipeline.redaction import redacted
 
 
 class PressrunError(Exception):

@@ -8,10 +8,16 @@ All of this has to hold before anything is imported, so this module needs only w
 import os
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120
-"""The folder in which our packages lie."""
+_HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120
+ROOT = os.path.dirname(_HERE)  # noqa: PTH120
+"""The folder in which `pipeline`, `cluster` and `jobs` lie: the package `pressrun` where that is installed, else the
+checkout, in which the package stands apart (`jobs/entry`)."""
 
-PACKAGES = ("pipeline", "cluster", "jobs")
+PACKAGE = ROOT if os.path.isfile(os.path.join(ROOT, "__init__.py")) else os.path.join(ROOT, "jobs/entry/pressrun")  # noqa: PTH113, PTH118
+"""The folder of the package `pressrun`."""
+
+_OURS = {f"pressrun.{name}": ROOT for name in ("pipeline", "cluster", "jobs")}
+_OURS["pressrun"] = os.path.dirname(PACKAGE)  # noqa: PTH120
 
 LAST = "PRESSRUN_IMPORT_LAST"
 """In a local worker's environment: the folders of `named_elsewhere`, which the driver's PYTHONPATH had."""
@@ -65,21 +71,21 @@ def isolated() -> list[str]:
 def program(call: str) -> str:
     """What an `isolated` Python runs after `-c` to do `call`, such as `from cluster.x import main; main()`; it imports
     from where this process should."""
-    first = f"import sys; sys.path.insert(0, {ROOT!r}); from pipeline.import_path import settle"
+    first = f"import sys; sys.path.insert(0, {_HERE!r}); from import_path import settle"
     return f"{first}; settle({import_path()!r}); {call}"
 
 
 class OurPackages:
-    """Finds our packages in `ROOT`, whatever else is called so."""
+    """Finds our packages where they lie, whatever else is called so."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> object:
         """The package's spec, None for every other name."""
-        if name not in PACKAGES:
+        if name not in _OURS:
             return None
         from importlib.machinery import PathFinder
 
-        return PathFinder.find_spec(name, [ROOT])
+        return PathFinder.find_spec(name, [_OURS[name]])
 
 
 def _parts() -> tuple[list[str], list[str]]:

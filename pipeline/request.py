@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 MULTIPLE = 16
 """Sides are rendered at multiples of 16 pixels: the autoencoder's factor 8 times patches of 2."""
+Grid = tuple[int, int]
+"""Rows and columns of latent tokens that a picture becomes: one token for 16 x 16 pixels."""
 
 REVISION = 1
 """Raised whenever our own sampling changes pixels, so that old pictures are not taken for new ones."""
@@ -16,8 +18,8 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 WHOLE_PIXELS = 1024 * 1024
-"""Pictures of more pixels are decoded in tiles (see `pipeline.tiles`), whatever memory a machine has: how a picture is
-decoded depends on its request alone."""
+"""Pictures of more pixels are decoded in tiles (see `pipeline.families.flux2.tiles`), whatever memory a machine has:
+how a picture is decoded depends on its request alone."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-PACKAGES = ("pipeline", "cluster", "jobs", "numpy", "PIL", "pyarrow", "psutil")
+PACKAGES = ("pressrun", "pipeline", "cluster", "jobs", "numpy", "PIL", "pyarrow", "psutil")
 MODULES = ("ray", "torch", "diffusers", "boto3", "queue", "logging", "subprocess", "tempfile", "json", "socket")
 
 

@@ -1,6 +1,6 @@
 """Write the sample manifest, `campaign.parquet`, and the reference pictures that six of its rows ask for.
 
-    python -m jobs.examples.make_campaign
+    python -m pressrun.jobs.examples.make_campaign
 
 A made-up brand's year: eleven products, four seasons, three regions, and a channel that decides a picture's shape. The
 same files come out every time, so that they can be compared with the ones that ship.
@@ -92,7 +92,7 @@ def campaign() -> pa.Table:
 
 def main() -> None:
     """Write the manifest and its reference pictures beside this script."""
-    from pipeline.mini.scenes import Scene, draw
+    from pressrun.pipeline.mini.training.scenes import Scene, draw
 
     pq.write_table(campaign(), HERE / "campaign.parquet", compression="zstd")
     (HERE / "references").mkdir(exist_ok=True)

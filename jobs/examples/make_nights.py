@@ -1,6 +1,6 @@
 """Write two nights of one catalog, `night-1.parquet` and `night-2.parquet`, of which 5 % differ.
 
-    python -m jobs.examples.make_nights
+    python -m pressrun.jobs.examples.make_nights
 
 The first night is the sample campaign, in small sizes, and four more pictures; in the second one prompt is another, one
 product has gone and one has come. Two of its forty pictures have to be rendered:
@@ -12,7 +12,7 @@ product has gone and one has come. Two of its forty pictures have to be rendered
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.examples.make_campaign import HERE, campaign
+from pressrun.jobs.examples.make_campaign import HERE, campaign
 
 SIZES = {"shop": (128, 128), "banner": (160, 96), "story": (96, 160)}
 """Width and height in pixels by channel."""

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.checks.classifier import load_classifier
-from pipeline.checks.finding import PASSED, REJECTED, Finding
-from pipeline.checks.measures import contrast, sharpness
-from pipeline.checks.spec import CheckSpec
-from pipeline.checks.text import read_text, text_score
-from pipeline.errors import RequestError
-from pipeline.redaction import without_secrets
+from pressrun.pipeline.checks.classifier import load_classifier
+from pressrun.pipeline.checks.finding import PASSED, REJECTED, Finding
+from pressrun.pipeline.checks.measures import contrast, sharpness
+from pressrun.pipeline.checks.spec import CheckSpec
+from pressrun.pipeline.checks.text import read_text, text_score
+from pressrun.pipeline.errors import RequestError
+from pressrun.pipeline.redaction import without_secrets
 
 
 class Checker:

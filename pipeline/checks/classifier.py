@@ -5,8 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.errors import JobError
-from pipeline.import_path import add_last
+from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.import_path import add_last
 
 
 class Classifier(Protocol):
@@ -41,5 +41,7 @@ def load_classifier(use: str) -> Classifier:
             "something that can be imported here and on every node, and called without arguments."
         ) from None
     if not callable(getattr(made, "score", None)):
-        raise JobError(f"The classifier “{use}” has no method “score”; see pipeline.checks.classifier.Classifier.")
+        raise JobError(
+            f"The classifier “{use}” has no method “score”; see pressrun.pipeline.checks.classifier.Classifier."
+        )
     return made

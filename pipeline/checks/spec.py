@@ -11,7 +11,7 @@ The thresholds that hold where none is given were found on mini's pictures and o
 
 from dataclasses import dataclass
 
-from pipeline.strict_table import StrictTable
+from pressrun.pipeline.strict_table import StrictTable
 
 LEAST = {"blank": 12.0, "sharpness": 0.6, "text": 1.0, "duplicate": 6.0, "policy": 1.0, "classifier": 0.5}
 """Every check, in the order in which they are told, and the score that a picture needs."""

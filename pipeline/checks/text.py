@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.errors import JobError
+from pressrun.pipeline.errors import JobError
 
 _PARAMETERS = {
     "Det.limit_type": "max",  # with the defaults, 6 of 24 good texts were rejected

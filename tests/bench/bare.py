@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.pace import Pace
-from jobs.plan import Sizes, group_by_shape, plan_units
-from pipeline.catalogue import find_model
-from pipeline.throughput import throughput
+from pressrun.jobs.planning.plan import Sizes, group_by_shape, plan_units
+from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.pipeline.models.catalogue import find_model
+from pressrun.pipeline.models.throughput import throughput
 
 
 def units_of(path: str, replicas: int) -> list[list[dict[str, Any]]]:
@@ -35,8 +35,8 @@ def units_of(path: str, replicas: int) -> list[list[dict[str, Any]]]:
 
 def replica(units: list[list[dict[str, Any]]], following: Any) -> None:
     """Take one unit after the other until none is left."""
-    from pipeline.renderer import Renderer
-    from pipeline.request import RenderRequest
+    from pressrun.pipeline.families.flux2.renderer import Renderer
+    from pressrun.pipeline.request import RenderRequest
 
     renderer = Renderer.load(find_model("mini"), "fp32", threads=1)
     embedding = renderer.encode_prompt("a red mug on the beach")

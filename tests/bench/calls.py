@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import ray
 
-from cluster.crew import Crew
-from cluster.dispatch import Dispatcher
-from cluster.layout import Layout, Role
-from cluster.runtime import ray_runtime
-from cluster.unit import Item, Outcome, Report, Unit
-from cluster.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
-from pipeline.request import RenderRequest
-from pipeline.shape import Shape
+from pressrun.cluster.placement.layout import Layout, Role
+from pressrun.cluster.protocol.unit import Item, Outcome, Report, Unit
+from pressrun.cluster.runtime.ray_runtime import ray_runtime
+from pressrun.cluster.scheduling.dispatcher import Dispatcher
+from pressrun.cluster.scheduling.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
+from pressrun.cluster.scheduling.worker_pool import Crew
+from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.request import RenderRequest
 
 SHAPE = Shape(128, 128, 8, 1.0, 0, 48, False)
 ITEMS = 8

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
-from pipeline.catalogue import find_model
-from pipeline.checks.likeness import likeness
-from pipeline.checks.measures import contrast, sharpness
-from pipeline.checks.spec import LEAST
-from pipeline.checks.text import read_text, text_score
-from pipeline.mini.vocabulary import COLOURS, PRODUCTS, SCENES
-from pipeline.renderer import Renderer
-from pipeline.request import RenderRequest, derived_seed
+from pressrun.pipeline.checks.likeness import likeness
+from pressrun.pipeline.checks.measures import contrast, sharpness
+from pressrun.pipeline.checks.spec import LEAST
+from pressrun.pipeline.checks.text import read_text, text_score
+from pressrun.pipeline.families.flux2.renderer import Renderer
+from pressrun.pipeline.mini.training.vocabulary import COLOURS, PRODUCTS, SCENES
+from pressrun.pipeline.models.catalogue import find_model
+from pressrun.pipeline.request import RenderRequest, derived_seed
 
 SIDE = 128
 WORDS = (

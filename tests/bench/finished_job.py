@@ -17,14 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.store import Store, open_store
-from jobs.job import PARQUET, SHEET, SIDECAR, JobSpec, open_job
-from jobs.order import Order, take_order
-from jobs.parts import SCHEMA
-from jobs.references import References
-from jobs.tonight import Tonight
-from pipeline.metadata import Record, write_xmp
-from pipeline.picture import encode_picture
+from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.store import Store
+from pressrun.jobs.folder.job_file import PARQUET, SHEET, SIDECAR, open_job
+from pressrun.jobs.folder.result_schema import SCHEMA
+from pressrun.jobs.references.references import References
+from pressrun.jobs.resolve.resolved_job import Order, take_order
+from pressrun.jobs.reuse.fingerprints import Tonight
+from pressrun.jobs.spec.job_spec import JobSpec
+from pressrun.pipeline.finishing.codec import encode_picture
+from pressrun.pipeline.finishing.metadata import Record, write_xmp
 
 _PIECE = 50_000
 

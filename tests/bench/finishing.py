@@ -23,16 +23,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.signing import CERTIFICATE, KEY, Signing
-from cluster.store import open_store
-from pipeline.checks.likeness import likeness
-from pipeline.checks.measures import contrast, sharpness
-from pipeline.credentials import Claim
-from pipeline.development_certificate import make_development_chain
-from pipeline.metadata import GENERATED, Record, write_xmp
-from pipeline.mini.scenes import Scene, draw
-from pipeline.picture import FORMATS, encode_picture, thumbnail
-from pipeline.renditions import Rendition
+from pressrun.cluster.protocol.signing import CERTIFICATE, KEY, Signing
+from pressrun.cluster.store.opening import open_store
+from pressrun.pipeline.checks.likeness import likeness
+from pressrun.pipeline.checks.measures import contrast, sharpness
+from pressrun.pipeline.finishing.codec import FORMATS, encode_picture, thumbnail
+from pressrun.pipeline.finishing.credentials import Claim
+from pressrun.pipeline.finishing.development_certificate import make_development_chain
+from pressrun.pipeline.finishing.metadata import GENERATED, Record, write_xmp
+from pressrun.pipeline.finishing.renditions import Rendition
+from pressrun.pipeline.mini.training.scenes import Scene, draw
 from tests.bench.measured import run_measured
 
 SIDES = {"1 MP": 1024, "4 MP": 2048}
@@ -109,7 +109,7 @@ def busy(folder: Path, rows: int, repeats: int, more: list[str]) -> Iterator[tup
             command = [
                 sys.executable,
                 "-m",
-                "jobs.command",
+                "pressrun.jobs.cli.command",
                 "render",
                 str(folder / "manifest.parquet"),
                 "--out",

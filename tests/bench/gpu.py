@@ -27,9 +27,9 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import JobError
-from pipeline.kernels import compile_blocks
-from pipeline.renderer import Renderer
+from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.families.flux2.kernels import compile_blocks
+from pressrun.pipeline.families.flux2.renderer import Renderer
 from tests.bench.gpu_cases import COMPILING, MAKING, Case, cases, chosen, tiny_cases
 from tests.bench.gpu_loading import measure_loading
 from tests.bench.gpu_measurements import Bench, measure_end, measure_picture, measure_pixels, measure_profile

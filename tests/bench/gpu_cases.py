@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.catalogue import Model
-from pipeline.shape import Shape
+from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.models.catalogue import Model
 
 STEPS = 4
 COMPILING = 40.0

@@ -14,16 +14,16 @@ import torch
 from diffusers import Flux2KleinPipeline
 from PIL import Image
 
-from cluster.finishing import Finisher
-from cluster.spec import Finishing
-from cluster.store import Place, open_store
-from cluster.unit import Item
-from pipeline.finishing_spec import FinishingSpec
-from pipeline.footprint import footprint_of
-from pipeline.quantisation import held_bytes
-from pipeline.renderer import Renderer
-from pipeline.request import RenderRequest
-from pipeline.sampling import Reference
+from pressrun.cluster.actors.finisher import Finisher
+from pressrun.cluster.protocol.spec import Finishing
+from pressrun.cluster.protocol.unit import Item
+from pressrun.cluster.store.opening import Place, open_store
+from pressrun.pipeline.families.flux2.footprint import footprint_of
+from pressrun.pipeline.families.flux2.renderer import Renderer
+from pressrun.pipeline.families.flux2.sampling import Reference
+from pressrun.pipeline.finishing.spec import FinishingSpec
+from pressrun.pipeline.models.quantisation import held_bytes
+from pressrun.pipeline.request import RenderRequest
 from tests.bench.gpu_cases import OFTEN, STEPS, Case
 from tests.bench.gpu_profile import profiled
 from tests.bench.gpu_rates import Rates, predicted_seconds, product_seconds, synchronise

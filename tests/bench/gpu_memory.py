@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from cluster.room import Room
-from cluster.unit import Item, Unit
-from pipeline.memory import release
+from pressrun.cluster.protocol.batch_limits import Room
+from pressrun.cluster.protocol.unit import Item, Unit
+from pressrun.pipeline.memory import release
 from tests.bench.gpu_measurements import Bench
 from tests.bench.gpu_rates import synchronise
 

@@ -100,7 +100,7 @@ def measured_rates(device: torch.device, side: int, tokens: int, seconds: float 
 
 def _fp8_rate(left: torch.Tensor, right: torch.Tensor, device: torch.device, seconds: float) -> float | None:
     """Of scaled products with a scale for each row, as torchao multiplies; None where device or build have none."""
-    from pipeline.quantisation import has_fp8
+    from pressrun.pipeline.models.quantisation import has_fp8
 
     if not has_fp8(device):
         return None

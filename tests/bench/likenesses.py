@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.likenesses import earliest_alike, first_that_stays
-from pipeline.checks.likeness import BITS
+from pressrun.jobs.dedup.near_duplicates import earliest_alike, first_that_stays
+from pressrun.pipeline.checks.likeness import BITS
 
 ONE = np.uint64(0x0123456789ABCDEF)
 

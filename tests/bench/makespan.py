@@ -5,8 +5,8 @@
 Taken from the job's own `timeline.json`. `work` are the seconds in which replicas computed, `makespan` those from the
 first replica's first call to the last one's last, `bound` the makespan if every replica had computed without a pause
 from its own first call on and all had stopped together. `tail` is how long the first replica that ran dry had nothing
-to do. tests/jobs/test_pace.py has the same simulated, over more replicas. A replica is a process of one thread: there
-should be as many idle cores.
+to do. tests/jobs/planning/test_unit_sizing.py has the same simulated, over more replicas. A replica is a process of one
+thread: there should be as many idle cores.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from tests.bench.measured import run_measured
 
 MIXED = {(128, 128): 26, (160, 96): 13, (96, 160): 13, (192, 128): 13, (256, 256): 7, (512, 512): 2}
-"""Rows of each size, as often as `--times` says; tests/jobs/test_pace.py has the same."""
+"""Rows of each size, as often as `--times` says; tests/jobs/planning/test_unit_sizing.py has the same."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def measure(replicas: int, times: int) -> Figure:
         manifest, out = Path(folder) / "mixed.parquet", Path(folder) / "out"
         rows = write_manifest(manifest, times)
         command = ["render", str(manifest), "--out", str(out), "--layout", "whole", "--replicas", str(replicas)]
-        run = run_measured([sys.executable, "-m", "jobs.command", *command, "--json"], RAY_ADDRESS="")
+        run = run_measured([sys.executable, "-m", "pressrun.jobs.cli.command", *command, "--json"], RAY_ADDRESS="")
         if run.code:
             raise SystemExit(run.err)
         spans = json.loads((out / "timeline.json").read_text())["traceEvents"]

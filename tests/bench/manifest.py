@@ -143,8 +143,8 @@ def figure(step: str, rows: int, missing: int, manifest: Path, out: str) -> Figu
 
 _LISTING = """
 import sys
-from cluster.store import open_store
-from jobs.pictures import Pictures
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.reuse.recovery import Pictures
 print('{"paths": %d}' % len(Pictures(open_store(sys.argv[1])).paths))
 """
 
@@ -156,7 +156,7 @@ def listing(out: str) -> Measured:
 
 def pressrun(*arguments: str) -> Measured:
     """Run a command with `--json`; it must end well."""
-    measured = run_measured([sys.executable, "-m", "jobs.command", *arguments, "--json"])
+    measured = run_measured([sys.executable, "-m", "pressrun.jobs.cli.command", *arguments, "--json"])
     if measured.code:
         raise SystemExit(f"pressrun {' '.join(arguments)} ended with {measured.code}: {measured.err or measured.out}")
     return measured

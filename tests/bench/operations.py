@@ -9,13 +9,14 @@ S = T + N, a pass of a row takes
     ways        2 w (N channels in and N channels out, T of the prompt's embedding in)
     once a unit 2 * (15 w² modulations, 2 w² in the last norm, moments: 256 w + w² each)
 
-`tests/pipeline/test_gpu_benchmark.py` holds this to `torch.utils.flop_counter`, which counts what really runs.
+`tests/pipeline/families/flux2/test_gpu_benchmark.py` holds this to `torch.utils.flop_counter`, which counts what really
+runs.
 """
 
 from dataclasses import dataclass
 
-from pipeline.catalogue import Model
-from pipeline.shape import Shape
+from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.models.catalogue import Model
 
 _HEAD, _CHANNELS, _TIME = 128, 128, 256
 

@@ -3,7 +3,7 @@
     python -m tests.bench.precision [--pictures 100] [--device cpu] [--json FILE]
 
 mini on the CPU, one thread, or on a GPU (seconds are wall seconds there): the same prompts and seeds in every
-precision, all of combinations that its training never showed; the judge is that of `pipeline.mini.evaluate`.
+precision, all of combinations that its training never showed; the judge is that of `pipeline.mini.training.evaluate`.
 Beside it what the catalogue's models would hold, from their exact numbers of parameters.
 """
 
@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.catalogue import catalogue, find_model
-from pipeline.footprint import footprint_of
-from pipeline.mini.evaluate import prompts_for, shares
-from pipeline.mini.scenes import Scene
-from pipeline.mini.train_judge import held_out_scenes
-from pipeline.precision import PRECISIONS
-from pipeline.quantisation import held_bytes
-from pipeline.renderer import Renderer
-from pipeline.request import RenderRequest
+from pressrun.pipeline.families.flux2.footprint import footprint_of
+from pressrun.pipeline.families.flux2.renderer import Renderer
+from pressrun.pipeline.mini.training.evaluate import prompts_for, shares
+from pressrun.pipeline.mini.training.scenes import Scene
+from pressrun.pipeline.mini.training.train_judge import held_out_scenes
+from pressrun.pipeline.models.catalogue import catalogue, find_model
+from pressrun.pipeline.models.precision import PRECISIONS
+from pressrun.pipeline.models.quantisation import held_bytes
+from pressrun.pipeline.request import RenderRequest
 
 SIDE = 128
 MODELS = ("flux2-klein-4b", "flux2-klein-9b", "flux2-dev")

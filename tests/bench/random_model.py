@@ -13,15 +13,15 @@ import torch
 from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from pipeline.autoencoder import Autoencoder
-from pipeline.catalogue import Model, catalogue, find_model
-from pipeline.checkpoint import dtype_of, load_files
-from pipeline.precision import SCALE_BYTES
-from pipeline.quantisation import quantise
-from pipeline.renderer import Renderer
-from pipeline.sampling import Schedule
-from pipeline.text_encoder import TextEncoder, _quantise_layers
-from pipeline.transformer import BLOCKS, Transformer
+from pressrun.pipeline.families.flux2.autoencoder import Autoencoder
+from pressrun.pipeline.families.flux2.renderer import Renderer
+from pressrun.pipeline.families.flux2.sampling import Schedule
+from pressrun.pipeline.families.flux2.text_encoder import TextEncoder, _quantise_layers
+from pressrun.pipeline.families.flux2.transformer import BLOCKS, Transformer
+from pressrun.pipeline.models.catalogue import Model, catalogue, find_model
+from pressrun.pipeline.models.checkpoint import dtype_of, load_files
+from pressrun.pipeline.models.precision import SCALE_BYTES
+from pressrun.pipeline.models.quantisation import quantise
 
 TEXT_WIDTHS = {"flux2-klein-4b": 2560, "flux2-klein-9b": 4096, "flux2-dev": 5120, "tiny": 64}
 """Of the text encoders; a prompt's embedding is three of their layers side by side (facts from the models' files)."""

@@ -29,13 +29,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cluster.dispatch import Dispatcher
-from cluster.store import open_store
-from jobs.job import JobSpec
-from jobs.order import Work, take_order
-from jobs.pace import Pace
-from jobs.references import References
-from jobs.results import Results
+from pressrun.cluster.scheduling.dispatcher import Dispatcher
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.planning.pending_rows import Work
+from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.references.references import References
+from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.results.results import Results
+from pressrun.jobs.spec.job_spec import JobSpec
 from tests.bench.measured import run_measured
 from tests.bench.simulated import RayCosts, Service, SimulatedCrew
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from ray import cloudpickle
 
-from cluster.crew import REPLICAS_PER_FINISHER, Crew
-from cluster.layout import Layout, Role
-from cluster.unit import Outcome, Report, Unit
-from cluster.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
+from pressrun.cluster.placement.layout import Layout, Role
+from pressrun.cluster.protocol.unit import Outcome, Report, Unit
+from pressrun.cluster.scheduling.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
+from pressrun.cluster.scheduling.worker_pool import REPLICAS_PER_FINISHER, Crew
 
 STAGES = ("encode", "denoise", "decode")
 DEVICE = "cpu AVX512, torch 2.13.0+cpu"

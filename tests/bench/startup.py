@@ -36,10 +36,10 @@ from tests.bench.peers import write_manifest
 _ALONE = """
 import time
 start = time.perf_counter(), time.process_time()
-import pipeline.renderer
+import pressrun.pipeline.families.flux2.renderer
 middle = time.perf_counter(), time.process_time()
-from pipeline.catalogue import find_model
-pipeline.renderer.Renderer.load(find_model("mini"), precision="fp32", threads=1)
+from pressrun.pipeline.models.catalogue import find_model
+pressrun.pipeline.families.flux2.renderer.Renderer.load(find_model("mini"), precision="fp32", threads=1)
 end = time.perf_counter(), time.process_time()
 print([round(b - a, 3) for one, other in ((start, middle), (middle, end)) for a, b in zip(one, other)])
 """
@@ -82,7 +82,15 @@ def _kind(command: list[str]) -> str:
     line = " ".join(command)
     if line.startswith("ray::"):
         return re.split(r"[ .(]", line[5:], maxsplit=1)[0]
-    known = ("jobs.command", "gcs_server", "raylet", "dashboard/agent", "runtime_env/agent", "dashboard", "log_monitor")
+    known = (
+        "pressrun.jobs.cli.command",
+        "gcs_server",
+        "raylet",
+        "dashboard/agent",
+        "runtime_env/agent",
+        "dashboard",
+        "log_monitor",
+    )
     known += ("monitor", "default_worker", "reaper")
     return next((name for name in known if name in line), "other")
 
@@ -97,7 +105,15 @@ def measure(rows: int, more: list[str]) -> dict[str, Any]:
         watcher = threading.Thread(target=watch.look)
         watcher.start()
         try:
-            command = ["jobs.command", "render", str(folder / "manifest.parquet"), "--out", str(out), "--json", *more]
+            command = [
+                "pressrun.jobs.cli.command",
+                "render",
+                str(folder / "manifest.parquet"),
+                "--out",
+                str(out),
+                "--json",
+                *more,
+            ]
             run = run_measured([sys.executable, "-m", *command], RAY_ADDRESS="")
         finally:
             watch.done = True

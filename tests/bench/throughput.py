@@ -2,9 +2,9 @@
 
     python -m tests.bench.throughput [--model mini] [--precision fp32] [--rows 1,2,4,8] [--sides 64,128,…] [--repeats 5]
 
-Prints a table, and the entry for `pipeline/throughput.toml`. CPU seconds of one thread, the least of the repeats, so
-that others on the machine do little harm; of a GPU wall seconds. Also how much longer a shape's first unit takes, and
-what encoding, decoding and finishing take beside.
+Prints a table, and the entry for `pipeline/models/throughput.toml`. CPU seconds of one thread, the least of the
+repeats, so that others on the machine do little harm; of a GPU wall seconds. Also how much longer a shape's first unit
+takes, and what encoding, decoding and finishing take beside.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.catalogue import find_model
-from pipeline.metadata import Record, write_xmp
-from pipeline.picture import encode_picture, thumbnail
-from pipeline.renderer import Renderer
-from pipeline.request import RenderRequest
-from pipeline.shape import shape_of
+from pressrun.pipeline.families.flux2.renderer import Renderer
+from pressrun.pipeline.families.flux2.shape import shape_of
+from pressrun.pipeline.finishing.codec import encode_picture, thumbnail
+from pressrun.pipeline.finishing.metadata import Record, write_xmp
+from pressrun.pipeline.models.catalogue import find_model
+from pressrun.pipeline.request import RenderRequest
 
 STEPS = 2
 

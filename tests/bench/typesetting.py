@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs import examples
-from pipeline.copy_assets import with_assets
-from pipeline.finishing_spec import read_finishing_spec
-from pipeline.typesetting import Typesetter
+from pressrun.jobs import examples
+from pressrun.pipeline.finishing.spec import read_finishing_spec
+from pressrun.pipeline.overlay.copy_assets import with_assets
+from pressrun.pipeline.overlay.typesetting import Typesetter
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"
 SIDES = (768, 1024, 2048)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from ray import cloudpickle
 
-from cluster.actors import ModelActor
-from cluster.shards import Leader, ShardActor
-from cluster.spec import ModelSpec
+from pressrun.cluster.actors.actors import ModelActor
+from pressrun.cluster.actors.shards import Leader, ShardActor
+from pressrun.cluster.protocol.spec import ModelSpec
 
 
 class Cramped:

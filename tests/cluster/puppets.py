@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cluster.actors import node_here
-from cluster.room import OUT_OF_MEMORY
-from cluster.shards import Leader
-from cluster.unit import Item, Outcome, Reference, Report, ShardCall, Unit
-from cluster.wire import PackedTensor
-from pipeline.request import RenderRequest
-from pipeline.shape import Shape
+from pressrun.cluster.actors.actors import node_here
+from pressrun.cluster.actors.shards import Leader
+from pressrun.cluster.protocol.batch_limits import OUT_OF_MEMORY
+from pressrun.cluster.protocol.packed_tensor import PackedTensor
+from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Report, ShardCall, Unit
+from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.request import RenderRequest
 
 SHAPE = Shape(64, 64, 1, 1.0, 0, 8, False)
 

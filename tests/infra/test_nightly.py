@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.command import parser
+from pressrun.jobs.cli.command import parser
 
 ROOT = Path(__file__).parents[2]
 CRON = (ROOT / "infra/nightly.cron").read_text()

@@ -19,21 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import jobs.bundle
-import jobs.driver
-import jobs.order
-import jobs.outlook
-import jobs.pruning
-import jobs.published
-import jobs.publishing
-import jobs.undo
-import jobs.verify
-from cluster import lease, s3_store
-from cluster.finishing import Finisher
-from cluster.folder_store import FolderStore
-from cluster.lease import Lease
-from cluster.s3_store import S3Store
-from jobs.driver import Run
+from pressrun.cluster.actors.finisher import Finisher
+from pressrun.cluster.store import lease, s3_store
+from pressrun.cluster.store.folder_store import FolderStore
+from pressrun.cluster.store.lease import Lease
+from pressrun.cluster.store.s3_store import S3Store
+from pressrun.jobs.run.driver import Run
 from tests.jobs.bucket_in_memory import Nobody
 
 LISTINGS = ("list", "paths", "level")
@@ -130,16 +121,14 @@ def driven() -> Iterator[Driven]:
         patch.setattr(lease, "time", state.clock)
         patch.setattr(Lease, "_keep", lambda self: None)
         patch.setattr(Run, "render", render_here)
-        patch.setattr(jobs.order, "read_manifest", lambda uri: state.tables[uri])
+        patch.setattr("pressrun.jobs.resolve.resolved_job.read_manifest", lambda uri: state.tables[uri])
         patch.setattr(S3Store, "prepare", lambda self: None)
         real_client = s3_store.s3_client
         patch.setattr(s3_store, "s3_client", lambda environment: state.client or real_client(environment))
         anybody = s3_store.unsigned_client
         patch.setattr(s3_store, "unsigned_client", lambda named: Nobody() if state.client else anybody(named))
-        patch.setattr(jobs.published, "UNDOS_KEPT", UNDOS_KEPT)
-        for module in [
-            one for name, one in sys.modules.items() if name.split(".")[0] in ("jobs", "cluster", "pipeline")
-        ]:
+        patch.setattr("pressrun.jobs.delivery.publish_target.UNDOS_KEPT", UNDOS_KEPT)
+        for module in [one for name, one in sys.modules.items() if name.startswith("pressrun.")]:
             if hasattr(module, "ThreadPoolExecutor"):
                 patch.setattr(module, "ThreadPoolExecutor", AtOnce)
             for slow in ("look_up", "find_model", "model_digest", "product_version", "_generator", "likely_device"):

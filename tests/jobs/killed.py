@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from cluster.folder_store import FolderStore
-from cluster.lease import Lease
-from cluster.s3_store import S3Store
+from pressrun.cluster.store.folder_store import FolderStore
+from pressrun.cluster.store.lease import Lease
+from pressrun.cluster.store.s3_store import S3Store
 
 WRITES: Mapping[type, Sequence[str]] = {
     FolderStore: ("put", "create", "delete", "copy", "_adopt"),

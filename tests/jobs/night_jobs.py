@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cluster.store import Store, open_store
-from jobs.captions import Captions
-from jobs.job import PARQUET, Job, freeze, frozen_digest
-from jobs.parts import SCHEMA
-from jobs.summary import Summary
-from pipeline.finishing_spec import FinishingSpec, finish_key
-from pipeline.metadata import Record, write_xmp
-from pipeline.picture import encode_picture
-from pipeline.request import RenderKeys, derived_seed
+from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.store import Store
+from pressrun.jobs.finish.row_metadata import Captions
+from pressrun.jobs.folder.job_file import PARQUET, Job, freeze, frozen_digest
+from pressrun.jobs.folder.result_schema import SCHEMA
+from pressrun.jobs.results.summary import Summary
+from pressrun.pipeline.finishing.codec import encode_picture
+from pressrun.pipeline.finishing.metadata import Record, write_xmp
+from pressrun.pipeline.finishing.spec import FinishingSpec, finish_key
+from pressrun.pipeline.request import RenderKeys, derived_seed
 
 SPEC = FinishingSpec()
 MODEL = ("mini", "d" * 64)

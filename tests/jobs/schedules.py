@@ -26,9 +26,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster.store import open_store
-from jobs.verify import verify
-from pipeline.errors import JobError, StorageError
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.audit.verify import verify
+from pressrun.pipeline.errors import JobError, StorageError
 from tests.jobs.auditor import audit, files_under, read_file
 from tests.jobs.bucket_in_memory import BucketInMemory
 from tests.jobs.driven import LISTINGS, Driven, driven

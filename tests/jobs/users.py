@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster.store import open_store
-from jobs import JobSpec, render
-from jobs.bundle import Bundles
-from jobs.pruning import prune
-from jobs.publishing import publish
-from jobs.undo import undo
+from pressrun import JobSpec, render
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.delivery.bundle import Bundles
+from pressrun.jobs.delivery.publishing import publish
+from pressrun.jobs.delivery.retention import prune
+from pressrun.jobs.delivery.undo import undo
 from tests.jobs.ledger import Frame, Ledger
 from tests.jobs.worlds import BucketWorld, FolderWorld
 

@@ -28,8 +28,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from pipeline.catalogue import Model, find_model
-from pipeline.request import RenderRequest
+from pressrun.pipeline.models.catalogue import Model, find_model
+from pressrun.pipeline.request import RenderRequest
 
 FAMILIES = ("klein", "klein-base", "dev")
 TEXT_LENGTHS = {"klein": 96, "klein-base": 96, "dev": 288}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.import_path import ROOT, import_path, installed_apart, isolated, program
+from pressrun.pipeline.import_path import ROOT, import_path, installed_apart, isolated, program
 from tests.project import make_project
 
-SHOWN = "import jobs, numpy, queue; print(jobs.__file__, numpy.__file__, queue.__file__)"
+SHOWN = "import numpy, queue, pressrun.jobs as jobs; print(jobs.__file__, numpy.__file__, queue.__file__)"
 
 PYTHONS = [os.path.dirname(os.__file__), "/usr/lib/python3/dist-packages"]  # noqa: PTH120
 
@@ -19,7 +19,7 @@ PYTHONS = [os.path.dirname(os.__file__), "/usr/lib/python3/dist-packages"]  # no
 def test_a_project_that_pythonpath_names_is_imported_by_none_of_our_processes(at: str, tmp_path: Path) -> None:
     imported = make_project(tmp_path)
     make_project(tmp_path / "src")
-    code = f"import sys; sys.path.insert(0, {ROOT!r}); from pipeline.import_path import isolated, program\n"
+    code = f"import sys; sys.path.insert(0, {ROOT + '/pipeline'!r}); from import_path import isolated, program\n"
     code += f"import os; os.execv(sys.executable, [*isolated(), '-c', program({SHOWN!r})])"
     environment = {**os.environ, "PYTHONPATH": at.format(project=tmp_path)}
     done = subprocess.run(

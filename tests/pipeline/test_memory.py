@@ -5,7 +5,7 @@ import weakref
 import pytest
 import torch
 
-from pipeline.memory import attempt, is_out_of_memory
+from pressrun.pipeline.memory import attempt, is_out_of_memory
 
 
 @pytest.mark.parametrize(

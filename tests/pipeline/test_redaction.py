@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import JobError, PressrunError, RequestError, StorageError
-from pipeline.redaction import MARKED, redacted, without_folders, without_secrets
+from pressrun.pipeline.errors import JobError, PressrunError, RequestError, StorageError
+from pressrun.pipeline.redaction import MARKED, redacted, without_folders, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.request import REVISION, WHOLE_PIXELS, RenderRequest, render_key
+from pressrun.pipeline.request import REVISION, WHOLE_PIXELS, RenderRequest, render_key
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBER = st.integers(0, 2**63 - 1)

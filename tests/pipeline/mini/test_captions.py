@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipeline.mini.captions import ENGLISH, TEMPLATES, Images, caption, named, plain_caption
-from pipeline.mini.languages import LANGUAGES
-from pipeline.mini.scenes import Scene
-from pipeline.mini.vocabulary import ANY, ATTRIBUTES, COLOURS, PRODUCTS, SCENES, SEASONS
+from pressrun.pipeline.mini.training.captions import ENGLISH, TEMPLATES, Images, caption, named, plain_caption
+from pressrun.pipeline.mini.training.languages import LANGUAGES
+from pressrun.pipeline.mini.training.scenes import Scene
+from pressrun.pipeline.mini.training.vocabulary import ANY, ATTRIBUTES, COLOURS, PRODUCTS, SCENES, SEASONS
 
 SCENE = Scene("chair", "blue", "forest", season="winter", time="morning")
 

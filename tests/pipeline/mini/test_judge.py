@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.mini.dataset import SHAPES
-from pipeline.mini.judge import JUDGE_FILE, SIDE, Verdict, load_judge, to_input, verdicts
-from pipeline.mini.scenes import Scene, draw
-from pipeline.mini.train_judge import accuracy, held_out_scenes
-from pipeline.mini.vocabulary import ATTRIBUTES
+from pressrun.pipeline.mini.training.dataset import SHAPES
+from pressrun.pipeline.mini.training.judge import JUDGE_FILE, SIDE, Verdict, load_judge, to_input, verdicts
+from pressrun.pipeline.mini.training.scenes import Scene, draw
+from pressrun.pipeline.mini.training.train_judge import accuracy, held_out_scenes
+from pressrun.pipeline.mini.training.vocabulary import ATTRIBUTES
 
 
 def test_its_weights_are_under_a_megabyte() -> None:

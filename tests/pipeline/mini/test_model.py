@@ -5,17 +5,12 @@ import json
 import pytest
 import torch
 
-from pipeline.mini.architecture import (
-    HEAD_DIM,
-    ROTARY_AXES,
-    build_pipeline,
-    count_parameters,
-)
-from pipeline.mini.evaluate import prompts_for, render_all, shares
-from pipeline.mini.export import MODEL_FOLDER, export, load
-from pipeline.mini.rendering import render
-from pipeline.mini.tokenizer import train_tokenizer
-from pipeline.mini.train_judge import held_out_scenes
+from pressrun.pipeline.mini.training.architecture import HEAD_DIM, ROTARY_AXES, build_pipeline, count_parameters
+from pressrun.pipeline.mini.training.evaluate import prompts_for, render_all, shares
+from pressrun.pipeline.mini.training.export import MODEL_FOLDER, export, load
+from pressrun.pipeline.mini.training.rendering import render
+from pressrun.pipeline.mini.training.tokenizer import train_tokenizer
+from pressrun.pipeline.mini.training.train_judge import held_out_scenes
 
 
 @pytest.fixture(scope="module")

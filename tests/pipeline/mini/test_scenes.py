@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.mini.dataset import SHAPES
-from pipeline.mini.scenes import Scene, draw, training_scenes
-from pipeline.mini.vocabulary import (
+from pressrun.pipeline.mini.training.dataset import SHAPES
+from pressrun.pipeline.mini.training.scenes import Scene, draw, training_scenes
+from pressrun.pipeline.mini.training.vocabulary import (
     ANY,
     COLOURS,
     OWN_TIME,

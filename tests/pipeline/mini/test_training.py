@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.mini import batches
-from pipeline.mini.architecture import TEXT_LAYERS, TEXT_LENGTH, build_pipeline
-from pipeline.mini.batches import KINDS, MOST, NOTHING, UNSAID, Planner, assemble, shares, tokenise
-from pipeline.mini.dataset import SHAPES, SMALL
-from pipeline.mini.export import MODEL_FOLDER, export, load
-from pipeline.mini.latents import Latents
-from pipeline.mini.optimiser import orthogonalise
-from pipeline.mini.scenes import training_scenes
-from pipeline.mini.tokenizer import train_tokenizer
-from pipeline.mini.train_autoencoder import load_autoencoder
-from pipeline.mini.train_flow import FlowModel, loss_of, start_from
-from pipeline.mini.vocabulary import ATTRIBUTES
+from pressrun.pipeline.mini.training import batches
+from pressrun.pipeline.mini.training.architecture import TEXT_LAYERS, TEXT_LENGTH, build_pipeline
+from pressrun.pipeline.mini.training.batches import KINDS, MOST, NOTHING, UNSAID, Planner, assemble, shares, tokenise
+from pressrun.pipeline.mini.training.dataset import SHAPES, SMALL
+from pressrun.pipeline.mini.training.export import MODEL_FOLDER, export, load
+from pressrun.pipeline.mini.training.latents import Latents
+from pressrun.pipeline.mini.training.optimiser import orthogonalise
+from pressrun.pipeline.mini.training.scenes import training_scenes
+from pressrun.pipeline.mini.training.tokenizer import train_tokenizer
+from pressrun.pipeline.mini.training.train_autoencoder import load_autoencoder
+from pressrun.pipeline.mini.training.train_flow import FlowModel, loss_of, start_from
+from pressrun.pipeline.mini.training.vocabulary import ATTRIBUTES
 
 
 @pytest.fixture(scope="module")

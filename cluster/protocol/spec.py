@@ -1,0 +1,50 @@
+"""What actors are told when they start: which part of which model they hold, and what every picture has in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pressrun.cluster.net.fetch_rules import WebRules
+from pressrun.cluster.protocol.signing import Signing
+from pressrun.cluster.store.opening import Place
+from pressrun.pipeline.finishing.spec import FinishingSpec
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
+
+    `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
+    `web` says which references may be fetched from web servers, and how; `references` is the folder on the driver's
+    machine that holds the pixels of those that it has seen. `compile` has the blocks compiled, where the device is a
+    GPU.
+    """
+
+    model: str
+    digest: str
+    precision: str
+    stages: tuple[str, ...] = ()
+    device: str = "cpu"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    web: WebRules = field(default_factory=WebRules)
+    references: str = ""
+    compile: bool = False
+
+    @property
+    def compiled(self) -> bool:
+        """Whether blocks are compiled where this is loaded."""
+        return self.compile and self.device != "cpu"
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What every picture of a job has in common once its pixels are there. `generator` is our name and version,
+    `pixels` where pixels are kept, if they are."""
+
+    place: Place
+    spec: FinishingSpec
+    model: str
+    model_digest: str
+    precision: str
+    generator: str
+    signing: Signing | None = field(default=None, repr=False)
+    pixels: Place | None = None

@@ -1,0 +1,118 @@
+"""boto3's client for S3, as every server can be asked: what it is told, and what it is not.
+
+Every write carries Content-MD5, which all servers know and buckets with Object Lock demand; not the newer checksums,
+whose trailers some servers refuse. Addresses are path style unless AWS_S3_ADDRESSING_STYLE or the AWS configuration's
+`s3 = addressing_style = …` says otherwise; with AWS_REQUEST_PAYER=requester whoever asks pays.
+"""
+
+import base64
+import functools
+import hashlib
+import os
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import BotoCoreError, ConfigParseError
+
+from pressrun.cluster.net.url import shown
+from pressrun.pipeline.errors import JobError
+
+_STYLES = ("path", "virtual", "auto")
+_WRITES = ("PutObject", "UploadPart")
+_CHUNK = 1 << 20
+
+
+@functools.lru_cache(maxsize=4)
+def s3_client(environment: tuple[tuple[str, str], ...]) -> Any:
+    """boto3's client, safe for threads, made once a process for each AWS environment: making one costs 0.1 s."""
+    del environment  # boto3 reads it itself
+    return _client("s3v4")
+
+
+@functools.lru_cache(maxsize=4)
+def unsigned_client(environment: tuple[tuple[str, str], ...]) -> Any:
+    """As `s3_client`, for what a stranger without credentials can do."""
+    del environment
+    return _client(UNSIGNED)
+
+
+def _client(signature: Any) -> Any:
+    core = botocore.session.get_session()
+    # botocore spends two thirds of a listing's time on time stamps that nobody looks at: text until `modified_in`.
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    try:
+        client = boto3.session.Session(botocore_session=core).client("s3", config=_settings(signature, core))
+        _check_credentials(core.get_credentials())
+    except ConfigParseError as error:
+        path = shown(str(error.kwargs.get("path")))
+        raise JobError(f"The AWS file {path} cannot be read: it is no configuration, or not UTF-8.") from None
+    except (BotoCoreError, ValueError) as error:
+        raise JobError(
+            f"The AWS environment cannot be used ({type(error).__name__}): check AWS_PROFILE, AWS_REGION "
+            "and AWS_ENDPOINT_URL_S3."
+        ) from None
+    client.meta.events.register("before-call.s3.HeadBucket", _stop_redirects)
+    for name in _WRITES:
+        client.meta.events.register(f"before-call.s3.{name}", _add_md5)
+    if os.environ.get("AWS_REQUEST_PAYER", "").lower() == "requester":
+        client.meta.events.register("before-call.s3", _add_payer)
+    return client
+
+
+def _check_credentials(credentials: Any) -> None:
+    """Raise JobError for keys that nobody can have: they cannot be sent. What a service hands out is not looked at."""
+    if credentials is None or isinstance(credentials, RefreshableCredentials):
+        return
+    keys = filter(None, (credentials.access_key, credentials.secret_key, credentials.token))
+    if not all(key.isascii() and key.isprintable() for key in keys):
+        raise JobError("The AWS keys or token hold signs that none has, such as ü or a line's end: copy them again.")
+
+
+def _settings(signature: Any, core: Any) -> Config:
+    return Config(
+        signature_version=signature,
+        s3={"addressing_style": _addressing_style(core)},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=64,
+    )
+
+
+def _addressing_style(core: Any) -> str:
+    """The style of addresses that was chosen. botocore takes path style for IP addresses whatever it is."""
+    configured = core.get_scoped_config().get("s3")
+    style = os.environ.get("AWS_S3_ADDRESSING_STYLE") or (
+        configured.get("addressing_style") if isinstance(configured, dict) else None
+    )
+    style = str(style or "path").strip().lower()
+    if style not in _STYLES:
+        raise JobError(f"AWS_S3_ADDRESSING_STYLE is {style!r}; set it to path, virtual or auto.")
+    return style
+
+
+def _stop_redirects(context: dict[str, Any], **_: object) -> None:
+    """botocore asks so for the region of a bucket that is elsewhere; redirected in that as well, it asks for ever."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _add_md5(params: dict[str, Any], **_: object) -> None:
+    body, md5 = params["body"], hashlib.md5(usedforsecurity=False)
+    if isinstance(body, bytes | bytearray | memoryview):
+        md5.update(body)
+    else:  # a part of a stream, in memory
+        start = body.tell()
+        while chunk := body.read(_CHUNK):
+            md5.update(chunk)
+        body.seek(start)
+    params["headers"]["Content-MD5"] = base64.b64encode(md5.digest()).decode()
+
+
+def _add_payer(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"

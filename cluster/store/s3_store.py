@@ -1,0 +1,307 @@
+"""A store in an S3 bucket, under a prefix.
+
+Servers differ, so nothing is used but what all of them have: signature version 4, path addressing if nothing else is
+chosen, Content-MD5 (some servers refuse the trailers of newer checksums), and `If-None-Match: *` only where the probe
+in `prepare` saw it work. Nor are they trusted: `s3_listing.py` tells a whole listing from a part of one, `s3_answer.py`
+does without what an answer leaves out.
+
+Trouble is waited out twice: botocore repeats a request a few times within seconds, and this module repeats that until
+its patience is used up. botocore's errors become ours in `s3_errors.py`, and nowhere else.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pressrun.cluster.net.url import shown
+from pressrun.cluster.store.conditions import check_content, check_standing, read_unchanged
+from pressrun.cluster.store.s3_answer import body_of, digest_of, entry_of, etag_of, is_digest, modified_in
+from pressrun.cluster.store.s3_client import s3_client, unsigned_client
+from pressrun.cluster.store.s3_errors import (
+    FOREIGN,
+    Conflict,
+    PastEnd,
+    Precondition,
+    Trouble,
+    Unsupported,
+    explain,
+    is_wordless,
+)
+from pressrun.cluster.store.s3_listing import Page, pages
+from pressrun.cluster.store.s3_patience import asked
+from pressrun.cluster.store.s3_probe import PROBES, honours_conditions
+from pressrun.cluster.store.s3_upload import in_parts, stream
+from pressrun.cluster.store.store import ANYTHING, Changed, Damaged, Entry, Standing, Store, never
+from pressrun.cluster.store.uri import check_path, is_bucket_name
+from pressrun.pipeline.errors import JobError, RequestError, StorageError
+
+PATIENCE_SEC = 60.0
+"""How long one call is repeated before the store counts as down."""
+
+_PREPARE_SEC = 5.0  # a person waits, and a typing error is likelier than an outage
+_THREADS = 16
+
+T = TypeVar("T")
+
+
+class S3Store:
+    """`Store` under `s3://bucket/prefix`. With `exact`, paths are keys as others wrote them, empty parts included.
+
+    Raises JobError if the URI or the AWS environment cannot be right.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        conditional: bool | None = None,
+        patience_sec: float = PATIENCE_SEC,
+        exact: bool = False,
+    ) -> None:
+        try:
+            self._root = check_path(prefix) + "/" if prefix else ""
+        except ValueError:
+            raise JobError(f"s3://{bucket}/{prefix} cannot be a store: leave out empty parts, '.' and '..'.") from None
+        if not is_bucket_name(bucket):
+            raise JobError(f"s3://{bucket} is no bucket: a bucket's name is 3 to 63 letters, digits, dots and dashes.")
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.conditional = conditional is not False
+        self._bucket = bucket
+        self._exact = exact
+        self._patience_sec = patience_sec
+        self._environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+        self._client = s3_client(self._environment)
+
+    def prepare(self) -> None:
+        impatient = S3Store(self._bucket, self._root.rstrip("/"), patience_sec=min(self._patience_sec, _PREPARE_SEC))
+        try:
+            next(impatient._pages("", MaxKeys=1))
+            self.conditional = honours_conditions(impatient)
+        except StorageError as error:
+            raise JobError(str(error)) from None
+
+    def get(self, path: str) -> bytes:
+        whole = self._ask("read", path, lambda: self._read(path))
+        assert whole is not None
+        return whole
+
+    def get_range(self, path: str, start: int, length: int) -> bytes:
+        try:
+            part = self._ask("read", path, lambda: self._read(path, start, length))
+        except PastEnd:
+            return b""
+        return self.get(path)[start : start + length] if part is None else part
+
+    def head(self, path: str) -> Entry | None:
+        try:
+            found = self._ask("read", path, lambda: self._head(path))
+            if entry := entry_of(path, found):
+                return entry
+            data = self.get(path)
+        except FileNotFoundError:
+            return None
+        return Entry(path, len(data), modified_in(found), etag_of(found) or digest_of(data))
+
+    def put(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        self._ask("write", path, lambda: self._write(path, data, content_type))
+
+    def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+        # A part is repeated by botocore while it is in memory; the stream itself cannot be read twice.
+        try:
+            body = stream(chunks)
+            kind = {"ContentType": content_type}
+            self._client.upload_fileobj(body, self._bucket, self._key(path), ExtraArgs=kind, Config=in_parts())
+        except FOREIGN as error:
+            failure = explain(error, "write", self._bucket, self._root + path, self._client.meta.endpoint_url)
+            raise StorageError(str(failure)) if isinstance(failure, Trouble | Conflict) else failure from None
+
+    def create(self, path: str, data: bytes, content_type: str = "application/octet-stream") -> bool:
+        if not self.conditional:
+            self.put(path, data, content_type)
+            return True
+        try:
+            self._ask("write", path, lambda: self._write(path, data, content_type, IfNoneMatch="*"))
+        except Precondition:
+            return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        entries = self._entries(self._found(prefix))
+        # S3 lists in this order already, but SeaweedFS puts a folder's content where the folder's name would stand.
+        yield from sorted(entries, key=lambda entry: entry.path.encode())
+
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        yield from (path for path, _ in self._found(prefix))
+
+    def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
+        start = check_path(folder) + "/" if folder else ""
+        names: set[str] = set()
+        objects: list[tuple[str, Mapping[str, Any]]] = []
+        for page in self._pages(start, Delimiter="/"):
+            names |= {folder.removeprefix(self._root + start)[:-1] for folder in page.folders}
+            objects += self._objects(page)
+        names = {name for name in names if name and start + name + "/" != PROBES}
+        return sorted(names, key=str.encode), sorted(self._entries(objects), key=lambda entry: entry.path.encode())
+
+    def sweep(self, paths: Iterable[str]) -> None: ...
+
+    def linked(self, path: str) -> bool:
+        return False
+
+    def public(self, path: str) -> bool:
+        anybody = unsigned_client(self._environment)
+        with contextlib.suppress(*FOREIGN):
+            anybody.head_object(Bucket=self._bucket, Key=self._key(path))
+            return True
+        with contextlib.suppress(*FOREIGN):
+            status = self._client.get_bucket_policy_status(Bucket=self._bucket)
+            return bool(status["PolicyStatus"]["IsPublic"])
+        return False
+
+    def copy(
+        self,
+        source: Store,
+        there: str,
+        path: str,
+        content_type: str = "application/octet-stream",
+        *,
+        of: str | None = None,
+        content: tuple[int, str] | None = None,
+        standing: Standing = ANYTHING,
+        fence: Callable[[], None] = never,
+    ) -> str:
+        if not isinstance(source, S3Store):
+            data = read_unchanged(source, there, of, content)
+            check_standing(self, path, standing)
+            fence()
+            kind = {"Bucket": self._bucket, "Key": self._key(path), "Body": data, "ContentType": content_type}
+            put = self._change("write", path, standing, lambda only: self._client.put_object(**kind, **only))
+            return etag_of(put) or self._etag_now(path)
+        origin = source.head(there)
+        if origin is None:
+            raise FileNotFoundError(f"There is no {source.uri}/{there}.")
+        if of is not None and origin.etag != of:
+            raise Changed(f"{source.uri}/{there} was changed by somebody else.")
+        if content and origin.size != content[0]:
+            raise Damaged(f"{source.uri}/{there} has other bytes than were written.")
+        check_standing(self, path, standing)
+        fence()
+        copying: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(path)}
+        if not is_digest(origin.etag):
+            copying["CopySourceIfMatch"] = f'"{origin.etag}"'
+        copying["CopySource"] = {"Bucket": source._bucket, "Key": source._key(there)}
+        copied = self._change("copy", path, standing, lambda only: self._client.copy_object(**copying, **only))
+        etag = etag_of(copied.get("CopyObjectResult", {})) or self._etag_now(path)
+        if etag != origin.etag and content:  # encrypted or in parts: the etags say nothing of the bytes
+            check_content(self.get(path), content, f"{self.uri}/{path}")
+        return etag
+
+    def _change(self, verb: str, path: str, standing: Standing, call: Callable[[dict[str, str]], T]) -> T:
+        """What a changing call answers that gets its condition, where the server knows conditions."""
+        only: dict[str, str] = {}
+        if self.conditional and standing is not ANYTHING and not is_digest(standing or ""):
+            only = {"IfNoneMatch": "*"} if standing is None else {"IfMatch": f'"{standing}"'}
+        try:
+            return self._ask(verb, path, lambda: call(only))
+        except Precondition:
+            raise Changed(f"{self.uri}/{path} was changed by somebody else.") from None
+        except Unsupported:
+            if not only:
+                raise
+            return self._ask(verb, path, lambda: call({}))
+
+    def adopt(self, source: Store, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        def have(pair: tuple[str, str]) -> bool:
+            there, path = pair
+            try:
+                data = source.get(there)
+                return self.create(path, data) or self.get(path) == data
+            except FileNotFoundError:
+                return False
+
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return [*threads.map(have, pairs)]
+
+    def delete(self, path: str, standing: Standing = ANYTHING, fence: Callable[[], None] = never) -> bool:
+        check_standing(self, path, standing)
+        fence()
+        where = {"Bucket": self._bucket, "Key": self._key(path)}
+        with contextlib.suppress(FileNotFoundError):
+            self._change("delete", path, standing, lambda only: self._client.delete_object(**where, **only))
+        return True
+
+    def _key(self, path: str) -> str:
+        key = self._root + (path if self._exact else check_path(path))
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise RequestError("bad_name", f"{path!r} cannot be an object's name: it is not valid Unicode.") from None
+        return key
+
+    def _head(self, path: str) -> dict[str, Any]:
+        where = {"Bucket": self._bucket, "Key": self._key(path)}
+        try:
+            found: dict[str, Any] = self._client.head_object(**where)
+        except FOREIGN as error:
+            if is_wordless(error):
+                with self._client.get_object(**where, Range="bytes=0-0")["Body"]:  # which raises with the reason
+                    pass
+            raise
+        return found
+
+    def _read(self, path: str, start: int = 0, length: int | None = None) -> bytes | None:
+        only = {} if length is None else {"Range": f"bytes={start}-{start + length - 1}"}
+        return body_of(self._client.get_object(Bucket=self._bucket, Key=self._key(path), **only), start, length)
+
+    def _write(self, path: str, data: bytes, content_type: str, **condition: str) -> None:
+        parameters = {"Key": self._key(path), "Body": data, "ContentType": content_type, **condition}
+        self._client.put_object(Bucket=self._bucket, **parameters)
+
+    def _etag_now(self, path: str) -> str:
+        """The etag of what was written just now, where the answer did not tell it."""
+        entry = self.head(path)
+        if entry is None:
+            raise StorageError(f"{self.uri}/{path} was written and is not there; run the command again.")
+        return entry.etag
+
+    def _found(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Every object whose path starts with `prefix`, page by page: its path and what the server says of it."""
+        for page in self._pages(prefix):
+            yield from self._objects(page)
+
+    def _objects(self, page: Page) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for found in page.objects:
+            path = found["Key"].removeprefix(self._root)
+            if path and not path.endswith("/") and not path.startswith(PROBES):
+                yield path, found
+
+    def _entries(self, objects: Iterable[tuple[str, Mapping[str, Any]]]) -> Sequence[Entry]:
+        """The entries of objects that were listed; each is asked for of which the listing does not tell everything."""
+        known = [(path, entry_of(path, found)) for path, found in objects]
+        unknown = [path for path, entry in known if entry is None]
+        if not unknown:
+            return [entry for _, entry in known if entry]
+        exact = S3Store(self._bucket, self._root.rstrip("/"), patience_sec=self._patience_sec, exact=True)
+        with ThreadPoolExecutor(_THREADS) as threads:
+            asked = dict(zip(unknown, threads.map(exact.head, unknown), strict=True))
+        return [one for path, entry in known if (one := entry or asked[path])]
+
+    def _pages(self, prefix: str, **parameters: Any) -> Iterator[Page]:
+        parameters |= {"Bucket": self._bucket, "Prefix": self._root + prefix}
+
+        def ask(token: str | None) -> Mapping[str, Any]:
+            more = {"ContinuationToken": token} if token else {}
+            return self._ask("list", prefix, lambda: self._client.list_objects_v2(**parameters, **more))
+
+        return pages(ask, self._root + prefix, shown(f"s3://{self._bucket}/{self._root}{prefix}").rstrip("/"))
+
+    def _ask(self, verb: str, path: str, call: Callable[[], T]) -> T:
+        """The call's answer, asked for again while patience lasts if asking again can help."""
+
+        def explained(error: Exception) -> Exception:
+            return explain(error, verb, self._bucket, self._root + path, self._client.meta.endpoint_url)
+
+        return asked(call, explained, self._patience_sec)

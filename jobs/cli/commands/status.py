@@ -1,0 +1,43 @@
+"""`pressrun status`: where a job stands."""
+
+import argparse
+import time
+from typing import Any
+
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.cli.commands.parsing import add_command
+from pressrun.jobs.cli.commands.words import busy_words, cause_words, change_words, say
+from pressrun.jobs.results.status import Status, read_status
+from pressrun.jobs.spec.progress import duration
+
+
+def add(commands: Any) -> None:
+    """The options of `pressrun status`."""
+    command = add_command(commands, "status", "counts, images/s, time left, errors grouped by cause", _status)
+    command.add_argument("uri", metavar="URI", help="a job's --out")
+    command.add_argument("--watch", action="store_true", help="again every few seconds until the job is done")
+
+
+def _status(options: argparse.Namespace) -> int:
+    store = open_store(options.uri)
+    while True:
+        status = read_status(store)
+        say(status.to_dict() if options.json else _status_words(status), options.json)
+        if not options.watch or status.finished:
+            return 0
+        time.sleep(3)
+
+
+def _status_words(status: Status) -> str:
+    parts = [f"{getattr(status, name)} {name}" for name in ("succeeded", "cached", "failed", "rejected", "pending")]
+    parts += [f"{status.flagged} flagged"] if status.flagged else []
+    lines = [f"{status.out} ({status.model}): {status.rows} rows: {', '.join(parts)}."]
+    if status.images_per_second:
+        left = f", {duration(status.seconds_left)} left" if status.seconds_left else ""
+        lines.append(f"{status.images_per_second:.2f} images/s{left}.")
+    lines += busy_words(status.busy)
+    lines += change_words(status.changes)
+    lines += cause_words(status.causes)
+    if not status.finished:
+        lines.append("Not finished; render again to go on.")
+    return "\n".join(lines)

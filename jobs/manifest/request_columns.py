@@ -1,0 +1,225 @@
+"""The columns of a manifest that say what to render: each cell checked, defaults filled in, bad rows noted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pressrun.jobs.manifest.number_advice import advice
+from pressrun.jobs.manifest.reference_cells import resolved_references
+from pressrun.jobs.tables.coercion import CONTROLS, Numbers, decimal_numbers, shown, whole_numbers
+from pressrun.jobs.tables.raw_cells import LostCells
+from pressrun.jobs.tables.row_errors import BadRows
+from pressrun.jobs.text.column_types import is_text
+from pressrun.jobs.text.wording import shortened
+from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.models.catalogue import Model
+from pressrun.pipeline.request import MULTIPLE, derived_seed
+
+Columns = Mapping[str, pa.ChunkedArray]
+
+MAX_PROMPT = 10_000
+"""Characters of a prompt: several times what the longest text encoder reads."""
+MAX_CUSTOM_ID = 1_000
+"""Characters of a custom_id: it has to fit into a name and into a picture's record."""
+MAX_CELL = 1 << 20
+"""Bytes of any text in a customer's column."""
+MAX_SIDE = 16_383
+"""Pixels of a side where the model names no limit of its own: WebP ends there, and browsers soon after."""
+MAX_STEPS = 1_000
+MAX_GUIDANCE = 100.0
+
+_CHUNK = 65_536
+
+
+def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows, lost: LostCells) -> pa.ChunkedArray:
+    """`column` in valid UTF-8 and with no text longer than `MAX_CELL`; rows that were mended for it are bad.
+
+    Raises JobError for lists or structs with invalid text inside.
+    """
+    if not is_text(column.type):
+        if pa.types.is_nested(column.type) and not _is_valid(column):
+            raise JobError(f"Column “{shortened(name)}” holds text that is not UTF-8; write the manifest again.")
+        return column
+    chunks, start = [], 0
+    for chunk in column.chunks:
+        if not _is_valid(chunk):
+            chunk = _mended(chunk, start, name, bad, lost)
+        long = pc.greater(pc.binary_length(chunk), MAX_CELL)
+        if pc.any(long).as_py():
+            rows = start + np.flatnonzero(long.fill_null(False).to_numpy(zero_copy_only=False))
+            sentence = pa.array([f"Column “{shortened(name)}” holds more than {MAX_CELL:,} bytes here."])
+            bad.add_each(rows, "cell_too_long", sentence, np.zeros(len(rows), np.int64))
+            lost.add(name, chunk, long.fill_null(False).to_numpy(zero_copy_only=False), start)
+            chunk = pc.if_else(long, pc.utf8_slice_codeunits(chunk, 0, MAX_PROMPT), chunk)
+        chunks.append(chunk)
+        start += len(chunk)
+    return pa.chunked_array(chunks, column.type)
+
+
+def _is_valid(column: pa.Array | pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows, lost: LostCells) -> pa.Array:
+    texts: list[str | None] = []
+    rows: list[int] = []
+    for row, value in enumerate(chunk.cast(pa.large_binary()).to_pylist()):
+        try:
+            texts.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            texts.append(value.decode(errors="replace"))
+            rows.append(row)
+    broken = np.zeros(len(chunk), bool)
+    broken[rows] = True
+    lost.add(name, chunk, broken, start)
+    sentence = pa.array([f"Column “{shortened(name)}” is not valid UTF-8 here."])
+    bad.add_each(start + np.flatnonzero(broken), "bad_text", sentence, np.zeros(len(rows), np.int64))
+    return pa.array(texts, chunk.type)
+
+
+def checked_columns(columns: Columns, model: Model, bad: BadRows, lost: LostCells, place: str) -> dict[str, pa.Array]:
+    """Our columns, typed, with the defaults of `model` where a cell is empty; what is wrong goes to `bad`.
+
+    `columns` holds at least custom_id and prompt; relative references are meant from `place`. A bad cell is null where
+    its column's type cannot hold it, and what it held goes to `lost`.
+    """
+    rows = len(columns["custom_id"])
+    custom_ids = columns["custom_id"].combine_chunks()
+    _check_text(custom_ids, "custom_id", MAX_CUSTOM_ID, bad)
+    return {
+        "custom_id": custom_ids,
+        "prompt": _prompts(columns["prompt"], bad, lost),
+        **_sizes(columns, model, rows, bad, lost),
+        "steps": _steps(columns, model, rows, bad, lost),
+        "guidance": _guidance(columns, model, rows, bad, lost),
+        "seed": _seeds(columns, custom_ids, bad, lost),
+        "references": _references(columns, model, rows, bad, lost, place),
+    }
+
+
+def _check_text(texts: pa.Array, name: str, limit: int, bad: BadRows) -> None:
+    bad.add(
+        pc.match_substring_regex(texts, CONTROLS),
+        "bad_text",
+        lambda row: f"The {name} “{shortened(texts[row].as_py(), 40)}” holds control characters; remove them.",
+    )
+    lengths = pc.utf8_length(texts)
+    bad.add(
+        pc.greater(lengths, limit),
+        f"{name}_too_long",
+        lambda row: f"The {name} has {lengths[row].as_py():,} characters; at most {limit:,} are read.",
+        lengths,
+    )
+
+
+def _prompts(column: pa.ChunkedArray, bad: BadRows, lost: LostCells) -> pa.Array:
+    texts = column.cast(pa.string()).combine_chunks()
+    nothing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
+    bad.add(nothing, "missing_prompt", "The prompt is empty; say what the picture shows.")
+    _check_text(texts, "prompt", MAX_PROMPT, bad)
+    too_long = pc.fill_null(pc.greater(pc.utf8_length(texts), MAX_PROMPT), False)
+    lost.add("prompt", texts, too_long.to_numpy(zero_copy_only=False))
+    return pc.if_else(too_long, pc.utf8_slice_codeunits(texts, 0, MAX_PROMPT), texts)
+
+
+def _sizes(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
+    longest = model.max_side or MAX_SIDE
+    sides, typed, fine = {}, {}, np.ones(rows, bool)
+    for name, default in (("width", model.width), ("height", model.height)):
+        numbers = _numbers(columns, name, rows, default)
+        wanted = f"a whole number of pixels from 1 to {longest:,}"
+        right = _check_range(numbers, columns, name, "bad_size", wanted, 1, longest, bad)
+        typed[name] = _typed(numbers, pa.int32(), columns, name, right, lost)
+        sides[name] = numbers
+        fine &= right
+    areas = np.ones(rows, np.int64)
+    for numbers in sides.values():
+        areas *= -(-np.where(fine, numbers.values, 1) // MULTIPLE) * MULTIPLE
+    width, height = (sides[name].values for name in ("width", "height"))
+    both = pa.array(width * (longest + 1) + height)  # where it matters both are at most `longest`
+    bad.add(
+        areas > model.max_pixels,
+        "too_many_pixels",
+        lambda row: f"{width[row]} × {height[row]} pixels are more than the {model.max_pixels:,} of {model.name}.",
+        both,
+    )
+    return typed
+
+
+def _steps(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> pa.Array:
+    numbers = _numbers(columns, "steps", rows, model.steps)
+    wanted = f"a whole number from 1 to {MAX_STEPS:,}"
+    right = _check_range(numbers, columns, "steps", "bad_steps", wanted, 1, MAX_STEPS, bad)
+    return _typed(numbers, pa.int32(), columns, "steps", right, lost)
+
+
+def _guidance(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> pa.Array:
+    numbers = _numbers(columns, "guidance", rows, model.guidance, decimal_numbers)
+    wanted = f"a number from 0 to {MAX_GUIDANCE:g}"
+    right = _check_range(numbers, columns, "guidance", "bad_guidance", wanted, 0, MAX_GUIDANCE, bad)
+    return _typed(numbers, pa.float64(), columns, "guidance", right, lost)
+
+
+def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells) -> pa.Array:
+    numbers = _numbers(columns, "seed", len(custom_ids), 0)
+    wanted = "a whole number from 0 to 2⁶³ − 1"
+    right = _check_range(numbers, columns, "seed", "bad_seed", wanted, 0, 2**63 - 1, bad)
+    seeds = numbers.values.copy()
+    unnamed = np.flatnonzero(numbers.empty)
+    for start in range(0, len(unnamed), _CHUNK):
+        some = unnamed[start : start + _CHUNK]
+        seeds[some] = [derived_seed(custom_id) for custom_id in custom_ids.take(pa.array(some)).to_pylist()]
+    return _typed(replace(numbers, values=seeds), pa.int64(), columns, "seed", right, lost)
+
+
+def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, place: str) -> pa.Array:
+    if "references" not in columns or pa.types.is_null(columns["references"].type):
+        return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
+    return resolved_references(columns["references"], model, bad, lost, place)
+
+
+def _numbers(
+    columns: Columns, name: str, rows: int, default: float, read: Callable[[pa.ChunkedArray], Numbers] = whole_numbers
+) -> Numbers:
+    """A column's numbers, `default` where it is empty or left out."""
+    numbers = read(columns[name] if name in columns else pa.chunked_array([pa.nulls(rows)]))
+    return Numbers(np.where(numbers.empty, default, numbers.values), numbers.empty, numbers.wrong)
+
+
+def _check_range(
+    numbers: Numbers, columns: Columns, name: str, code: str, wanted: str, least: float, most: float, bad: BadRows
+) -> np.ndarray:
+    """Note the rows whose number is none or outside `least`…`most`; returns where it is fine."""
+    wrong = numbers.wrong | (numbers.values < least) | (numbers.values > most)
+
+    def sentence(row: int) -> str:
+        more = advice(columns[name][row]) if numbers.wrong[row] else ""
+        return f"The {name} is {shown(columns[name], row)}; {wanted} is needed{f' ({more})' if more else ''}."
+
+    bad.add(wrong, code, sentence, columns.get(name))
+    return ~wrong
+
+
+def _typed(
+    numbers: Numbers, kind: pa.DataType, columns: Columns, name: str, right: np.ndarray, lost: LostCells
+) -> pa.Array:
+    """The numbers as `kind`, null where they do not fit into it.
+
+    What is not `right` is kept as it was, unless a number of the same kind shows as well what was written.
+    """
+    unfit = numbers.wrong
+    if pa.types.is_int32(kind):
+        limits = np.iinfo(np.int32)
+        unfit = unfit | (numbers.values < limits.min) | (numbers.values > limits.max)
+    if name in columns:
+        given = columns[name].type
+        alike = (pa.types.is_integer(given) and not pa.types.is_floating(kind)) or given == kind
+        lost.add(name, columns[name], unfit if alike else ~right)
+    return pa.array(np.where(unfit, 0, numbers.values), kind, mask=unfit)

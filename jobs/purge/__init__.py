@@ -1,0 +1,4 @@
+"""Taking a picture out of places, records and nights, for good.
+
+Begin with `purging`.
+"""

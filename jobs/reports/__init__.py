@@ -1,0 +1,4 @@
+"""Pages and tables for people: contact sheet, matrix, differences, sidecar.
+
+Begin with `contact_sheet` and `page`.
+"""

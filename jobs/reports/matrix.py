@@ -1,0 +1,151 @@
+"""The matrix: a job's pictures by two of its columns, as an art director looks at a campaign.
+
+One HTML file with everything in it, small pictures included: it opens from a disk, a bucket or a mail, with no server.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pressrun.cluster.actors.finisher import thumbnail_path
+from pressrun.cluster.store.opening import read_uri
+from pressrun.cluster.store.store import Store
+from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
+from pressrun.jobs.folder.result_schema import read_results
+from pressrun.jobs.reports.contact_sheet import cells
+from pressrun.jobs.reports.page import as_json, page
+from pressrun.jobs.tables.coercion import as_text
+from pressrun.jobs.text.wording import first_of, shortened
+from pressrun.pipeline.errors import JobError, RequestError
+from pressrun.pipeline.finishing.codec import decoded, read_picture_header, thumbnail
+
+MAX_PICTURES = 3_000
+"""Pictures of one page: about 40 MB, which a browser still opens at once."""
+
+SIDE = 320
+"""Pixels of a small picture's longer side, where the stored one is of another output."""
+
+_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a page shows: the columns down and across, which rows of the manifest (each column of `where` has one of its
+    values), and which output of them."""
+
+    down: tuple[str, ...]
+    across: tuple[str, ...]
+    where: Mapping[str, Sequence[str]]
+    rendition: str = ""
+
+
+def write_matrix(store: Store, matrix: Matrix) -> tuple[bytes, int]:
+    """The page, and how many pictures it shows.
+
+    Raises JobError where a column is none of the manifest's, or where there are too many pictures or none.
+    """
+    find_job(store)
+    manifest = read_manifest_copy(store)
+    _check_columns(manifest, matrix)
+    chosen = _chosen(manifest, matrix.where)
+    if not len(chosen):
+        raise JobError("No row has what --where asks for.")
+    if len(chosen) > MAX_PICTURES:
+        raise JobError(
+            f"{len(chosen):,} pictures are more than a page of {MAX_PICTURES:,} can show; choose some of them, such as "
+            f"--where {shortened(matrix.down[0], 30)}=…"
+        )
+    rows = manifest.take(pa.array(chosen))
+    results = read_results(store, ("image", "seed", "error_code", "error_message", "renditions"))
+    places = pc.index_in(rows["custom_id"], results["custom_id"].combine_chunks())
+    found = results.take(places.combine_chunks()).to_pylist()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        pictures = list(threads.map(lambda row: _picture(store, row, matrix.rendition), found))
+    data = {
+        "title": store.uri.rsplit("/", 1)[-1],
+        "out": store.uri,
+        "down": _headings(rows, matrix.down),
+        "across": _headings(rows, matrix.across),
+        "pictures": pictures,
+        "ids": rows["custom_id"].to_pylist(),
+        "facts": _facts(rows),
+    }
+    return page("matrix.html", str(data["title"]), as_json(data)), len(chosen)
+
+
+def _check_columns(manifest: pa.Table, matrix: Matrix) -> None:
+    named = [("--rows", name) for name in matrix.down] + [("--columns", name) for name in matrix.across]
+    problems = [
+        f"{option} {shortened(name)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}."
+        for option, name in [*named, *(("--where", name) for name in matrix.where)]
+        if name not in manifest.column_names
+    ]
+    if problems:
+        raise JobError(*problems)
+
+
+def _chosen(manifest: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
+    mask = np.ones(manifest.num_rows, bool)
+    for name, values in where.items():
+        fits = pc.is_in(as_text(manifest[name], f"--where {shortened(name)}"), pa.array(values, pa.string()))
+        mask &= fits.combine_chunks().to_numpy(zero_copy_only=False)
+    return np.flatnonzero(mask)
+
+
+def _headings(rows: pa.Table, names: Sequence[str]) -> dict[str, Any]:
+    """Each distinct combination of the columns' values, in the order of first occurrence, and which one a row has."""
+    values = list(zip(*(cells(name, rows[name]) for name in names), strict=True))
+    known: dict[Any, int] = {}
+    codes = [known.setdefault(value, len(known)) for value in values]
+    return {"names": list(names), "values": [list(value) for value in known], "codes": codes}
+
+
+def _facts(rows: pa.Table) -> list[dict[str, Any]]:
+    """The manifest's columns with what they hold, for whoever looks at one picture."""
+    return [{"name": name, "cells": cells(name, rows[name])} for name in rows.column_names if name != "custom_id"]
+
+
+def _picture(store: Store, row: Mapping[str, Any], rendition: str) -> dict[str, Any]:
+    """A row's small picture as a data: URI, or why there is none."""
+    image = row["image"]
+    if rendition and image:
+        image = next((one["image"] for one in row["renditions"] or () if one["name"] == rendition), None)
+        if image is None:
+            raise JobError(f"Row {shortened(row['custom_id'])} has no rendition “{shortened(rendition)}”.")
+    if not image:
+        why = row["error_message"] or ("It is not rendered yet." if row["status"] is None else "There is no picture.")
+        return {"status": row["status"] or "pending", "why": why}
+    small = _small(store, image, stored=not rendition)
+    if small is None:
+        return {"status": row["status"], "why": f"{image} cannot be found or read; see pressrun verify."}
+    header = read_picture_header(small)
+    return {
+        "status": row["status"],
+        "image": image,
+        "seed": str(row["seed"]),
+        "ratio": header.width / header.height if header else 1,
+        "small": "data:image/webp;base64," + base64.b64encode(small).decode(),
+    }
+
+
+def _small(store: Store, image: str, stored: bool) -> bytes | None:
+    ours = image.startswith("images/")
+    head, _, name = image.rpartition("images/")
+
+    def read(path: str) -> bytes:
+        return store.get(path) if ours else read_uri(head + path)
+
+    tries = ([thumbnail_path(f"images/{name}")] if stored else []) + [f"images/{name}"]
+    for path in tries:
+        try:
+            data = read(path)
+            return data if path.startswith("thumbs/") else thumbnail(decoded(data), SIDE)
+        except (OSError, RequestError, ValueError):
+            continue
+    return None

@@ -1,0 +1,97 @@
+"""Tables written as text: CSV as Excel writes it. Every cell keeps what the customer wrote in it.
+
+Nothing is guessed from a cell's looks: an article number `00123` keeps its zeros, a text that looks like a date stays
+a text. Which columns hold numbers is known from the manifest's own column names, later.
+"""
+
+import re
+
+import pyarrow as pa
+import pyarrow.csv
+
+from pressrun.jobs.tables.csv_dialect import check_quotes, dialect_of
+from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS, read_names
+from pressrun.jobs.tables.tidy_cells import tidied
+from pressrun.jobs.text.wording import shortened
+from pressrun.pipeline.errors import JobError
+
+MAX_BLOCK = 512 << 20
+"""Bytes that are parsed at once: a row cannot be longer."""
+
+CELL_BYTES = 4
+"""Bytes of memory that an empty cell takes at least: its offset."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
+    """The first `limit` rows of a CSV file, every cell as text and an empty one as null; rows of nothing are left out.
+
+    Comma, semicolon, tab or bar between cells (see `csv_dialect`); UTF-8 with or without a byte order mark, or UTF-16
+    with one. Raises JobError for anything else, and for more than `max_bytes` bytes of cells.
+    """
+    content = _decoded(content, name)
+    try:
+        dialect = dialect_of(content, name)
+    except UnicodeEncodeError:
+        raise _not_utf8(name) from None
+    columns = dialect.columns
+    if not columns:
+        raise JobError(f"“{name}” is empty; its first line has to name the columns.")
+    if len(columns) > MAX_COLUMNS:
+        raise JobError(f"“{name}” has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read.")
+    check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
+    check_quotes(content, dialect, name)
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(memoryview(content)[dialect.start :]),
+            read_options=pa.csv.ReadOptions(block_size=block_size(content), use_threads=False),
+            parse_options=pa.csv.ParseOptions(delimiter=dialect.sign, newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+        read_names(table.schema)
+    except UnicodeDecodeError:
+        raise _not_utf8(name) from None
+    except pa.ArrowException as error:
+        if "UTF8" in str(error):
+            raise _not_utf8(name) from None
+        if "straddl" in str(error):
+            longest = f"{MAX_BLOCK / 2**20:,.0f} MiB"
+            raise JobError(f"“{name}” has a row longer than {longest}; close its quotes.") from None
+        raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).") from None
+    return tidied(table, name, limit)
+
+
+def _decoded(content: bytes, name: str) -> bytes:
+    """A file's text in UTF-8, without its byte order mark and without the sign that ended files in DOS."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        content = content.decode("utf-16", errors="replace").encode(errors="replace")
+    elif content[1:4:2] == b"\0\0" or content[0:3:2] == b"\0\0":
+        raise _not_utf8(name)  # UTF-16 that does not say so
+    if content.startswith(b"PK\3\4"):
+        raise JobError(f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.")
+    return content.removeprefix(BOM).removesuffix(b"\x1a")
+
+
+def check_cells(cells: int, name: str, max_bytes: int) -> None:
+    if cells * CELL_BYTES > max_bytes:
+        raise JobError(f"“{name}” has about {cells:,} cells, more than fit into memory; split it into several jobs.")
+
+
+def _not_utf8(name: str) -> JobError:
+    return JobError(f"“{name}” is not in UTF-8; save it from Excel as “CSV UTF-8”.")
+
+
+def block_size(content: bytes) -> int:
+    """One block holds the whole of most files, so that no row straddles two blocks and row numbers in errors hold."""
+    return min(len(content) + 1, MAX_BLOCK)
+
+
+def _words(error: Exception) -> str:
+    """The library's own words, first line only."""
+    words = re.sub(r"^CSV parse error: ", "", str(error).split("\n")[0]).rstrip(".")
+    return shortened(words, 120)

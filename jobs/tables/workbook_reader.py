@@ -1,0 +1,179 @@
+"""Excel's workbooks: one sheet of an .xlsx file, every cell as the text that a CSV file would hold.
+
+openpyxl reads them (the extra `xlsx`): in Python, its XML through defusedxml. What a workbook unpacks to is counted
+first; Python's zipfile gives no more than a file's directory declares.
+"""
+
+import datetime
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from pressrun.jobs.tables.coercion import EXACT
+from pressrun.jobs.tables.csv_reader import check_cells
+from pressrun.jobs.tables.near_misses import meaning
+from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS
+from pressrun.jobs.tables.tidy_cells import tidied
+from pressrun.jobs.text.wording import first_of, shortened
+from pressrun.pipeline.errors import JobError
+
+MAX_SHEET_ROWS = 1 << 20
+"""Rows that Excel itself can hold."""
+
+_CHUNK_ROWS = 8_192
+Row = tuple[Any, ...]
+
+
+def read_workbook(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
+    """The first `limit` rows of a workbook's one table: its first row that holds anything names the columns.
+
+    Texts, whole numbers and decimals are as they stand in the file, dates in ISO form, percentages with their sign. Of
+    several sheets that hold anything the one with the columns of a manifest is read. Raises JobError for what is no
+    workbook, holds several tables or formulas without values, or takes more than `max_bytes` bytes.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        raise JobError(
+            f"Reading “{name}” needs a package that is not installed: pip install 'pressrun[xlsx]'; or save it as "
+            "“CSV UTF-8”."
+        ) from None
+    _check_archive(content, name, max_bytes)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pictures, rules and styles, which nobody asks for here
+            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
+            sheet, notes = _chosen(book, name)
+            table = _table(_rows(sheet, name), name, max_bytes)
+            if _has_formulas(content):
+                plain = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+                _check_formulas(sheet, plain[sheet.title], name)
+    except (JobError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's file, a foreign library: it raises whatever comes up
+        raise JobError(f"“{name}” is a damaged Excel workbook ({_reason(error)}); save it again.") from None
+    return tidied(table, name, limit, notes)
+
+
+def _check_archive(content: bytes, name: str, max_bytes: int) -> None:
+    """Refuse what is no workbook, or unpacks to more than is read."""
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise JobError(f"“{name}” is locked with a password, or of an old kind; save it as .xlsx without one.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        raise JobError(f"“{name}” is no Excel workbook; give an .xlsx file, or save it as “CSV UTF-8”.") from None
+    if size > max_bytes:
+        raise JobError(
+            f"“{name}” unpacks to more than {max_bytes / 2**20:,.0f} MiB; split it into several jobs or save it as CSV."
+        )
+
+
+def _chosen(book: Any, name: str) -> tuple[Any, tuple[str, ...]]:
+    """The sheet that holds the table, and what is to be said of the others."""
+    found = [(sheet, header) for sheet in book.worksheets if (header := next(_rows(sheet, name), None))]
+    if not found:
+        raise JobError(f"“{name}” is empty; its first row has to name the columns.")
+    fitting = [sheet for sheet, header in found if {"custom_id", "prompt"} <= {meaning(_text(cell)) for cell in header}]
+    if len(fitting) > 1 or (not fitting and len(found) > 1):
+        titles = first_of([f"“{sheet.title}”" for sheet in fitting or [sheet for sheet, _ in found]])
+        which = "a manifest in several sheets" if fitting else "several sheets, none of them with custom_id and prompt"
+        raise JobError(f"“{name}” has {which} ({titles}); keep the table in one, or save each as a file.")
+    sheet = fitting[0] if fitting else found[0][0]
+    others = [f"“{shortened(other.title)}”" for other, _ in found if other is not sheet]
+    said = f"Of “{name}” the sheet “{shortened(sheet.title)}” is read, not {first_of(others)}." if others else ""
+    return sheet, (said,) if said else ()
+
+
+def _rows(sheet: Any, name: str) -> Iterator[Row]:
+    """A sheet's cells from its first row that holds anything, row by row, whatever size the sheet says that it has."""
+    sheet.reset_dimensions()
+    started = False
+    for number, row in enumerate(sheet.iter_rows()):
+        if number >= MAX_SHEET_ROWS:
+            raise JobError(f"“{name}” has more than {MAX_SHEET_ROWS:,} rows, which no workbook has; save it as CSV.")
+        started = started or any(cell.value not in (None, "") for cell in row)
+        if started:
+            yield row
+
+
+def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
+    header = [_text(cell) for cell in next(rows)]
+    chunks: list[list[pa.Array]] = []
+    read = size = 0
+    while some := list(islice(rows, _CHUNK_ROWS)):
+        width = max(len(header), *(len(row) for row in some))
+        if width > MAX_COLUMNS:
+            raise JobError(f"“{name}” has {width:,} columns; at most {MAX_COLUMNS:,} are read.")
+        header += [""] * (width - len(header))
+        columns = ([_text(row[place]) if place < len(row) else "" for row in some] for place in range(width))
+        chunks.append([pa.array([cell or None for cell in column], pa.string()) for column in columns])
+        read += len(some)
+        size += sum(column.nbytes for column in chunks[-1])
+        check_cells(read * width, name, max_bytes)
+        if size > max_bytes:
+            raise JobError(
+                f"“{name}” takes more than {max_bytes / 2**20:,.0f} MiB of memory; split it into several jobs."
+            )
+    found = [_column(chunks, place) for place in range(len(header))]
+    return pa.Table.from_arrays(found, names=header)
+
+
+def _column(chunks: Sequence[list[pa.Array]], place: int) -> pa.ChunkedArray:
+    """A column whose first rows may have ended before it."""
+    found = [columns[place] if place < len(columns) else pa.nulls(len(columns[0]), pa.string()) for columns in chunks]
+    return pa.chunked_array(found, pa.string())
+
+
+def _text(cell: Any) -> str:
+    """A cell as CSV has it. What Excel shows decides where it changes what is meant: percentages, leading zeros."""
+    value, shown = cell.value, cell.number_format or "General"
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        return _number(value, re.sub(r'"[^"]*"|\\.', "", shown))
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def _number(value: int | float, shown: str) -> str:
+    if "%" in shown:
+        return f"{(Decimal(repr(value)) * 100).normalize():f}%"
+    if abs(value) > EXACT[64]:
+        return repr(float(value))  # as which Excel holds it: no whole number beyond doubt
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and value >= 0 and re.fullmatch("0+", shown):
+        return str(value).zfill(len(shown))
+    return str(value)
+
+
+def _has_formulas(content: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        return any(b"<f" in archive.read(name) for name in sheets)
+
+
+def _check_formulas(values: Any, formulas: Any, name: str) -> None:
+    """Raise JobError for a formula whose value no program has left: it would be an empty cell."""
+    formulas.reset_dimensions()
+    for number, (row, made) in enumerate(zip(values.iter_rows(), formulas.iter_rows(), strict=True)):
+        for place, (cell, formula) in enumerate(zip(row, made, strict=True)):
+            if formula.data_type == "f" and cell.value is None:
+                where = f"row {number + 1:,}, column {place + 1}"
+                raise JobError(f"“{name}” has a formula without a value ({where}); open it in Excel and save it again.")
+
+
+def _reason(error: Exception) -> str:
+    return shortened(str(error).split("\n")[0].strip().rstrip(".") or type(error).__name__)

@@ -1,0 +1,29 @@
+"""Closing a job: what it adds up to is what its results say."""
+
+import json
+from pathlib import Path
+
+from pressrun.cluster.protocol.unit import Outcome
+from pressrun.cluster.store.opening import open_store
+from pressrun.jobs.folder.job_file import open_job
+from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.results.results import Results
+from pressrun.jobs.results.summary import Summary
+from pressrun.jobs.run.closing import close_job
+from pressrun.jobs.spec.job_spec import JobSpec
+from tests.conftest import write_manifest
+
+
+def test_the_summary_counts_the_picture_that_another_driver_made(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", [{"custom_id": "a", "prompt": "a mug"}])
+    order = take_order(JobSpec(str(manifest), str(tmp_path / "out")))
+    store = open_store(str(tmp_path / "out"))
+    store.prepare()
+    open_job(store, order.job, order.frozen)
+    ours, theirs = (Results(store, order.job, order.manifest.table, []) for _ in range(2))
+    theirs.add([Outcome(0, "a", "succeeded", image="images/a.png")])
+    theirs.flush()
+    ours.add([Outcome(0, "a", "failed", error_code="worker_crash")])
+    closed = close_job(store, order, ours, Summary(store.uri, "mini", 1, failed=1), None)
+    assert (closed.succeeded, closed.failed, closed.causes, closed.exit_code) == (1, 0, (), 0)
+    assert json.loads((tmp_path / "out/summary.json").read_text())["succeeded"] == 1
