@@ -16,9 +16,7 @@ from pressrun.jobs.text.wording import several
 from pressrun.pipeline.checks.spec import MAX_ATTEMPTS
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.finishing.spec import finish_key
-from pressrun.pipeline.request import RenderKeys, next_seed
-
-_KEYED = ("prompt", "width", "height", "steps", "guidance", "seed")
+from pressrun.pipeline.request import KEYED, RenderKeys, next_seed
 
 
 class KeyAudit:
@@ -55,7 +53,7 @@ class KeyAudit:
     def _renders(self, outcomes: pa.Table, requests: pa.Table) -> Iterator[Found]:
         reseeds = outcomes["reseeds"].fill_null(0).to_pylist()
         digests = noted_digests(requests, self._stamped)
-        cells = zip(*(requests[name].to_pylist() for name in _KEYED), strict=True)
+        cells = zip(*(requests[name].to_pylist() for name in KEYED), strict=True)
         told = outcomes.select(["custom_id", "seed", "render_key"]).to_pylist()
         for row, request, times, references in zip(told, cells, reseeds, digests, strict=True):
             if None in request or not 0 <= times <= MAX_ATTEMPTS:

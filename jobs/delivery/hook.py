@@ -1,6 +1,8 @@
 """What a person wants done when a run has ended: a command that is given the summary."""
 
+import json
 import subprocess
+from dataclasses import asdict
 
 from pressrun.jobs.results.summary import Summary
 
@@ -8,12 +10,13 @@ _STDERR = 2  # also where Python has no `sys.stderr`, because this program was s
 
 
 def tell(command: str, summary: Summary) -> str:
-    """Run a shell command with the summary as JSON on its standard input; a sentence if it failed, else "".
+    """Run a shell command with the summary on its standard input, as `--json` prints it; a sentence if it failed.
 
     What it prints goes to standard error, since standard output belongs to us.
     """
     try:
-        ended = subprocess.run(command, shell=True, input=summary.to_json(), stdout=_STDERR, check=False)
+        told = (json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n").encode()
+        ended = subprocess.run(command, shell=True, input=told, stdout=_STDERR, check=False)
     except OSError as error:
         return f"--on-finish {command} cannot be run: {error.strerror}."
     return f"--on-finish {command} ended with {ended.returncode}." if ended.returncode else ""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.new_place import obstacles
+from pressrun.jobs.folder.schema_version import NAME, VERSION, refuse_newer
 from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.finishing.spec import FinishingSpec
@@ -64,7 +65,8 @@ class Job:
 
     def to_json(self) -> bytes:
         """The bytes of job.json: the same for the same job."""
-        what = {"pressrun": product_version(), "fingerprint": self.fingerprint, **asdict(self)}
+        written = {"pressrun": product_version(), NAME: VERSION, "fingerprint": self.fingerprint}
+        what = {**written, **asdict(self)}
         return (json.dumps(what, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -180,7 +182,7 @@ def read_job(store: Store) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no job.
-        JobError: it is not readable.
+        JobError: it is not readable, or of a newer version.
     """
     try:
         data = store.get(JOB)
@@ -191,8 +193,9 @@ def read_job(store: Store) -> dict[str, Any]:
         raise
     try:
         there = json.loads(data)
+        refuse_newer(there.get(NAME, 1), f"{store.uri}/{JOB}")
         return _with_finishing({**there, "fingerprint": str(there["fingerprint"])})
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise JobError(f"{store.uri}/{JOB} {_damaged(store)}") from None
 
 

@@ -6,7 +6,7 @@ run began, so that "the last outcome counts" needs no clock. A closed job has th
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pressrun.cluster.scheduling.timeline import STAGES
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.folder.schema_version import NAME, VERSION, refuse_newer
 from pressrun.pipeline.checks.spec import CHECKS
 from pressrun.pipeline.errors import JobError, StorageError
 
@@ -56,19 +58,19 @@ SCHEMA = pa.schema(
         *((f"check_{name}", pa.string()) for name in CHECKS),
         *((f"check_{name}_score", pa.float64()) for name in CHECKS),
         ("likeness", pa.uint64()),
-        ("seconds_encode", pa.float64()),
-        ("seconds_denoise", pa.float64()),
-        ("seconds_decode", pa.float64()),
-        ("seconds_finish", pa.float64()),
+        *((f"seconds_{stage}", pa.float64()) for stage in STAGES),
         ("error_code", pa.string()),
         ("error_message", pa.string()),
         ("finished_at", pa.timestamp("ms", tz="UTC")),
     ]
 )
-"""Ours; the customer's columns follow."""
+"""Ours; the customer's columns follow. No manifest may bring them along, save those that are a request's as well, and
+a field of `Outcome` that has the name of a column fills it."""
 
 BUSY = b"pressrun.busy"
 """Under this name a part's metadata holds the run's busy shares at the time, as JSON: for `status` while it goes on."""
+
+_VERSION = f"pressrun.{NAME}".encode()
 
 THREADS = 8  # that read or delete parts at once
 PART = re.compile(r"^results/part-(\d{6})(?:-[0-9a-f]+-\d+)?\.parquet$")
@@ -97,14 +99,15 @@ def read_parts(store: Store, columns: Sequence[str] | None = None, whole: bool =
     `whole` a part counts as damaged as well where another column cannot be read.
 
     A driver that closes the job removes parts while we read; then what there is now is read instead.
-    Raises StorageError where a part is listed and listed again but cannot be had.
+    Raises StorageError where a part is listed and listed again but cannot be had, JobError where one is of a newer
+    version.
     """
     before: list[str] = []
     with ThreadPoolExecutor(THREADS) as threads:
         while True:
             paths = sorted(path for path in store.paths(FOLDER) if PART.match(path))
             try:
-                read = threads.map(lambda path: _part(store.get(path), columns, whole), paths)
+                read = threads.map(lambda path: _part(store, path, columns, whole), paths)
                 return dict(zip(paths, read, strict=True))
             except FileNotFoundError:
                 if paths == before:
@@ -112,15 +115,22 @@ def read_parts(store: Store, columns: Sequence[str] | None = None, whole: bool =
                 before = paths
 
 
-def _part(data: bytes, columns: Sequence[str] | None, whole: bool) -> pa.Table | None:
+def _part(store: Store, path: str, columns: Sequence[str] | None, whole: bool) -> pa.Table | None:
+    data = store.get(path)
     try:  # not `pq.read_table`, which has columns of its own called `__filename` …
         file = pq.ParquetFile(pa.BufferReader(data))
+        refuse_newer((file.schema_arrow.metadata or {}).get(_VERSION, b"1").decode(), f"{store.uri}/{path}")
         for _ in file.iter_batches() if whole else ():
             pass
         there = set(file.schema_arrow.names)
         return file.read([name for name in columns if name in there] if columns else None)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         return None
+
+
+def part_metadata(busy: Mapping[str, float]) -> dict[bytes, str]:
+    """What a part's metadata hold: the schema's version, and the run's busy shares."""
+    return {_VERSION: str(VERSION), BUSY: json.dumps(busy)}
 
 
 def read_results(store: Store, columns: Sequence[str]) -> pa.Table:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.manifest.repeats import repeated, row_numbers
-from pressrun.jobs.manifest.request_columns import checked_columns, readable_texts
-from pressrun.jobs.tables.coercion import decimal_numbers, whole_numbers
+from pressrun.jobs.manifest.request_columns import KINDS, READERS, checked_columns, readable_texts
 from pressrun.jobs.tables.near_misses import hint, settled
 from pressrun.jobs.tables.parquet_reader import TEXT_CELLS
 from pressrun.jobs.tables.raw_cells import COLUMN as AS_WRITTEN
@@ -23,32 +23,14 @@ from pressrun.jobs.tables.table_reader import DECODED_BYTES, manifest_place
 from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.jobs.text.column_types import is_list, is_number, is_text
 from pressrun.jobs.text.wording import first_of, listed, shortened
-from pressrun.pipeline.checks.spec import CHECKS
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
-from pressrun.pipeline.request import RenderRequest
+from pressrun.pipeline.request import FIELDS, RenderRequest
 
-REQUEST_SCHEMA = pa.schema(
-    [
-        ("custom_id", pa.string()),
-        ("prompt", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("steps", pa.int32()),
-        ("guidance", pa.float64()),
-        ("seed", pa.int64()),
-        ("references", pa.list_(pa.string())),
-    ]
-)
+REQUEST_SCHEMA = pa.schema([(name, KINDS[field.kind]) for name, field in FIELDS.items()])
 """The columns of a normalised manifest that are ours; the customer's follow."""
 
-RESERVED = (
-    *("status", "image", "format", "sha256", "bytes", "render_key", "finish_key", "renditions", "model"),
-    *("model_digest", "device", "batch_rows", "attempts", "reseeds", "flags", "findings", "likeness"),
-    *(f"check_{name}{what}" for name in CHECKS for what in ("", "_score")),
-    *("seconds_encode", "seconds_denoise", "seconds_decode", "seconds_finish"),
-    *("error_code", "error_message", "finished_at"),
-)
+RESERVED = tuple(name for name in SCHEMA.names if name not in FIELDS)
 """Result columns that no manifest may bring along: the results carry the customer's columns beside them."""
 
 CHUNK_ROWS = 8_192
@@ -172,7 +154,7 @@ def _type_problem(field: pa.Field, table: pa.Table, text_cells: bool) -> str | N
     if field.name == "references":
         inner = kind.value_type if is_list(kind) else kind
         return None if is_text(inner) or (is_list(kind) and pa.types.is_null(inner)) else "a list of texts"
-    read, wanted = (decimal_numbers, "a number") if field.name == "guidance" else (whole_numbers, "a whole number")
+    read, wanted = READERS[FIELDS[field.name].kind]
     if not is_text(kind):
         return None if is_number(kind) else wanted
     try:

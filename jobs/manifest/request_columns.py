@@ -1,6 +1,6 @@
 """The columns of a manifest that say what to render: each cell checked, defaults filled in, bad rows noted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,20 +16,27 @@ from pressrun.jobs.text.column_types import is_text
 from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
-from pressrun.pipeline.request import MULTIPLE, derived_seed
+from pressrun.pipeline.request import FIELDS, MULTIPLE, derived_seed
 
 Columns = Mapping[str, pa.ChunkedArray]
 
-MAX_PROMPT = 10_000
-"""Characters of a prompt: several times what the longest text encoder reads."""
-MAX_CUSTOM_ID = 1_000
-"""Characters of a custom_id: it has to fit into a name and into a picture's record."""
+MAX_PROMPT = int(FIELDS["prompt"].most)
+"""Characters of a prompt, and of what is left of a customer's text that is too long."""
 MAX_CELL = 1 << 20
 """Bytes of any text in a customer's column."""
-MAX_SIDE = 16_383
-"""Pixels of a side where the model names no limit of its own: WebP ends there, and browsers soon after."""
-MAX_STEPS = 1_000
-MAX_GUIDANCE = 100.0
+
+KINDS = {
+    "text": pa.string(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "texts": pa.list_(pa.string()),
+}
+"""A field's kind as the type of its column."""
+
+_WHOLE = (whole_numbers, "a whole number")
+READERS = {"int32": _WHOLE, "int64": _WHOLE, "float64": (decimal_numbers, "a number")}
+"""How a field that is a number is read, and what it is called."""
 
 _CHUNK = 65_536
 
@@ -92,19 +99,19 @@ def checked_columns(columns: Columns, model: Model, bad: BadRows, lost: LostCell
     """
     rows = len(columns["custom_id"])
     custom_ids = columns["custom_id"].combine_chunks()
-    _check_text(custom_ids, "custom_id", MAX_CUSTOM_ID, bad)
+    _check_text(custom_ids, "custom_id", bad)
     return {
         "custom_id": custom_ids,
         "prompt": _prompts(columns["prompt"], bad, lost),
-        **_sizes(columns, model, rows, bad, lost),
-        "steps": _steps(columns, model, rows, bad, lost),
-        "guidance": _guidance(columns, model, rows, bad, lost),
+        **_sizes(columns, model, bad, lost),
+        **_settings(columns, model, bad, lost),
         "seed": _seeds(columns, custom_ids, bad, lost),
         "references": _references(columns, model, rows, bad, lost, place),
     }
 
 
-def _check_text(texts: pa.Array, name: str, limit: int, bad: BadRows) -> None:
+def _check_text(texts: pa.Array, name: str, bad: BadRows) -> None:
+    limit = int(FIELDS[name].most)
     bad.add(
         pc.match_substring_regex(texts, CONTROLS),
         "bad_text",
@@ -123,26 +130,21 @@ def _prompts(column: pa.ChunkedArray, bad: BadRows, lost: LostCells) -> pa.Array
     texts = column.cast(pa.string()).combine_chunks()
     nothing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
     bad.add(nothing, "missing_prompt", "The prompt is empty; say what the picture shows.")
-    _check_text(texts, "prompt", MAX_PROMPT, bad)
+    _check_text(texts, "prompt", bad)
     too_long = pc.fill_null(pc.greater(pc.utf8_length(texts), MAX_PROMPT), False)
     lost.add("prompt", texts, too_long.to_numpy(zero_copy_only=False))
     return pc.if_else(too_long, pc.utf8_slice_codeunits(texts, 0, MAX_PROMPT), texts)
 
 
-def _sizes(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
-    longest = model.max_side or MAX_SIDE
-    sides, typed, fine = {}, {}, np.ones(rows, bool)
-    for name, default in (("width", model.width), ("height", model.height)):
-        numbers = _numbers(columns, name, rows, default)
-        wanted = f"a whole number of pixels from 1 to {longest:,}"
-        right = _check_range(numbers, columns, name, "bad_size", wanted, 1, longest, bad)
-        typed[name] = _typed(numbers, pa.int32(), columns, name, right, lost)
-        sides[name] = numbers
-        fine &= right
-    areas = np.ones(rows, np.int64)
-    for numbers in sides.values():
-        areas *= -(-np.where(fine, numbers.values, 1) // MULTIPLE) * MULTIPLE
-    width, height = (sides[name].values for name in ("width", "height"))
+def _sizes(columns: Columns, model: Model, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
+    read = {name: _checked(columns, name, bad, getattr(model, name), model.max_side) for name in ("width", "height")}
+    typed = {name: _typed(numbers, columns, name, right, lost) for name, (numbers, right) in read.items()}
+    fine = np.all([right for _, right in read.values()], axis=0)
+    width, height = (numbers.values for numbers, _ in read.values())
+    areas = np.ones(len(fine), np.int64)
+    for side in (width, height):
+        areas *= -(-np.where(fine, side, 1) // MULTIPLE) * MULTIPLE
+    longest = model.max_side or int(FIELDS["width"].most)
     both = pa.array(width * (longest + 1) + height)  # where it matters both are at most `longest`
     bad.add(
         areas > model.max_pixels,
@@ -153,30 +155,20 @@ def _sizes(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCe
     return typed
 
 
-def _steps(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> pa.Array:
-    numbers = _numbers(columns, "steps", rows, model.steps)
-    wanted = f"a whole number from 1 to {MAX_STEPS:,}"
-    right = _check_range(numbers, columns, "steps", "bad_steps", wanted, 1, MAX_STEPS, bad)
-    return _typed(numbers, pa.int32(), columns, "steps", right, lost)
-
-
-def _guidance(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells) -> pa.Array:
-    numbers = _numbers(columns, "guidance", rows, model.guidance, decimal_numbers)
-    wanted = f"a number from 0 to {MAX_GUIDANCE:g}"
-    right = _check_range(numbers, columns, "guidance", "bad_guidance", wanted, 0, MAX_GUIDANCE, bad)
-    return _typed(numbers, pa.float64(), columns, "guidance", right, lost)
+def _settings(columns: Columns, model: Model, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
+    names = ("steps", "guidance")
+    read = {name: _checked(columns, name, bad, getattr(model, name)) for name in names}
+    return {name: _typed(numbers, columns, name, right, lost) for name, (numbers, right) in read.items()}
 
 
 def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells) -> pa.Array:
-    numbers = _numbers(columns, "seed", len(custom_ids), 0)
-    wanted = "a whole number from 0 to 2⁶³ − 1"
-    right = _check_range(numbers, columns, "seed", "bad_seed", wanted, 0, 2**63 - 1, bad)
+    numbers, right = _checked(columns, "seed", bad, 0)
     seeds = numbers.values.copy()
     unnamed = np.flatnonzero(numbers.empty)
     for start in range(0, len(unnamed), _CHUNK):
         some = unnamed[start : start + _CHUNK]
         seeds[some] = [derived_seed(custom_id) for custom_id in custom_ids.take(pa.array(some)).to_pylist()]
-    return _typed(replace(numbers, values=seeds), pa.int64(), columns, "seed", right, lost)
+    return _typed(replace(numbers, values=seeds), columns, "seed", right, lost)
 
 
 def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, place: str) -> pa.Array:
@@ -185,36 +177,35 @@ def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: L
     return resolved_references(columns["references"], model, bad, lost, place)
 
 
-def _numbers(
-    columns: Columns, name: str, rows: int, default: float, read: Callable[[pa.ChunkedArray], Numbers] = whole_numbers
-) -> Numbers:
-    """A column's numbers, `default` where it is empty or left out."""
-    numbers = read(columns[name] if name in columns else pa.chunked_array([pa.nulls(rows)]))
-    return Numbers(np.where(numbers.empty, default, numbers.values), numbers.empty, numbers.wrong)
-
-
-def _check_range(
-    numbers: Numbers, columns: Columns, name: str, code: str, wanted: str, least: float, most: float, bad: BadRows
-) -> np.ndarray:
-    """Note the rows whose number is none or outside `least`…`most`; returns where it is fine."""
-    wrong = numbers.wrong | (numbers.values < least) | (numbers.values > most)
+def _checked(
+    columns: Columns, name: str, bad: BadRows, default: float, most: float | None = None
+) -> tuple[Numbers, np.ndarray]:
+    """A column's numbers, `default` where it is empty or left out, and where they are in their field's range, up to
+    `most` if that is given; the rows where they are not are noted."""
+    field = FIELDS[name]
+    read, noun = READERS[field.kind]
+    most = most or field.most
+    given = columns[name] if name in columns else pa.chunked_array([pa.nulls(len(columns["custom_id"]))])
+    numbers = read(given)
+    numbers = Numbers(np.where(numbers.empty, default, numbers.values), numbers.empty, numbers.wrong)
+    wrong = numbers.wrong | (numbers.values < field.least) | (numbers.values > most)
+    last = "2⁶³ − 1" if most == 2**63 - 1 else f"{most:,}"
 
     def sentence(row: int) -> str:
-        more = advice(columns[name][row]) if numbers.wrong[row] else ""
-        return f"The {name} is {shown(columns[name], row)}; {wanted} is needed{f' ({more})' if more else ''}."
+        more = advice(given[row]) if numbers.wrong[row] else ""
+        wanted = f"{noun}{field.unit} from {field.least} to {last} is needed"
+        return f"The {name} is {shown(given, row)}; {wanted}{f' ({more})' if more else ''}."
 
-    bad.add(wrong, code, sentence, columns.get(name))
-    return ~wrong
+    bad.add(wrong, field.code, sentence, columns.get(name))
+    return numbers, ~wrong
 
 
-def _typed(
-    numbers: Numbers, kind: pa.DataType, columns: Columns, name: str, right: np.ndarray, lost: LostCells
-) -> pa.Array:
-    """The numbers as `kind`, null where they do not fit into it.
+def _typed(numbers: Numbers, columns: Columns, name: str, right: np.ndarray, lost: LostCells) -> pa.Array:
+    """The numbers as their column's type, null where they do not fit into it.
 
     What is not `right` is kept as it was, unless a number of the same kind shows as well what was written.
     """
-    unfit = numbers.wrong
+    kind, unfit = KINDS[FIELDS[name].kind], numbers.wrong
     if pa.types.is_int32(kind):
         limits = np.iinfo(np.int32)
         unfit = unfit | (numbers.values < limits.min) | (numbers.values > limits.max)

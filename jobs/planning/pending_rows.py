@@ -64,13 +64,12 @@ class Work:
         order, places = self._order, pa.array(rows, pa.int64())
         paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
         silent, digest = order.captions.silent, order.job.finishing_digest
-        unsaid, key_of = finish_key(digest, SILENCE.given), RenderKeys(order.job.model_digest, order.job.precision)
+        unsaid, keys = finish_key(digest, SILENCE.given), RenderKeys(order.job.model_digest, order.job.precision)
         said = repeat(SILENCE, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
         for row, request, path, words in zip(rows, asked, paths, said, strict=True):
             references = tuple(self._usable(uri) for uri in request.references)
             digests = [reference.sha256 for reference in references]
-            size = request.width, request.height
-            key = key_of(request.prompt, *size, request.steps, request.guidance, request.seed, digests)
+            key = keys.of(request, digests)
             finish = unsaid if silent else finish_key(digest, words.given)
             found = (self._policy.finding(row),) if self._policy else ()
             item = Item(row, request, path, key, finish, references, words.provenance)

@@ -15,6 +15,7 @@ import pyarrow.csv
 
 from pressrun.jobs.finish.row_metadata import SEPARATOR
 from pressrun.jobs.folder.result_schema import is_done
+from pressrun.jobs.folder.schema_version import NAME, VERSION
 from pressrun.jobs.resolve.resolved_job import Order
 from pressrun.jobs.text.column_types import is_list
 from pressrun.jobs.text.public_text import public
@@ -63,9 +64,10 @@ def _lines(order: Order, results: pa.Table, manifest: pa.Table) -> pa.Table:
         if name in columns and columns[name].equals(values):
             continue
         # a name of ours means something else to the customer
-        headers.append(f"manifest_{name}" if name in columns else re.sub(_RUNS, r"'\1", name))
+        headers.append(f"manifest_{name}" if name in (*columns, NAME) else re.sub(_RUNS, r"'\1", name))
         cells.append(values)
-    return pa.table(cells, names=headers)
+    # Last, for importers that go by a column's place.
+    return pa.table([*cells, pa.array([str(VERSION)] * len(parents), pa.string())], names=[*headers, NAME])
 
 
 def _files(results: pa.Table) -> tuple[pa.Table, pa.Array]:

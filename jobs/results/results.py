@@ -6,12 +6,11 @@ reads all parts (`jobs.folder.result_schema`) again, whole, and puts them in ord
 
 import contextlib
 import io
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -27,7 +26,6 @@ from pressrun.cluster.store.opening import stored_record
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import PARQUET, Job
 from pressrun.jobs.folder.result_schema import (
-    BUSY,
     CLOSED,
     DONE,
     FOLDER,
@@ -37,6 +35,7 @@ from pressrun.jobs.folder.result_schema import (
     is_done,
     joined,
     mask,
+    part_metadata,
     places_that_count,
     read_parts,
     shaped,
@@ -52,6 +51,9 @@ LOOKED_AT = (
     *(f"seconds_{stage}" for stage in STAGES[:-1]),
 )
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
+
+_AS_TOLD = tuple(field.name for field in fields(Outcome) if field.name in SCHEMA.names)
+"""The columns that an outcome has fields for; some of them are put otherwise than it has them."""
 
 _PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
 
@@ -167,7 +169,7 @@ class Results:
 
     def _append(self, table: pa.Table) -> None:
         path = f"{FOLDER}part-{max(1, self._sequence):06d}-{self._run}-{self._number:06d}.parquet"
-        self._store.put(path, _parquet(table.replace_schema_metadata({BUSY: json.dumps(self.busy())})), PARQUET)
+        self._store.put(path, _parquet(table.replace_schema_metadata(part_metadata(self.busy()))), PARQUET)
         self._added.append(table.select(LOOKED_AT))
         self._number += 1
 
@@ -180,7 +182,7 @@ class Results:
         pa.default_memory_pool().release_unused()  # what checking the manifest took is given back first
         parts = read_parts(self._store)  # another driver's too
         paths = list(parts)
-        busy = {BUSY: json.dumps(self.busy() or busy_shares(*parts.values()))}
+        metadata = part_metadata(self.busy() or busy_shares(*parts.values()))
         table = joined([part for part in parts.values() if part is not None], self.schema)
         lengths = [0 if part is None else part.num_rows for part in parts.values()]
         del parts
@@ -194,7 +196,7 @@ class Results:
         del table
         for number in range(len(columns)):
             columns[number] = columns[number].take(taken)  # one by one: a million rows are not held twice
-        table = judge(pa.table(columns, schema=self.schema)).replace_schema_metadata(busy)
+        table = judge(pa.table(columns, schema=self.schema)).replace_schema_metadata(metadata)
         self._store.put(CLOSED, _parquet(table), PARQUET)
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(self._store.delete, [path for path in paths if path != CLOSED]))
@@ -252,13 +254,7 @@ class Results:
         count = len(outcomes)
         done = [outcome.status in DONE for outcome in outcomes]
         now = datetime.now(UTC)
-        columns: dict[str, object] = {
-            name: [getattr(outcome, name) for outcome in outcomes]
-            for name in (
-                *("custom_id", "status", "image", "width", "height", "sha256", "bytes", "render_key", "finish_key"),
-                *("device", "batch_rows", "attempts", "likeness", "error_code", "error_message"),
-            )
-        }
+        columns: dict[str, object] = {name: [getattr(outcome, name) for outcome in outcomes] for name in _AS_TOLD}
         columns["format"] = [self._job.format if good else None for good in done]
         columns["renditions"] = [list(map(asdict, outcome.renditions)) or None for outcome in outcomes]
         columns["seed"] = pc.coalesce(pa.array([o.seed for o in outcomes], pa.int64()), self._table["seed"].take(rows))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pressrun.cluster.protocol.batch_limits import Fit
 from pressrun.jobs.folder.causes import Cause
 from pressrun.jobs.folder.result_schema import STATUSES, is_done
+from pressrun.jobs.folder.schema_version import NAME, VERSION
 from pressrun.jobs.results.changes import NOTHING, Changes
 
 
@@ -57,7 +58,7 @@ class Summary:
 
     def to_json(self) -> bytes:
         """The bytes of summary.json."""
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps({NAME: VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def count_flagged(results: pa.Table) -> int:

@@ -8,11 +8,14 @@ import pyarrow.compute as pc
 
 from pressrun.jobs.references.references import Mentions, rows_digests
 from pressrun.jobs.references.validators import Stamped, noted_as
+from pressrun.pipeline.request import FIELDS, KEYED
 
-_COLUMNS = {"prompt": ("prompt",), "size": ("width", "height"), "settings": ("steps", "guidance", "seed")}
+_COLUMNS = {
+    FIELDS[name].change: [other for other in KEYED if FIELDS[other].change == FIELDS[name].change] for name in KEYED
+}
 """The manifest's columns behind each reason."""
 
-COMPARED = ("custom_id", "references", *sum(_COLUMNS.values(), ()))
+COMPARED = ("custom_id", "references", *KEYED)
 
 Digests = Iterable[Sequence[str | None]]
 

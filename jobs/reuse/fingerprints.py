@@ -10,9 +10,7 @@ import pyarrow.compute as pc
 from pressrun.jobs.manifest.manifest import CHUNK_ROWS
 from pressrun.jobs.references.references import Mentions, References, rows_digests
 from pressrun.jobs.resolve.resolved_job import Order
-from pressrun.pipeline.request import RenderKeys, next_seed
-
-_KEYED = ("prompt", "width", "height", "steps", "guidance", "seed")
+from pressrun.pipeline.request import KEYED, RenderKeys, next_seed
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Tonight:
         if not len(again):
             return keys
         some = self.rows[places[again]]
-        requests = self.table.select(_KEYED).take(pa.array(some)).to_pylist()
+        requests = self.table.select(KEYED).take(pa.array(some)).to_pylist()
         others: list[str | None] = []
         digests = rows_digests(self.mentions, self.digests, some)
         for request, times, shas in zip(requests, reseeds[again].tolist(), digests, strict=True):
@@ -61,7 +59,7 @@ def _keys(
     table: pa.Table, rows: np.ndarray, key: RenderKeys, mentions: Mentions, digests: Sequence[str | None]
 ) -> Iterator[pa.Array]:
     """Render keys, a few thousand at a time."""
-    keyed = table.select(_KEYED)
+    keyed = table.select(KEYED)
     for start in range(0, len(rows), CHUNK_ROWS):
         some = rows[start : start + CHUNK_ROWS]
         columns = [column.to_pylist() for column in keyed.take(pa.array(some)).columns]

@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from pressrun.jobs.text.column_types import is_list, is_text
 from pressrun.jobs.text.wording import first_of, shortened
+from pressrun.pipeline.request import FIELDS
 
-OURS = ("custom_id", "prompt", "width", "height", "steps", "guidance", "seed", "references")
+OURS = tuple(FIELDS)
 
 SAME: Mapping[str, tuple[str, ...]] = {
     "steps": ("num_inference_steps", "inference_steps", "num_steps", "sampling_steps", "sample_steps"),
