@@ -1,4 +1,4 @@
-"""The two kinds of Ray actor: one holds parts of the model and computes, the other finishes pictures.
+"""The two kinds of Ray actor: one holds parts of a model and computes, the other fetches and finishes for jobs.
 
 Each call returns its payload (large: stays in the object store until another actor asks for it) and a `Report`
 (small: all that the driver reads). Calls run out of order with a lock around the compute, so that one whose input is
@@ -10,9 +10,11 @@ import gc
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +23,12 @@ from pressrun.cluster.actors.batch import batches_of
 from pressrun.cluster.actors.finisher import Finisher, refusal
 from pressrun.cluster.placement.layout import CPU_THREADS
 from pressrun.cluster.protocol.batch_limits import Room, no_room
+from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.packed_tensor import PackedTensor, pack, unpack
-from pressrun.cluster.protocol.spec import Finishing, ModelSpec
+from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Report, Unit
 from pressrun.cluster.references.source import ReferenceSource
 from pressrun.cluster.runtime.ray_errors import bug
-from pressrun.cluster.store.opening import adopt_environment
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 from pressrun.pipeline.memory import attempt
 from pressrun.pipeline.models.catalogue import Model, find_model, model_digest
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
     from pressrun.pipeline.families.flux2.sampling import Sampling
 
 
+_JOBS_OPEN = 8
+"""Jobs whose stores and rules an actor keeps open."""
+
+
 class ModelActor:
     """Holds the parts of one model that its stages need."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        adopt_environment(spec.environment)
         self._spec = spec
         self._compute = threading.Lock()
         self._room = Room()
@@ -50,7 +55,6 @@ class ModelActor:
         try:
             self._device = device_name(spec)
             self._renderer = load_renderer(spec)
-            self._references = ReferenceSource(spec.references, spec.web, self._renderer.model.reference_pixels)
         except JobError as error:  # a value, not an exception: see `ready`
             self._problem = without_folders(str(error))
 
@@ -79,23 +83,14 @@ class ModelActor:
     def _embedding(self, prompt: str) -> PackedTensor:
         return pack(self._renderer.encode_prompt(prompt))
 
-    def encode_reference(self, reference: Reference) -> tuple[PackedTensor | None, Report]:
-        """The reference's latents (tokens, C)."""
+    def encode_reference(self, pixels: np.ndarray) -> tuple[PackedTensor | None, Report]:
+        """The latents (tokens, C) of a reference's pixels (H, W, 3), uint8."""
         failures: dict[int, tuple[str, str]] = {}
-        packed = pixels = storage_error = None
-        try:
-            pixels = self._references.pixels(reference)
-        except RequestError as error:
-            failures[0] = (error.code, error.message)
-        except StorageError as error:
-            storage_error = str(error)
         with self._timed("encode", failures) as report:
-            if pixels is not None:
-                packed = attempt(self._tokens, pixels)
-                if packed is None:
-                    failures[0] = no_room(self._spec, self._device, "encode a reference")
-        size = 0 if packed is None else packed.data.nbytes
-        return packed, report(storage_error=storage_error, sizes=(size,))
+            packed = attempt(self._tokens, pixels)
+            if packed is None:
+                failures[0] = no_room(self._spec, self._device, "encode a reference")
+        return packed, report(sizes=(0 if packed is None else packed.data.nbytes,))
 
     def _tokens(self, pixels: np.ndarray) -> PackedTensor:
         tokens, _ = self._renderer.encode_pixels(pixels)
@@ -161,22 +156,48 @@ class ModelActor:
                 ended.append(time.time())
 
 
-class FinishActor:
-    """Threaded, without a model: turns pixels into stored pictures while the next unit is computed."""
+class JobActor:
+    """Threaded, without a model: fetches references and turns pixels into stored pictures while others compute.
 
-    def __init__(self, finishing: Finishing, threads: int) -> None:
-        self._finisher = Finisher(finishing)
+    Whose job that is comes with each call. What it has opened for a job it keeps as long as that is one of the last
+    few, and nothing of it is seen by another one.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._jobs: OrderedDict[str, _Opened] = OrderedDict()
+        self._opening = threading.Lock()
         self._threads = ThreadPoolExecutor(threads)
 
-    def ready(self) -> tuple[str, ...]:
+    def ready(self, job: JobContext) -> tuple[str, ...]:
         """As a model actor's; a folder that is another disk's would swallow the pictures, so the job must be seen."""
-        return "cpu", self._finisher.problem(), node_here()
+        return "cpu", self._opened(job).finisher.problem(), node_here()
 
-    def finish(self, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
+    def fetch(self, job: JobContext, reference: Reference) -> tuple[np.ndarray | None, Report]:
+        """The reference's pixels (H, W, 3), uint8."""
+        started, failures, pixels, storage_error = time.time(), {}, None, None
+        try:
+            pixels = self._opened(job).references.pixels(reference)
+        except RequestError as error:
+            failures[0] = (error.code, error.message)
+        except StorageError as error:
+            storage_error = str(error)
+        more: dict[str, Any] = {"failures": failures, "storage_error": storage_error}
+        return pixels, Report("fetch", started, time.time(), "cpu", os.getpid(), **more)
+
+    def _opened(self, job: JobContext) -> "_Opened":
+        with self._opening:
+            if job.key not in self._jobs:
+                self._jobs[job.key] = _Opened(Finisher(job.finishing), ReferenceSource(job))
+                while len(self._jobs) > _JOBS_OPEN:
+                    self._jobs.popitem(last=False)
+            self._jobs.move_to_end(job.key)
+            return self._jobs[job.key]
+
+    def finish(self, job: JobContext, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
         """Every item's picture checked, encoded, marked and stored; the outcomes are in the report."""
-        started = time.time()
+        started, finisher = time.time(), self._opened(job).finisher
         calls = [
-            self._threads.submit(self._finisher.finish, item, picture, device)
+            self._threads.submit(finisher.finish, item, picture, device)
             for item, picture in zip(unit.items, pixels, strict=True)
         ]
         outcomes: list[Outcome] = []
@@ -207,6 +228,14 @@ class FinishActor:
             again=tuple(again),
             storage_error=storage_error,
         )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is open for one job."""
+
+    finisher: Finisher
+    references: ReferenceSource
 
 
 def node_here() -> str:

@@ -28,7 +28,6 @@ from pressrun.cluster.protocol.packed_tensor import PackedTensor, joined, pack, 
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Report, ShardCall, Unit
 from pressrun.cluster.runtime.ray_errors import is_loss, sentence
-from pressrun.cluster.store.opening import adopt_environment
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.memory import attempt, is_out_of_memory
 from pressrun.pipeline.redaction import without_folders
@@ -61,7 +60,6 @@ class ShardActor:
     """Holds one block range of a transformer. The first of a replica also holds the state of the units under way."""
 
     def __init__(self, spec: ModelSpec, number: int, shards: int) -> None:
-        adopt_environment(spec.environment)
         self._spec, self._number = spec, number
         self._compute = threading.Lock()
         self._samplings: dict[int, tuple[Sampling, int]] = {}

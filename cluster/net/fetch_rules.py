@@ -1,10 +1,9 @@
 """What a fetch from the web may do: hosts of our own, credentials for each host, limits.
 
-Hosts come from the command line, credentials from the environment alone: they are never written anywhere.
+Hosts come from the command line, credentials from the job's context alone: they are never written anywhere.
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,25 +50,25 @@ class WebRules:
         return sent
 
 
-def web_rules(allow_hosts: Sequence[str] = ()) -> WebRules:
-    """The rules of a job: hosts as the command line names them, headers as the environment holds them.
+def web_rules(allow_hosts: Sequence[str] = (), headers: str = "") -> WebRules:
+    """The rules of a job: hosts as the command line names them, and JSON of the headers for each host.
 
     Raises:
-        JobError: a host or the environment's JSON is malformed; no value of it is repeated.
+        JobError: a host or the JSON is malformed; no value of it is repeated.
     """
-    problems, hosts, headers = [], set(), {}
+    problems, hosts, checked = [], set(), {}
     for host in allow_hosts:
         try:
             hosts.add(_host_name(host))
         except ValueError:
             problems.append(f"--allow-host “{shown(host)}” is no host; write HOST or HOST:PORT.")
     try:
-        headers = _headers(json.loads(os.environ.get(HEADERS) or "{}"))
+        checked = _headers(json.loads(headers or "{}"))
     except (ValueError, RecursionError):
         problems.append(f"{HEADERS} is not JSON of headers for each host; write it as {_FORM}.")
     if problems:
         raise JobError(*problems)
-    return WebRules(frozenset(hosts), headers)
+    return WebRules(frozenset(hosts), checked)
 
 
 def _host_name(text: str) -> str:
@@ -79,7 +78,7 @@ def _host_name(text: str) -> str:
 
 
 def _headers(hosts: object) -> dict[str, dict[str, str]]:
-    """The environment's headers, checked. Raises ValueError."""
+    """The headers, checked. Raises ValueError."""
     if not isinstance(hosts, dict):
         raise ValueError
     checked: dict[str, dict[str, str]] = {}

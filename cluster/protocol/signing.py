@@ -9,11 +9,10 @@ As with the AWS variables, what they hold reaches the workers as an actor's argu
 command is run wherever pictures are finished.
 """
 
-import os
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pressrun.pipeline.finishing.credentials import Claim, check_credentials_lib
 
 CERTIFICATE, KEY = "PRESSRUN_SIGN_CERTIFICATE", "PRESSRUN_SIGN_KEY"
 COMMAND, TIMESTAMPS = "PRESSRUN_SIGN_COMMAND", "PRESSRUN_SIGN_TIMESTAMPS"
+VARIABLES = (CERTIFICATE, KEY, COMMAND, TIMESTAMPS)
 COMMAND_SEC = 60.0
 _WAITS_SEC = (1.0, 4.0)
 """Before a signer that failed is asked again: a service beyond the command or the time stamp may have been away."""
@@ -83,15 +83,15 @@ class Signing:
         return _raw(done.stdout, self.algorithm)
 
 
-def signing_from_environment() -> Signing:
-    """The signer that this process's environment names, tried out once.
+def signing_of(variables: Mapping[str, str]) -> Signing:
+    """The signer that some variables name, tried out once.
 
     Raises:
         JobError: there is none, or it does not sign.
     """
     check_credentials_library()
-    files = {name: os.environ.get(name, "") for name in (CERTIFICATE, KEY)}
-    command = os.environ.get(COMMAND, "")
+    files = {name: variables.get(name, "") for name in (CERTIFICATE, KEY)}
+    command = variables.get(COMMAND, "")
     problems = []
     if not files[CERTIFICATE]:
         problems.append(f"--sign needs a certificate: name its PEM file in {CERTIFICATE} (pressrun dev-certificate)")
@@ -105,7 +105,7 @@ def signing_from_environment() -> Signing:
             problems.append(f"{name} names {path}, which cannot be read ({error.strerror})")
     if problems:
         raise JobError(*(f"{problem}." for problem in problems))
-    chain, timestamps = held[CERTIFICATE].decode("ascii", "replace"), os.environ.get(TIMESTAMPS, "")
+    chain, timestamps = held[CERTIFICATE].decode("ascii", "replace"), variables.get(TIMESTAMPS, "")
     signing = Signing(chain, _algorithm_of(held[CERTIFICATE]), held[KEY], command, timestamps)
     _try_out(signing)
     return signing

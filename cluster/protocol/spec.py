@@ -1,9 +1,7 @@
 """What actors are told when they start: which part of which model they hold, and what every picture has in common."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.protocol.signing import Signing
 from pressrun.cluster.store.opening import Place
 from pressrun.pipeline.finishing.spec import FinishingSpec
@@ -13,10 +11,7 @@ from pressrun.pipeline.finishing.spec import FinishingSpec
 class ModelSpec:
     """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
 
-    `environment` holds the AWS variables that references in buckets need; it is left out of any representation.
-    `web` says which references may be fetched from web servers, and how; `references` is the folder on the driver's
-    machine that holds the pixels of those that it has seen. `compile` has the blocks compiled, where the device is a
-    GPU.
+    `compile` has the blocks compiled, where the device is a GPU. Nothing in it belongs to a job or says whose it is.
     """
 
     model: str
@@ -24,9 +19,6 @@ class ModelSpec:
     precision: str
     stages: tuple[str, ...] = ()
     device: str = "cpu"
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    web: WebRules = field(default_factory=WebRules)
-    references: str = ""
     compile: bool = False
 
     @property

@@ -21,7 +21,7 @@ from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.net.patience import Patience, late
 from pressrun.cluster.net.url import Url, is_data, is_web, shown
 from pressrun.cluster.references.missing_reference import file_called, other_forms, why_missing
-from pressrun.cluster.store.opening import open_object
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Refusal
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 
@@ -50,8 +50,8 @@ def place_of(uri: str) -> str:
 class ReferenceReader:
     """One process's way to references' bytes; safe for threads."""
 
-    def __init__(self, rules: WebRules) -> None:
-        self._rules = rules
+    def __init__(self, rules: WebRules, stores: Stores) -> None:
+        self._rules, self._stores = rules, stores
         self._patience = Patience()
 
     def read(self, uri: str) -> bytes:
@@ -77,7 +77,7 @@ class ReferenceReader:
             return _read_data(uri, rules.max_bytes)
         if uri.lower().startswith("s3://"):
             seconds = rules.deadline_sec * _PATIENCE_OF_STORES
-            return self._within(seconds, uri, lambda _: _read_object(uri, rules.max_bytes))
+            return self._within(seconds, uri, lambda _: _read_object(self._stores, uri, rules.max_bytes))
         return self._within(rules.deadline_sec, uri, lambda given_up: _read_file(uri, rules.max_bytes, given_up))
 
     def _within(self, full: float, uri: str, read: Callable[[threading.Event], bytes]) -> bytes:
@@ -106,20 +106,20 @@ class ReferenceReader:
         return answer
 
 
-def _read_object(uri: str, max_bytes: int) -> bytes:
+def _read_object(stores: Stores, uri: str, max_bytes: int) -> bytes:
     """An object in a bucket, by another form of its name if there is none by this one."""
     for form in (uri, *(f"s3://{form}" for form in other_forms(uri[len("s3://") :]))):
         try:
-            return _read_key(form, max_bytes)
+            return _read_key(stores, form, max_bytes)
         except FileNotFoundError:
             pass
     raise _missing(uri, _failure("missing", uri, "does not exist; check the address in the manifest"))
 
 
-def _read_key(uri: str, max_bytes: int) -> bytes:
+def _read_key(stores: Stores, uri: str, max_bytes: int) -> bytes:
     """An object, its size known before its body is asked for. Raises FileNotFoundError."""
     try:
-        store, path = open_object(uri)
+        store, path = stores.find(uri)
         try:
             entry = store.head(path)
         except StorageError:  # an answer without a body cannot say why; the question below will be told

@@ -1,4 +1,4 @@
-"""Where a model actor gets a reference's pixels: from the run's scratch on its own machine, else from its place again.
+"""Where an actor gets a reference's pixels: from the run's scratch on its own machine, else from its place again.
 
 On the driver's machine the survey has left them there, so nothing is fetched twice and an address whose signature has
 expired since does no harm. On other machines, or when the scratch was full, the picture is fetched again under the same
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.net.url import shown
+from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.unit import Reference
 from pressrun.cluster.references.decoder_pool import Decoders
 from pressrun.cluster.references.pixel_cache import ReferenceCache
@@ -22,14 +22,13 @@ from pressrun.pipeline.request import MULTIPLE
 
 
 class ReferenceSource:
-    """One actor's; safe for its threads. `folder` is the cache of the driver's machine ("" for none), `cap` the model's
-    `reference_pixels`."""
+    """One actor's for one job; safe for its threads."""
 
-    def __init__(self, folder: str, rules: WebRules, cap: int, at_once: int = 2) -> None:
-        self._cache = ReferenceCache(Path(folder)) if folder else None
-        self._reader = ReferenceReader(rules)
+    def __init__(self, job: JobContext, at_once: int = 2) -> None:
+        self._cache = ReferenceCache(Path(job.references)) if job.references else None
+        self._reader = ReferenceReader(job.web, job.stores)
         self._decoders = Decoders(at_once)
-        self._cap = cap
+        self._cap = job.reference_pixels
 
     def pixels(self, reference: Reference) -> np.ndarray:
         """The reference's pixels (H, W, 3), uint8.

@@ -240,11 +240,11 @@ class Interrupt:
 
     Entered before Ray starts, because an interrupted `ray.init` leaves a process that crashes at its end, and to be
     installed again after it, because `ray.init` puts handlers of its own in place. Elsewhere than in the main thread
-    it only holds `stop`.
+    nothing is done.
     """
 
-    def __init__(self) -> None:
-        self.stop = threading.Event()
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupt":

@@ -111,9 +111,9 @@ class Dispatcher:
     # 2. Bind: whatever is ready goes to the least-loaded worker with a free slot, costliest first.
 
     def _bind(self) -> None:
-        errands = self._flights.errands
-        while errands and (worker := self._roster.free("encode", alone=errands[0].suspect)):
-            self._encode(worker, errands.popleft())
+        for stage, errands in self._flights.errands.items():
+            while errands and (worker := self._roster.free(stage, alone=errands[0].suspect)):
+                self._send(stage, worker, errands.popleft())
         for stage in _URGENCY:
             ready = self._flights.ready[stage]
             for suspect in (True, False):
@@ -126,13 +126,15 @@ class Dispatcher:
         last = not self._more and self._flights.at("encode", "denoise") <= self._ahead // 2
         return self._roster.free(stage, alone=suspect, ahead=stage != "denoise" or not last)
 
-    def _encode(self, worker: Worker, errand: Errand) -> None:
+    def _send(self, stage: str, worker: Worker, errand: Errand) -> None:
         keys = errand.keys
-        if isinstance(keys[0], str):
-            refs = worker.handle.encode_prompts.options(num_returns=len(keys) + 1).remote(keys)
+        if stage == "fetch":
+            refs = worker.handle.fetch.options(num_returns=2).remote(self._crew.job, keys[0])
+        elif errand.pixels is not None:
+            refs = worker.handle.encode_reference.options(num_returns=2).remote(errand.pixels)
         else:
-            refs = worker.handle.encode_reference.options(num_returns=2).remote(keys[0])
-        self._track(Call("encode", worker, refs[:-1], errand), refs[-1])
+            refs = worker.handle.encode_prompts.options(num_returns=len(keys) + 1).remote(keys)
+        self._track(Call(stage, worker, refs[:-1], errand), refs[-1])
 
     def _submit(self, worker: Worker, flight: Flight) -> None:
         unit, handle = flight.unit, worker.handle
@@ -153,7 +155,7 @@ class Dispatcher:
         elif flight.stage == "decode":
             refs = handle.decode.options(num_returns=2).remote(unit, flight.latents)
         else:
-            refs = [handle.finish.remote(unit, flight.device, flight.pixels)]
+            refs = [handle.finish.remote(self._crew.job, unit, flight.device, flight.pixels)]
         self._track(Call(flight.stage, worker, refs[:-1], flight), refs[-1])
 
     def _track(self, call: Call, report: Any) -> None:
@@ -229,7 +231,7 @@ class Dispatcher:
             self._flights.advance(call.cause, call.payload, report)
         else:
             self.timeline.add(report, call.worker.name, None)
-            self._flights.encoded(call.cause, call.payload, report)
+            self._flights.back(call.cause, call.payload, report)
 
     def _denoised_one(self, unit: Unit, report: Report) -> None:
         self.rendered += len(unit.items)

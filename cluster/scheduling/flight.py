@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pressrun.cluster.protocol.unit import Unit
+from pressrun.cluster.protocol.unit import Reference, Unit
 from pressrun.cluster.scheduling.conditioning_cache import Key
 from pressrun.cluster.scheduling.worker import Worker
 
@@ -34,11 +34,19 @@ class Flight:
 
 @dataclass
 class Errand:
-    """Inputs that one call encodes, for whoever needs them: prompts together, a reference by itself."""
+    """Inputs that one call encodes, for whoever needs them: prompts together, a reference by itself, whose `pixels`
+    have been fetched before. `losses` are the times that those went down with a node."""
 
     keys: list[Key]
     suspect: bool = False
     strikes: int = 0
+    pixels: Any = None
+    losses: int = 0
+
+    @property
+    def stage(self) -> str:
+        """What is to be done next: "fetch" a reference, or "encode"."""
+        return "fetch" if isinstance(self.keys[0], Reference) and self.pixels is None else "encode"
 
 
 @dataclass

@@ -39,12 +39,12 @@ class Ready:
 
 
 class Flights:
-    """`errands` are inputs that nobody encodes yet, `ready` units that nobody works on although their next stage could
-    begin, `outcomes` what nobody has been told yet."""
+    """`errands` are inputs that nobody fetches or encodes yet, by what is to be done, `ready` units that nobody works
+    on although their next stage could begin, `outcomes` what nobody has been told yet."""
 
     def __init__(self) -> None:
         self.inputs = Inputs()
-        self.errands: deque[Errand] = deque()
+        self.errands: dict[str, deque[Errand]] = {"fetch": deque(), "encode": deque()}
         self.ready = {stage: Ready() for stage in ("denoise", "decode", "finish")}
         self.outcomes: list[Outcome] = []
         self._flights: dict[int, Flight] = {}
@@ -92,11 +92,15 @@ class Flights:
             if isinstance(key, str):
                 prompts.append(key)
             else:
-                self.errands.append(Errand([key]))
+                self.send(Errand([key]))
         if prompts:
-            self.errands.append(Errand(prompts))
+            self.send(Errand(prompts))
         self.move(flight, "encode")
         self._check_inputs(flight)
+
+    def send(self, errand: Errand) -> None:
+        """It waits for a worker (again, if it had one)."""
+        self.errands[errand.stage].append(errand)
 
     def has_inputs(self, flight: Flight) -> bool:
         """Whether everything it needs is still there."""
@@ -134,8 +138,12 @@ class Flights:
         flight.keys = needed
         self.move(flight, "denoise")
 
-    def encoded(self, errand: Errand, payload: list[Any], report: Report) -> None:
+    def back(self, errand: Errand, payload: list[Any], report: Report) -> None:
         """An errand has come back: its inputs are there, or it is known why not."""
+        if report.stage == "fetch" and not report.failures:
+            errand.pixels = payload[0]
+            self.send(errand)
+            return
         users: set[int] = set()
         for place, key in enumerate(errand.keys):
             if key not in self.inputs:
@@ -143,7 +151,7 @@ class Flights:
             entry = self.inputs[key]
             failure = report.failures.get(place)
             if failure and failure[0] == OUT_OF_MEMORY and not errand.suspect:
-                self.errands.append(Errand([key], suspect=True))  # with a whole device's memory for itself
+                self.send(Errand([key], suspect=True, pixels=errand.pixels))  # with a whole device's memory for itself
                 continue
             if failure:
                 entry.fail(key, failure)

@@ -44,7 +44,10 @@ def after_no_room(flights: Flights, flight: Flight, why: tuple[str, str]) -> Non
 
 def after_error(flights: Flights, cause: Flight | Errand, loss: str, error: Exception) -> None:
     """A call raised and its worker is well: what it was given is gone (`loss` is "input"), or the fault is ours."""
-    if isinstance(cause, Errand):
+    if isinstance(cause, Errand) and loss == "input" and cause.losses < LOSSES:
+        cause.losses, cause.pixels = cause.losses + 1, None
+        flights.send(cause)
+    elif isinstance(cause, Errand):
         flights.give_up(cause, "internal_error", bug(error))
     elif loss == "input" and cause.losses < LOSSES:
         _step_back(flights, cause)
@@ -70,9 +73,10 @@ def _encode_again(flights: Flights, errand: Errand) -> None:
         flights.give_up(errand, "worker_crash", text)
     elif errand.suspect:
         strikes = errand.strikes if len(errand.keys) == 1 else 0
-        flights.errands.extend(Errand([key], True, strikes) for key in errand.keys)
+        for key in errand.keys:
+            flights.send(Errand([key], True, strikes, errand.pixels))
     else:
-        flights.errands.append(errand)
+        flights.send(errand)
 
 
 def _split(flights: Flights, flight: Flight) -> None:

@@ -51,6 +51,8 @@ class Timeline:
 
     def add(self, report: Report, worker: str, unit: int | None) -> None:
         """Take note of one call."""
+        if report.stage not in STAGES:  # whoever fetches computes nothing
+            return
         self.computed[report.stage] += report.seconds
         calls = [(f"{worker} shard {call.shard}", call.started, call.ended) for call in report.calls]
         calls = calls or [(worker, report.started, report.ended)]

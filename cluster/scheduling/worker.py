@@ -1,5 +1,6 @@
 """A worker: one actor, or the leader of several, and the calls that it holds; and how each kind of them is started."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import ray
 from ray.util.placement_group import remove_placement_group
 
-from pressrun.cluster.actors.actors import FinishActor, ModelActor
+from pressrun.cluster.actors.actors import JobActor, ModelActor
 from pressrun.cluster.placement.layout import Role
 from pressrun.cluster.placement.node_placement import Homes
-from pressrun.cluster.protocol.spec import Finishing, ModelSpec
+from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.pipeline.families.flux2.footprint import cut, footprint_of
 from pressrun.pipeline.models.catalogue import look_up
 
@@ -24,19 +25,27 @@ _OURS: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0
 """No CPUs: more actors than there are run slower, they do not hang. Retries are ours alone."""
 
 
+def end_actor(handle: Any) -> None:
+    """End an actor, whatever it does."""
+    with contextlib.suppress(Exception):  # it is gone already
+        ray.kill(handle, no_restart=True)
+
+
 @dataclass(eq=False)
 class Worker:
     """One actor, or the leader of several `shards`, and its calls, oldest first.
 
     It takes `slots` calls of each stage. `quiet_since`: when it last made progress, None until loaded. `nodes`: where
-    its actors are, as far as they have said. One that is `leaving` takes no call any more. `end` gives back what its
-    places took.
+    its actors are, as far as they have said. One that is `leaving` takes no call any more. `start` gives the actor's
+    handle, `ask` has it say that it is ready, `stop` ends it.
     """
 
     name: str
     stages: tuple[str, ...]
     slots: int
     start: Callable[[], Any]
+    stop: Callable[[Any], None] = end_actor
+    ask: Callable[[Any], Any] = lambda handle: handle.ready.remote()
     handle: Any = None
     ready_ref: Any = None
     calls: list[Any] = field(default_factory=list)
@@ -47,7 +56,6 @@ class Worker:
     shards: int = 1
     nodes: tuple[str, ...] = ()
     leaving: bool = False
-    end: Callable[[], None] = lambda: None
 
     @property
     def post(self) -> str:
@@ -69,18 +77,29 @@ class Worker:
         return sum(call.stage == stage for call in self.calls)
 
 
-def model_worker(name: str, role: Role, spec: ModelSpec, homes: Homes) -> Worker:
+@dataclass(frozen=True)
+class Post:
+    """One kind of worker: what it does, how an actor of it is started, and what ends one."""
+
+    stages: tuple[str, ...]
+    slots: int
+    start: Callable[[], Any]
+    end: Callable[[], None] = lambda: None
+    shards: int = 1
+
+
+def model_post(role: Role, spec: ModelSpec, homes: Homes) -> Post:
     """One that holds the model's parts for a role's stages."""
     part, slots = replace(spec, stages=role.stages), DENOISE_SLOTS * role.shards
     if role.shards > 1:
         replica = _Replica(part, role, homes)
-        return Worker(name, role.stages, slots, replica.start, shards=role.shards, end=replica.end)
+        return Post(role.stages, slots, replica.start, replica.end, role.shards)
     actor, options = ray.remote(ModelActor), {**_OURS, "num_gpus": role.gpus, "max_concurrency": 2}
 
     def start() -> Any:
         return actor.options(**options, scheduling_strategy=homes.choose(role.gpus)).remote(part)
 
-    return Worker(name, role.stages, slots, start)
+    return Post(role.stages, slots, start)
 
 
 class _Replica:
@@ -108,11 +127,11 @@ class _Replica:
             self._group = None
 
 
-def finish_worker(name: str, finishing: Finishing, homes: Homes) -> Worker:
-    """One that turns pixels into stored pictures."""
-    actor, options = ray.remote(FinishActor), {**_OURS, "max_concurrency": FINISH_SLOTS}
+def job_post(homes: Homes) -> Post:
+    """One that fetches references and turns pixels into stored pictures, for any job."""
+    actor, options = ray.remote(JobActor), {**_OURS, "max_concurrency": 2 * FINISH_SLOTS}
 
     def start() -> Any:
-        return actor.options(**options, scheduling_strategy=homes.choose(0)).remote(finishing, FINISH_THREADS)
+        return actor.options(**options, scheduling_strategy=homes.choose(0)).remote(FINISH_THREADS)
 
-    return Worker(name, ("finish",), FINISH_SLOTS, start)
+    return Post(("fetch", "finish"), FINISH_SLOTS, start)

@@ -1,11 +1,9 @@
 """The crew: every actor of a run, started together, replaced when lost; replicas join and leave with their nodes."""
 
-import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
@@ -13,11 +11,10 @@ import ray
 from pressrun.cluster.placement.devices import Devices, devices_of_cluster, draining
 from pressrun.cluster.placement.layout import Layout
 from pressrun.cluster.placement.node_placement import Homes
-from pressrun.cluster.protocol.spec import Finishing, ModelSpec
 from pressrun.cluster.runtime.last_words import stillborn
 from pressrun.cluster.runtime.ray_errors import WITHOUT_REASON
 from pressrun.cluster.runtime.ray_runtime import head_answers, joined
-from pressrun.cluster.scheduling.worker import Worker, finish_worker, model_worker
+from pressrun.cluster.scheduling.worker import Worker
 from pressrun.pipeline.errors import JobError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +34,7 @@ class Crew:
     the answer that is awaited. Whatever is asked of Ray while units are under way is asked here.
 
     `hire` makes a worker of that name; `wanted` says how many there are to be on the devices that there are now.
-    Without them a crew stays as it is.
+    Without them a crew stays as it is. `job` is the context of the job that they work for.
     """
 
     def __init__(
@@ -47,8 +44,9 @@ class Crew:
         hire: Callable[[str], Worker] | None = None,
         wanted: Callable[[Devices], Posts] | None = None,
         homes: Homes | None = None,
+        job: Any = None,
     ) -> None:
-        self.layout = layout
+        self.layout, self.job = layout, job
         self.workers = list(workers)
         self.loading: dict[Any, Worker] = {}
         self._hire, self._wanted, self._homes = hire, wanted, homes or Homes()
@@ -61,27 +59,6 @@ class Crew:
         for worker in self.workers:
             self._start(worker)
 
-    @classmethod
-    def assemble(
-        cls,
-        layout: Layout,
-        spec: ModelSpec,
-        finishing: Finishing,
-        devices: Devices | None = None,
-        wanted: Callable[[Devices], Posts] | None = None,
-    ) -> "Crew":
-        """The workers that a layout asks for: model actors by its roles, and those that finish pictures."""
-        roles = {role.title: role for role in layout.roles}
-        spec, homes = replace(spec, device=layout.device), Homes(devices)
-
-        def hire(name: str) -> Worker:
-            role = roles.get(name.rpartition("-")[0])
-            return model_worker(name, role, spec, homes) if role else finish_worker(name, finishing, homes)
-
-        names = [name for name, _ in layout.members()]
-        names += [f"finish-{number}" for number in range(_finishers(layout.replicas))]
-        return cls(layout, [hire(name) for name in names], hire, wanted, homes)
-
     @property
     def replicas(self) -> int:
         """How many workers denoise, or will."""
@@ -89,7 +66,7 @@ class Crew:
 
     def _start(self, worker: Worker) -> None:
         worker.handle = worker.start()
-        worker.ready_ref = worker.handle.ready.remote()
+        worker.ready_ref = worker.ask(worker.handle)
         self.loading[worker.ready_ref] = worker
         worker.quiet_since, worker.nodes = None, ()
         worker.started = time.monotonic()
@@ -197,7 +174,7 @@ class Crew:
             self._known = devices
             self._posts = {**self._posts, **self._wanted(devices)}
             replicas = sum(self._posts.get(role.title, 0) for role in self.layout.roles if "denoise" in role.stages)
-            self._posts |= {"finish": _finishers(replicas)} if "finish" in self._posts else {}
+            self._posts |= {"finish": finishers(replicas)} if "finish" in self._posts else {}
         return leaving + self._fill_posts()
 
     def _draining(self) -> set[str]:
@@ -254,15 +231,7 @@ class Crew:
         """End an actor, whatever it does."""
         self.loading.pop(worker.ready_ref, None)
         self._homes.left(worker.nodes)
-        with contextlib.suppress(Exception):
-            ray.kill(worker.handle, no_restart=True)
-        with contextlib.suppress(Exception):
-            worker.end()
-
-    def close(self) -> None:
-        """End every actor; on a joined cluster nothing else ends them before the driver's process does."""
-        for worker in self.workers:
-            self.kill(worker)
+        worker.stop(worker.handle)
 
 
 def _advice(why: str) -> str:
@@ -274,5 +243,6 @@ def _advice(why: str) -> str:
     return f" {need_less.capitalize()}" if "memory" in why.lower() else ""
 
 
-def _finishers(replicas: int) -> int:
+def finishers(replicas: int) -> int:
+    """How many workers finish pictures for so many that denoise."""
     return -(-replicas // REPLICAS_PER_FINISHER)

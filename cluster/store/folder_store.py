@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from pressrun.cluster.store.conditions import check_standing, read_unchanged
-from pressrun.cluster.store.store import ANYTHING, Changed, Entry, Refusal, Standing, Store, never
+from pressrun.cluster.store.store import ANYTHING, Changed, Entry, Opener, Refusal, Standing, Store, never
 from pressrun.cluster.store.temporaries import FOLDER, LOCK, NO_LINKS, Temporaries, is_taken
 from pressrun.cluster.store.uri import check_path, is_utf8
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
@@ -27,11 +27,12 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FolderStore:
-    """`Store` in the folder `root`, an absolute path."""
+    """`Store` in the folder `root`, an absolute path; `stores` opened it."""
 
     conditional = True  # by link or by lock; `prepare` refuses a file system that has neither
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, stores: Opener) -> None:
+        self.stores = stores
         self.uri = str(root)
         self._root = root
         self._temporaries = Temporaries(root)

@@ -8,44 +8,51 @@ whose trailers some servers refuse. Addresses are path style unless AWS_S3_ADDRE
 import base64
 import functools
 import hashlib
-import os
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import boto3
 import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.credentials import RefreshableCredentials
+from botocore.configprovider import ConfigChainFactory, ConfiguredEndpointProvider
+from botocore.credentials import (
+    AssumeRoleWithWebIdentityProvider,
+    RefreshableCredentials,
+    create_credential_resolver,
+)
 from botocore.exceptions import BotoCoreError, ConfigParseError
 
 from pressrun.cluster.net.url import shown
 from pressrun.pipeline.errors import JobError
+
+Variables: TypeAlias = tuple[tuple[str, str], ...]
+"""The AWS variables of whoever asks, by name, in order: all that a client knows of an environment."""
 
 _STYLES = ("path", "virtual", "auto")
 _WRITES = ("PutObject", "UploadPart")
 _CHUNK = 1 << 20
 
 
-@functools.lru_cache(maxsize=4)
-def s3_client(environment: tuple[tuple[str, str], ...]) -> Any:
-    """boto3's client, safe for threads, made once a process for each AWS environment: making one costs 0.1 s."""
-    del environment  # boto3 reads it itself
-    return _client("s3v4")
+@functools.lru_cache(maxsize=32)
+def s3_client(variables: Variables) -> Any:
+    """boto3's client, safe for threads, made once a process for the same AWS variables: making one costs 0.1 s."""
+    return _client(variables, "s3v4")
 
 
-@functools.lru_cache(maxsize=4)
-def unsigned_client(environment: tuple[tuple[str, str], ...]) -> Any:
+@functools.lru_cache(maxsize=32)
+def unsigned_client(variables: Variables) -> Any:
     """As `s3_client`, for what a stranger without credentials can do."""
-    del environment
-    return _client(UNSIGNED)
+    return _client(variables, UNSIGNED)
 
 
-def _client(signature: Any) -> Any:
-    core = botocore.session.get_session()
-    # botocore spends two thirds of a listing's time on time stamps that nobody looks at: text until `modified_in`.
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+def _client(variables: Variables, signature: Any) -> Any:
+    environ = dict(variables)
+    core = _session(environ)
     try:
-        client = boto3.session.Session(botocore_session=core).client("s3", config=_settings(signature, core))
+        client = boto3.session.Session(botocore_session=core).client(
+            "s3", endpoint_url=_endpoint(core, environ), config=_settings(core, environ, signature)
+        )
         _check_credentials(core.get_credentials())
     except ConfigParseError as error:
         path = shown(str(error.kwargs.get("path")))
@@ -58,9 +65,62 @@ def _client(signature: Any) -> Any:
     client.meta.events.register("before-call.s3.HeadBucket", _stop_redirects)
     for name in _WRITES:
         client.meta.events.register(f"before-call.s3.{name}", _add_md5)
-    if os.environ.get("AWS_REQUEST_PAYER", "").lower() == "requester":
+    if environ.get("AWS_REQUEST_PAYER", "").lower() == "requester":
         client.meta.events.register("before-call.s3", _add_payer)
     return client
+
+
+def _session(environ: Mapping[str, str]) -> Any:
+    """botocore's session, which takes from `environ` what it would take from this process's environment."""
+    core = botocore.session.Session()
+    # botocore spends two thirds of a listing's time on time stamps that nobody looks at: text until `modified_in`.
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    chains, store = ConfigChainFactory(session=core, environ=environ), core.get_component("config_store")
+    for name, (configured, variable, default, conversion) in core.SESSION_VARIABLES.items():
+        chain = chains.create_config_chain(
+            instance_name=name,
+            env_var_names=variable,
+            config_property_names=configured,
+            default=default,
+            conversion_func=conversion,
+        )
+        store.set_config_provider(name, chain)
+    core.register_component("credential_provider", _Lazily(lambda: _credentials(core, environ)))
+    return core
+
+
+class _Lazily:
+    """A resolver of credentials that is made when credentials are asked for: a profile may be missing."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def load_credentials(self) -> Any:
+        """botocore's credentials, None if there are none."""
+        return self._make().load_credentials()
+
+
+def _credentials(core: Any, environ: Mapping[str, str]) -> Any:
+    """botocore's chain of providers; those that look into an environment look into `environ`."""
+    resolver = create_credential_resolver(core, region_name=core.get_config_variable("region"))
+    for provider in resolver.providers:
+        for attribute in ("environ", "_environ"):
+            if hasattr(provider, attribute):
+                setattr(provider, attribute, environ)
+        if isinstance(provider, AssumeRoleWithWebIdentityProvider):
+            names = provider._CONFIG_TO_ENV_VAR
+            provider._get_env_config = lambda key, names=names: environ.get(names.get(key, ""))
+    return resolver
+
+
+def _endpoint(core: Any, environ: Mapping[str, str]) -> str | None:
+    """The server that `environ` or a profile names; None for Amazon's own."""
+    if core.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    given = ConfiguredEndpointProvider(
+        full_config=core.full_config, scoped_config=core.get_scoped_config(), client_name="s3", environ=environ
+    ).provide()
+    return str(given) if given else None
 
 
 def _check_credentials(credentials: Any) -> None:
@@ -72,10 +132,11 @@ def _check_credentials(credentials: Any) -> None:
         raise JobError("The AWS keys or token hold signs that none has, such as ü or a line's end: copy them again.")
 
 
-def _settings(signature: Any, core: Any) -> Config:
+def _settings(core: Any, environ: Mapping[str, str], signature: Any) -> Config:
     return Config(
         signature_version=signature,
-        s3={"addressing_style": _addressing_style(core)},
+        s3={"addressing_style": _addressing_style(core, environ)},
+        ignore_configured_endpoint_urls=True,  # botocore would look for one in this process's environment
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"mode": "standard", "total_max_attempts": 3},
@@ -85,10 +146,10 @@ def _settings(signature: Any, core: Any) -> Config:
     )
 
 
-def _addressing_style(core: Any) -> str:
+def _addressing_style(core: Any, environ: Mapping[str, str]) -> str:
     """The style of addresses that was chosen. botocore takes path style for IP addresses whatever it is."""
     configured = core.get_scoped_config().get("s3")
-    style = os.environ.get("AWS_S3_ADDRESSING_STYLE") or (
+    style = environ.get("AWS_S3_ADDRESSING_STYLE") or (
         configured.get("addressing_style") if isinstance(configured, dict) else None
     )
     style = str(style or "path").strip().lower()

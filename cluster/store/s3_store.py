@@ -10,7 +10,6 @@ its patience is used up. botocore's errors become ours in `s3_errors.py`, and no
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -33,7 +32,7 @@ from pressrun.cluster.store.s3_listing import Page, pages
 from pressrun.cluster.store.s3_patience import asked
 from pressrun.cluster.store.s3_probe import PROBES, honours_conditions
 from pressrun.cluster.store.s3_upload import in_parts, stream
-from pressrun.cluster.store.store import ANYTHING, Changed, Damaged, Entry, Standing, Store, never
+from pressrun.cluster.store.store import ANYTHING, Changed, Damaged, Entry, Opener, Standing, Store, never
 from pressrun.cluster.store.uri import check_path, is_bucket_name
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 
@@ -47,7 +46,8 @@ T = TypeVar("T")
 
 
 class S3Store:
-    """`Store` under `s3://bucket/prefix`. With `exact`, paths are keys as others wrote them, empty parts included.
+    """`Store` under `s3://bucket/prefix`, for whoever has the AWS variables of `stores`. With `exact`, paths are keys
+    as others wrote them, empty parts included.
 
     Raises JobError if the URI or the AWS environment cannot be right.
     """
@@ -55,7 +55,8 @@ class S3Store:
     def __init__(
         self,
         bucket: str,
-        prefix: str = "",
+        prefix: str,
+        stores: Opener,
         *,
         conditional: bool | None = None,
         patience_sec: float = PATIENCE_SEC,
@@ -72,11 +73,13 @@ class S3Store:
         self._bucket = bucket
         self._exact = exact
         self._patience_sec = patience_sec
-        self._environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
-        self._client = s3_client(self._environment)
+        self.stores = stores
+        self._variables = tuple(sorted(stores.variables.items()))
+        self._client = s3_client(self._variables)
 
     def prepare(self) -> None:
-        impatient = S3Store(self._bucket, self._root.rstrip("/"), patience_sec=min(self._patience_sec, _PREPARE_SEC))
+        seconds = min(self._patience_sec, _PREPARE_SEC)
+        impatient = S3Store(self._bucket, self._root.rstrip("/"), self.stores, patience_sec=seconds)
         try:
             next(impatient._pages("", MaxKeys=1))
             self.conditional = honours_conditions(impatient)
@@ -152,7 +155,7 @@ class S3Store:
         return False
 
     def public(self, path: str) -> bool:
-        anybody = unsigned_client(self._environment)
+        anybody = unsigned_client(self._variables)
         with contextlib.suppress(*FOREIGN):
             anybody.head_object(Bucket=self._bucket, Key=self._key(path))
             return True
@@ -284,7 +287,7 @@ class S3Store:
         unknown = [path for path, entry in known if entry is None]
         if not unknown:
             return [entry for _, entry in known if entry]
-        exact = S3Store(self._bucket, self._root.rstrip("/"), patience_sec=self._patience_sec, exact=True)
+        exact = S3Store(self._bucket, self._root.rstrip("/"), self.stores, patience_sec=self._patience_sec, exact=True)
         with ThreadPoolExecutor(_THREADS) as threads:
             asked = dict(zip(unknown, threads.map(exact.head, unknown), strict=True))
         return [one for path, entry in known if (one := entry or asked[path])]

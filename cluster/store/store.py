@@ -5,7 +5,7 @@ never a part; `create` lets one of several writers win where the place can do th
 `folder_store.py`; `s3_store.py` is the same promises over a network. `opening` finds the store of a URI.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -54,6 +54,26 @@ class Entry:
     etag: str
 
 
+class Opener(Protocol):
+    """Opens stores and single objects for one who may; `opening.Stores` is what it is."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The AWS variables that it opens with."""
+
+    def open(self, uri: str, *, conditional: bool | None = None) -> "Store":
+        """The store at a URI."""
+
+    def find(self, uri: str) -> tuple["Store", str]:
+        """The store that holds one object, and the object's path in it."""
+
+    def read(self, uri: str, base: str | None = None) -> bytes:
+        """The bytes of one object."""
+
+    def write(self, uri: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
+        """Write one object piece by piece."""
+
+
 class Store(Protocol):
     """A place for named bytes. Safe for threads; to send one to another process, send its `Place`.
 
@@ -65,6 +85,10 @@ class Store(Protocol):
     @property
     def uri(self) -> str:
         """The place, normalised: an absolute path or `s3://bucket/prefix`, without a slash at the end."""
+
+    @property
+    def stores(self) -> Opener:
+        """Opens other places for whoever opened this one."""
 
     @property
     def conditional(self) -> bool:

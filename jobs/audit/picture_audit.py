@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.actors.finisher import rendition_path, rendition_suffix
-from pressrun.cluster.store.opening import read_uri
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.jobs.audit.audited import Audited, Discrepancy, Found, Unchecked
 from pressrun.jobs.folder.clutter import CLUTTER
@@ -104,7 +103,7 @@ class PictureAudit:
         """The first thing that is wrong with a picture."""
         path, whose = row["image"], f"{row['image']} of row {row['custom_id']}"
         try:
-            data = self._audited.store.get(path) if path.startswith(IMAGES) else read_uri(path)
+            data = self._audited.store.get(path) if path.startswith(IMAGES) else self._audited.store.stores.read(path)
         except (FileNotFoundError, PermissionError, ValueError, RequestError, JobError):
             return Discrepancy("missing_picture", path, f"{whose} is missing.")
         if hashlib.sha256(data).hexdigest() != row["sha256"] or len(data) != row["bytes"]:

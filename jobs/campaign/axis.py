@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import resolve_uri
 from pressrun.jobs.manifest.manifest import RESERVED, read_manifest
 from pressrun.jobs.manifest.repeats import repeated
@@ -66,7 +67,7 @@ def inline_axis(name: str, values: Sequence[Any], place: str) -> Axis:
     return _checked(name, name, pa.table(arrays, names=columns), where, place)
 
 
-def table_axis(name: str, uri: str, key: str | None, base: str) -> Axis:
+def table_axis(stores: Stores, name: str, uri: str, key: str | None, base: str) -> Axis:
     """An axis from a table (CSV, Parquet, JSON lines; a path relative to `base`, or `s3://`): a value in each row.
 
     Raises JobError with everything that is wrong with it, StorageError when the store does not answer.
@@ -76,7 +77,7 @@ def table_axis(name: str, uri: str, key: str | None, base: str) -> Axis:
     except PressrunError as error:
         raise JobError(f"axes.{shortened(name)}: {error}") from None
     try:
-        table = read_manifest(found)
+        table = read_manifest(stores, found)
     except JobError as error:
         raise JobError(*(f"axes.{shortened(name)}: {problem}" for problem in error.problems)) from None
     where = f"axes.{shortened(name)} ({shortened(uri)})"

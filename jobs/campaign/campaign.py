@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pressrun.cluster.store.opening import read_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import resolve_uri
 from pressrun.jobs.campaign.axis import Axis, inline_axis, table_axis
 from pressrun.jobs.campaign.campaign_rules import (
@@ -73,13 +73,13 @@ class Campaign:
         return product
 
 
-def read_campaign(uri: str) -> Campaign:
+def read_campaign(stores: Stores, uri: str) -> Campaign:
     """The campaign in a file, on disk or in `s3://`, with the tables that it names.
 
     Raises JobError with everything that is wrong with it, StorageError when the store does not answer.
     """
     try:
-        text = read_uri(uri).decode()
+        text = stores.read(uri).decode()
         found = tomllib.loads(text)
     except (FileNotFoundError, PermissionError, PressrunError) as error:
         raise JobError(f"The campaign “{shortened(uri)}” cannot be read: {error}") from None
@@ -87,16 +87,16 @@ def read_campaign(uri: str) -> Campaign:
         raise JobError(f"The campaign “{shortened(uri)}” is no text in UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"The campaign “{shortened(uri)}” is no TOML: {error}.") from None
-    return parse_campaign(found, resolve_uri(uri, None).rpartition("/")[0])
+    return parse_campaign(stores, found, resolve_uri(uri, None).rpartition("/")[0])
 
 
-def parse_campaign(found: Mapping[str, Any], base: str) -> Campaign:
+def parse_campaign(stores: Stores, found: Mapping[str, Any], base: str) -> Campaign:
     """A campaign from what its TOML says; tables are relative to the folder or prefix `base`. Raises as above."""
     problems: list[str] = []
     for name in found:
         if name not in _SECTIONS:
             problems.append(unknown(f"The campaign's “{shortened(name)}”", name, _SECTIONS))
-    axes = _axes(found.get("axes"), base, problems)
+    axes = _axes(stores, found.get("axes"), base, problems)
     names = _column_owners(axes, problems)
     columns = _columns(found, names, problems)
     if len(axes) < len(found.get("axes", ())) or not axes:
@@ -112,27 +112,27 @@ def parse_campaign(found: Mapping[str, Any], base: str) -> Campaign:
     return Campaign(tuple(axes), columns, include, exclude, overrides, seed_from, names)
 
 
-def _axes(found: Any, base: str, problems: list[str]) -> list[Axis]:
+def _axes(stores: Stores, found: Any, base: str, problems: list[str]) -> list[Axis]:
     if not isinstance(found, dict) or not found:
         problems.append('The campaign needs a section [axes] with what varies, such as season = ["spring", "summer"].')
         return []
     axes = []
     for name, value in found.items():
         try:
-            axes.append(_axis(name, value, base))
+            axes.append(_axis(stores, name, value, base))
         except JobError as error:
             problems += error.problems
     return axes
 
 
-def _axis(name: str, value: Any, base: str) -> Axis:
+def _axis(stores: Stores, name: str, value: Any, base: str) -> Axis:
     if isinstance(value, list):
         if not value:
             raise JobError(f"axes.{shortened(name)} is empty, so there would be no picture at all.")
         return inline_axis(name, value, base)
     kinds = {"table": str, "key": str}
     if isinstance(value, dict) and "table" in value and all(isinstance(value[k], kinds.get(k, ())) for k in value):
-        return table_axis(name, value["table"], value.get("key"), base)
+        return table_axis(stores, name, value["table"], value.get("key"), base)
     raise JobError(
         f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.'
     )

@@ -30,6 +30,7 @@ from pressrun.jobs.cli.commands.parsing import epilog
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.cli.terminal import begin_in_utf8, check_arguments, show_everything
 from pressrun.jobs.folder.job_file import product_version
+from pressrun.jobs.spec.context import Context
 from pressrun.pipeline.errors import ClusterError, JobError, PressrunError, StorageError
 
 COMMANDS = (
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 3 if options.resumable else 0  # where the reader of our output ends it
     try:
         check_arguments(sys.argv[1:] if arguments is None else arguments)
+        options.context = Context.of_this_process()
         with terminable():
             code = options.run(options)
         print(end="", flush=True)

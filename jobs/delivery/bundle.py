@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.store.opening import open_store, read_uri, write_uri
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.uri import local_path
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
@@ -122,14 +121,14 @@ class Bundles:
             path = f"{place}/{file}"
             counted = _Counted(self._chunks(rows, names))
             try:
-                write_uri(path, counted, "application/zip")
+                self._store.stores.write(path, counted, "application/zip")
             except RequestError as error:
                 raise JobError(str(error)) from None
             yield Bundle(value, path, len(rows), counted.bytes)
 
     def _refuse_foreign(self, place: str) -> None:
         """Raises JobError with all names that hold something else than a bundle."""
-        store = open_store(place)
+        store = self._store.stores.open(place)
         taken = [file for file in standing(store, self._files.to_pylist()) if not is_bundle(store, file)]
         if taken:
             raise JobError(
@@ -172,7 +171,7 @@ class Bundles:
     def _read(self, picture: _Picture) -> tuple[_Picture, bytes]:
         ours = picture.uri.startswith("images/")
         try:
-            data = self._store.get(picture.uri) if ours else read_uri(picture.uri)
+            data = self._store.get(picture.uri) if ours else self._store.stores.read(picture.uri)
         except (FileNotFoundError, PermissionError, RequestError) as error:
             raise JobError(f"{error} `pressrun verify` says what else is missing.") from None
         if hashlib.sha256(data).hexdigest() != picture.sha256:

@@ -23,8 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pressrun.cluster.store.opening import open_store
-from pressrun.cluster.store.store import Store, never
+from pressrun.cluster.store.store import Opener, Store, never
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.delivery.records_place import beside, check_owner, claim, find_records, old_records, own
 from pressrun.jobs.folder.job_file import PARQUET
@@ -66,23 +65,23 @@ class PublishedPlace:
     Raises JobError where one of the two cannot be a store, or the records would be served or are another place's.
     """
 
-    def __init__(self, to: str, job: str, records: str | None = None) -> None:
-        self.store = open_store(real_uri(to))
+    def __init__(self, stores: Opener, to: str, job: str, records: str | None = None) -> None:
+        self.store = stores.open(real_uri(to))
         self._asked = records
-        self.records = open_store(find_records(self.store.uri, real_uri(job), records))
+        self.records = stores.open(find_records(stores, self.store.uri, real_uri(job), records))
         self.fence: Callable[[], None] = never
         self._folds = False
         check_owner(self.records, self.store.uri)
 
     def as_it_is(self) -> None:
         """Read what is there and move nothing, as a dry run does."""
-        if old := old_records(self.store.uri, self.records.uri):
-            self.records = open_store(old)
+        if old := old_records(self.records, self.store.uri):
+            self.records = old
 
     def prepare(self) -> None:
         """Make both usable. Raises JobError with what is in the way."""
         self.store.prepare()
-        self.records = open_store(claim(self.store.uri, self.records.uri, bool(self._asked)))
+        self.records = claim(self.records, self.store.uri, bool(self._asked))
         try:
             self.records.prepare()
         except JobError as error:

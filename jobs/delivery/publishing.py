@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_object, open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Changed, Damaged, Refusal, Store
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.delivery.publication_plan import PublicationPlan, counted, planned
@@ -85,17 +85,19 @@ class _NotDone:
         return {name: tuple(dict.fromkeys(names)) for name, names in vars(self).items()}
 
 
-def publish(job: str, to: str, *, records: str | None = None, remove: bool = False, dry_run: bool = False) -> Published:
+def publish(
+    stores: Stores, job: str, to: str, *, records: str | None = None, remove: bool = False, dry_run: bool = False
+) -> Published:
     """Publish what is ready of the job at `job` into the place `to`; see `jobs.delivery.records_place` for `records`.
 
     Raises:
         JobError: there is no such job or place, the place is a job's own, or somebody else publishes there.
         StorageError: a store failed although it was asked again; the same call goes on.
     """
-    store = open_store(job)
+    store = stores.open(job)
     find_job(store)
-    _refuse_a_jobs_own(real_uri(to))
-    place = PublishedPlace(to, job, records)
+    _refuse_a_jobs_own(stores, real_uri(to))
+    place = PublishedPlace(stores, to, job, records)
     if dry_run:
         place.as_it_is()
         return _told(store, place, planned(store, place, remove), dry_run=True)
@@ -108,12 +110,12 @@ def publish(job: str, to: str, *, records: str | None = None, remove: bool = Fal
             place.store.sweep([])
 
 
-def _refuse_a_jobs_own(place: str) -> None:
+def _refuse_a_jobs_own(stores: Stores, place: str) -> None:
     """Raise JobError for the folder of a job, and for whatever stands in it: its pictures are its record."""
     uri = place
     while uri not in ("", "s3:", "s3:/"):
         with contextlib.suppress(Refusal):  # what nobody lets us look at is no job of ours
-            if open_store(uri).head(JOB) is not None:
+            if stores.open(uri).head(JOB) is not None:
                 problem = f"{uri} is the folder of a job, whose pictures nothing may replace"
                 raise JobError(f"--to {place}: {problem}; publish to a place of its own.")
         uri = uri.rpartition("/")[0]
@@ -238,7 +240,7 @@ class _Publication:
 def _found(store: Store, uri: str) -> tuple[Store, str]:
     if uri.startswith(f"{store.uri}/"):
         return store, uri.removeprefix(f"{store.uri}/")
-    return open_object(uri)
+    return store.stores.find(uri)
 
 
 def _told(store: Store, place: PublishedPlace, plan: PublicationPlan, **more: Any) -> Published:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
-from pressrun.cluster.store.store import Changed, Store
+from pressrun.cluster.store.store import Changed, Opener, Store
 from pressrun.cluster.store.uri import real_uri
 from pressrun.pipeline.errors import JobError, PressrunError
 
@@ -36,14 +35,14 @@ def beside(place: str) -> str:
     return f"{place}/.pressrun" if re.fullmatch("s3://[^/]+", place) else f"{place}.pressrun"
 
 
-def find_records(place: str, job: str, asked: str | None) -> str:
+def find_records(stores: Opener, place: str, job: str, asked: str | None) -> str:
     """The URI of a place's records: where its pointer says, else where they are `asked` for, else beside the nights of
     `job`. Nothing is written.
 
     Raises:
         JobError: the pointer says something else than what is asked for, or the records would be served.
     """
-    there = read_pointer(beside(place))
+    there = read_pointer(stores, beside(place))
     if there and asked and real_uri(asked) != there:
         raise JobError(f"--records {asked}: the records of {place} lie at {there}; leave --records out.")
     records = there or (real_uri(asked) if asked else _default(place, job))
@@ -53,39 +52,42 @@ def find_records(place: str, job: str, asked: str | None) -> str:
     return records
 
 
-def read_pointer(uri: str) -> str:
+def read_pointer(stores: Opener, uri: str) -> str:
     """Where the pointer in the folder `uri` says that the records are; "" where there is none.
 
     Raises:
         JobError: it is damaged.
     """
     try:
-        return str(json.loads(open_store(uri).get(POINTER))["records"])
+        return str(json.loads(stores.open(uri).get(POINTER))["records"])
     except FileNotFoundError:
         return ""
     except (ValueError, KeyError, TypeError):
         raise JobError(f"{uri}/{POINTER} is damaged; remove it, and say --records URI once.") from None
 
 
-def claim(place: str, records: str, asked: bool) -> str:
-    """Write the pointer if there is none; where the records are by then, since another publisher may be faster.
+def claim(records: Store, place: str, asked: bool) -> Store:
+    """Write the pointer if there is none; the records as it names them by then, since another publisher may be faster.
 
     Raises:
         JobError: nothing can be written beside the place, and the records' place was not `asked` for.
     """
-    pointer = open_store(beside(place))
-    if there := read_pointer(pointer.uri):
-        return there
+    stores = records.stores
+    pointer = stores.open(beside(place))
+    if there := read_pointer(stores, pointer.uri):
+        return stores.open(there)
     try:
         pointer.prepare()
-        pointer.create(POINTER, json.dumps({"records": records}).encode(), "application/json")
+        pointer.create(POINTER, json.dumps({"records": records.uri}).encode(), "application/json")
         pointer.sweep([])
     except PressrunError as error:
         if asked:
             return records
-        more = f"It would say that the records of {place} lie at {records}: give --records URI, the same every time."
+        more = (
+            f"It would say that the records of {place} lie at {records.uri}: give --records URI, the same every time."
+        )
         raise JobError(f"{error} {more}") from None
-    return read_pointer(pointer.uri) or records
+    return stores.open(read_pointer(stores, pointer.uri) or records.uri)
 
 
 def check_owner(records: Store, place: str) -> None:
@@ -107,7 +109,7 @@ def own(records: Store, place: str, fence: Callable[[], None]) -> None:
     if records.head(OWNER) is None:
         fence()
         records.create(OWNER, json.dumps({"place": place}).encode(), "application/json")
-    old = open_store(beside(place))
+    old = records.stores.open(beside(place))
     if old.uri == records.uri or not any(True for _ in _old_paths(old)):
         return
     with Lease(old, LOCK, f"The records of {place} are moved") as lease:
@@ -122,10 +124,10 @@ def own(records: Store, place: str, fence: Callable[[], None]) -> None:
     old.sweep([*paths, f"{LOCK}/"])
 
 
-def old_records(place: str, records: str) -> str:
-    """Where the records are that `own` has not moved yet; "" if there are none."""
-    old = open_store(beside(place))
-    return old.uri if old.uri != records and any(True for _ in _old_paths(old)) else ""
+def old_records(records: Store, place: str) -> Store | None:
+    """The records that `own` has not moved yet; None if there are none."""
+    old = records.stores.open(beside(place))
+    return old if old.uri != records.uri and any(True for _ in _old_paths(old)) else None
 
 
 def exposure(records: Store) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.delivery.belongings import THUMBNAILS, belongings
@@ -77,7 +77,7 @@ class _Gone:
     stay: int = 0
 
 
-def prune(prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
+def prune(stores: Stores, prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
     """Remove all dated jobs under `prefix` but the last `keep` finished ones and what is not older than all of them.
 
     A night that an unfinished one of those keeps from stays as well, and so do pictures that a job without a date
@@ -90,7 +90,7 @@ def prune(prefix: str, keep: int, *, dry_run: bool = False) -> Pruned:
     """
     if keep < 1:
         raise JobError(f"--keep {keep} would leave nothing; give a number from 1 on.")
-    store = open_store(real_uri(prefix))
+    store = stores.open(real_uri(prefix))
     _nights(store)  # where there are none, nothing is made either
     if dry_run:
         return _Pruning(store, None).run(keep)
@@ -159,7 +159,7 @@ class _Pruning:
         )
 
     def _night(self, name: str) -> Store:
-        return open_store(f"{self._prefix.uri}/{name}", conditional=self._prefix.conditional)
+        return self._prefix.stores.open(f"{self._prefix.uri}/{name}", conditional=self._prefix.conditional)
 
     def _kept(self, jobs: Iterable[NightName], keep: int) -> set[str]:
         """The last finished nights, whatever is not known to be older than all of them, and what those keep from."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Changed
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.delivery.publish_target import (
@@ -44,7 +44,7 @@ class Undone:
     lost: tuple[str, ...] = ()
 
 
-def undo(uri: str) -> Undone:
+def undo(stores: Stores, uri: str) -> Undone:
     """Undo the publication whose undo.parquet is at `uri`; the last one first.
 
     Raises:
@@ -55,10 +55,10 @@ def undo(uri: str) -> Undone:
     number, _, file = rest.partition("/")
     if not records or file != UNDO_FILE:
         raise JobError(f"{uri} is no undo file: give the …/{UNDO}…/{UNDO_FILE} that publish has named.")
-    records = real_uri(read_pointer(records) or records)  # they were moved since that file was named
-    about = read_actions(open_store(records), number).schema.metadata or {}
+    records = real_uri(read_pointer(stores, records) or records)  # they were moved since that file was named
+    about = read_actions(stores.open(records), number).schema.metadata or {}
     to = real_uri(about[b"place"].decode())
-    place = PublishedPlace(to, about[b"job"].decode(), None if records == beside(to) else records)
+    place = PublishedPlace(stores, to, about[b"job"].decode(), None if records == beside(to) else records)
     place.prepare()
     with Lease(place.records, LOCK, f"Something is published to {place.store.uri}") as lease:
         place.begin_alone(lease.check)

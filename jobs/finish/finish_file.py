@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pressrun.cluster.store.opening import read_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.uri import local_path
 from pressrun.jobs.finish.prompt_policy import words_of
@@ -17,7 +17,7 @@ from pressrun.pipeline.finishing.spec import FinishingSpec, read_finishing_spec
 from pressrun.pipeline.overlay.copy_spec import CopySpec
 
 
-def read_finish(spec: JobSpec) -> FinishingSpec:
+def read_finish(stores: Stores, spec: JobSpec) -> FinishingSpec:
     """What `--finish`, `--format` and `--sign` ask for; a format that there is not is told elsewhere.
 
     Raises:
@@ -26,17 +26,17 @@ def read_finish(spec: JobSpec) -> FinishingSpec:
     format = spec.format if spec.format in FORMATS else "png"
     if spec.finish is None:
         return FinishingSpec(format, sign=spec.sign)
-    finishing = read_finishing_spec(_text(spec.finish, None, "--finish"), format, spec.finish)
+    finishing = read_finishing_spec(_text(stores, spec.finish, None, "--finish"), format, spec.finish)
     problems: list[str] = []
     checks = []
     for check in finishing.checks:
         try:
-            checks.append(_equipped(check, spec.finish))
+            checks.append(_equipped(stores, check, spec.finish))
         except JobError as error:
             problems.extend(error.problems)
     copy = finishing.copy
     try:
-        copy = _with_assets(copy, spec.finish) if copy else None
+        copy = _with_assets(stores, copy, spec.finish) if copy else None
     except JobError as error:
         problems.extend(error.problems)
     if problems:
@@ -54,27 +54,27 @@ def refuse_signing(spec: JobSpec, store: Store) -> None:
         )
 
 
-def _equipped(check: CheckSpec, finish: str) -> CheckSpec:
+def _equipped(stores: Stores, check: CheckSpec, finish: str) -> CheckSpec:
     """A check with everything that it needs."""
     if check.check == "text":
         check_reader()
     elif check.check == "classifier":
         load_classifier(check.option)
     elif check.check == "policy":
-        words = words_of(_text(check.option, _folder_of(finish), f"{finish}, [policy]: the file of words"))
+        words = words_of(_text(stores, check.option, _folder_of(finish), f"{finish}, [policy]: the file of words"))
         if not words:
             raise JobError(f"{finish}, [policy]: {check.option} holds no word; write one a line.")
         return replace(check, words="\n".join(words))
     return check
 
 
-def _with_assets(copy: CopySpec, finish: str) -> CopySpec:
+def _with_assets(stores: Stores, copy: CopySpec, finish: str) -> CopySpec:
     """What is set on pictures, with the fonts and logos that it names; files are beside the spec."""
     from pressrun.pipeline.overlay.copy_assets import with_assets  # nothing that sets type is loaded where none is set
 
     def read(file: str) -> bytes:
         try:
-            return read_uri(file, _folder_of(finish))
+            return stores.read(file, _folder_of(finish))
         except (OSError, RequestError) as error:
             raise JobError(f"{finish}, [copy]: “{file}” cannot be read: {error}") from None
 
@@ -85,9 +85,9 @@ def _folder_of(uri: str) -> str:
     return uri.rpartition("/")[0] if uri.lower().startswith("s3://") else str(Path(local_path(uri)).parent)
 
 
-def _text(uri: str, base: str | None, what: str) -> str:
+def _text(stores: Stores, uri: str, base: str | None, what: str) -> str:
     try:
-        return read_uri(uri, base).decode()
+        return stores.read(uri, base).decode()
     except (OSError, RequestError) as error:
         raise JobError(f"{what} {uri} cannot be read: {error}") from None
     except UnicodeDecodeError:

@@ -131,7 +131,7 @@ def table_digest(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def open_job(store: Store, job: Job, frozen: bytes) -> bool:
+def create_job(store: Store, job: Job, frozen: bytes) -> bool:
     """Create the job's folder, or find that it holds this very job; True when it was there already.
 
     job.json is the commit: whoever creates it decides what the folder is. The frozen manifest comes after it, and again

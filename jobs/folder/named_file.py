@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pressrun.cluster.store.opening import write_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import resolve_uri
 from pressrun.pipeline.errors import JobError, RequestError
 
 
-def write_named(path: str, chunks: Iterable[bytes], content_type: str) -> None:
+def write_named(stores: Stores, path: str, chunks: Iterable[bytes], content_type: str) -> None:
     """Write a file at a path or `s3://bucket/key`, piece by piece; it is there whole or not at all.
 
     Raises:
@@ -18,7 +18,7 @@ def write_named(path: str, chunks: Iterable[bytes], content_type: str) -> None:
     try:
         if not path.lower().startswith("s3://"):
             _refuse_other_than_files(path)
-        write_uri(path, chunks, content_type)
+        stores.write(path, chunks, content_type)
     except (OSError, RequestError) as error:
         reason = getattr(error, "strerror", "") or str(error)
         raise JobError(f"{path} cannot be written: {reason}".rstrip(".") + ".") from None

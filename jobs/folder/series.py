@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store, never
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.folder.job_file import JOB, PRUNED, SUMMARY, find_job
@@ -29,7 +29,7 @@ def prefix_of(uri: str) -> tuple[str, str]:
     return prefix, name
 
 
-def earlier_jobs(out: str, since: str | None) -> tuple[str, ...]:
+def earlier_jobs(stores: Stores, out: str, since: str | None) -> tuple[str, ...]:
     """The jobs that a run into `out` keeps pictures from, the first one first: the one that `since` names, or for
     "latest" those before `out` by their date, from the last one back to the last that is finished.
 
@@ -40,7 +40,7 @@ def earlier_jobs(out: str, since: str | None) -> tuple[str, ...]:
         return ()
     place = real_uri(out)
     if since != LATEST:
-        earlier = open_store(since)
+        earlier = stores.open(since)
         if real_uri(since) == place:
             raise JobError(f"--since {since} is this job itself; name the job of another night.")
         find_job(earlier)
@@ -49,7 +49,7 @@ def earlier_jobs(out: str, since: str | None) -> tuple[str, ...]:
     tonight = NightName.parse(name)
     if tonight is None:
         raise JobError(f"--since latest goes back by date, but --out ends in {name}; call it 2026-11-21 or the like.")
-    return tuple(_back_from(open_store(prefix), tonight))
+    return tuple(_back_from(stores.open(prefix), tonight))
 
 
 def dated_names(prefix: Store, is_job: Callable[[str], bool]) -> list[NightName]:
@@ -84,7 +84,9 @@ def _back_from(prefix: Store, tonight: NightName) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def alone(out: str, since: str | None, wait: bool, tell: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def alone(
+    stores: Stores, out: str, since: str | None, wait: bool, tell: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
     """No other night is rendered under the same prefix meanwhile; several drivers of one job are one night.
 
     Only nights that keep from each other are in each other's way: without `since`, or with one from elsewhere, nothing
@@ -94,14 +96,15 @@ def alone(out: str, since: str | None, wait: bool, tell: Callable[[str], None]) 
     Raises:
         JobError: another night is being rendered.
     """
-    prefix = _shared_prefix(real_uri(out), since)
+    out = real_uri(out)
+    prefix = _shared_prefix(out, since)
     if prefix is None:
         yield never
         return
-    store = open_store(prefix)
-    store.prepare()
-    purpose = f"A night is rendered into {real_uri(out)}"
-    with Lease(store, LOCK, purpose, shared=True, wait=wait, waiting=tell, hint="--wait waits for it") as lease:
+    nights = stores.open(prefix)
+    nights.prepare()
+    purpose = f"A night is rendered into {out}"
+    with Lease(nights, LOCK, purpose, shared=True, wait=wait, waiting=tell, hint="--wait waits for it") as lease:
         yield lease.check
 
 

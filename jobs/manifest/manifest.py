@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.manifest.repeats import repeated, row_numbers
 from pressrun.jobs.manifest.request_columns import KINDS, READERS, checked_columns, readable_texts
@@ -71,13 +72,13 @@ class Manifest:
         return self.table.column_names[len(REQUEST_SCHEMA) :]
 
 
-def read_manifest(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
+def read_manifest(stores: Stores, uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
     """The first `limit` rows (all, if None) of a Parquet file, a folder of parts, JSONL or CSV, local or in `s3://`.
 
     Read by a process of its own (see `jobs.tables.sandbox`). Raises JobError for what cannot be read or takes more than
     `max_bytes` bytes of memory, StorageError when the store does not answer.
     """
-    return read_apart(uri, limit, max_bytes)
+    return read_apart(stores, uri, limit, max_bytes)
 
 
 def normalise(table: pa.Table, model: Model, source: str) -> Manifest:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.folder.job_file import PARQUET
 from pressrun.jobs.folder.named_file import write_named
 from pressrun.jobs.text.column_types import is_text
@@ -30,7 +31,7 @@ def check_manifest_path(path: str) -> None:
         raise JobError(f"{path} ends with {ending}, which is no manifest; write .parquet or .jsonl.")
 
 
-def write_manifest(schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> None:
+def write_manifest(stores: Stores, schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> None:
     """Write `tables`, all of one schema, one after the other; each becomes a row group of its own, if it has rows.
 
     Raises:
@@ -42,7 +43,7 @@ def write_manifest(schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> 
         chunks, kind = _json_lines(tables), "application/jsonl"
     else:
         chunks, kind = _parquet(schema, tables), PARQUET
-    write_named(path, chunks, kind)
+    write_named(stores, path, chunks, kind)
 
 
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.scheduling.timeline import STAGES
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import SUMMARY
 from pressrun.jobs.folder.night_name import NightName
 from pressrun.jobs.folder.series import prefix_of
@@ -25,14 +25,14 @@ START_SEC = 10.0
 SECONDS_PER_BYTE = 1e-9
 
 
-def past_runs(out: str, model: str, earlier: Sequence[str] = ()) -> list[tuple[float, float]]:
+def past_runs(out: Store, model: str, earlier: Sequence[str] = ()) -> list[tuple[float, float]]:
     """Megapixels and seconds of finished runs with the same model: of the last dated jobs beside `out`, and of the
     jobs at `earlier`."""
     places = set(earlier)
     try:
-        prefix, name = prefix_of(open_store(out).uri)
+        prefix, name = prefix_of(out.uri)
         if NightName.parse(name):
-            found = filter(None, map(NightName.parse, open_store(prefix).level()[0]))
+            found = filter(None, map(NightName.parse, out.stores.open(prefix).level()[0]))
             nights = [night.name for night in sorted(found, key=lambda night: night.order) if night.name != name]
             places |= {f"{prefix}/{other}" for other in nights[-NIGHTS:]}
     except JobError:
@@ -40,7 +40,7 @@ def past_runs(out: str, model: str, earlier: Sequence[str] = ()) -> list[tuple[f
     runs = []
     for place in sorted(places):
         try:
-            said = json.loads(open_store(place).get(SUMMARY))
+            said = json.loads(out.stores.open(place).get(SUMMARY))
             run = float(said["megapixels"]), float(said["seconds"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue
@@ -49,12 +49,12 @@ def past_runs(out: str, model: str, earlier: Sequence[str] = ()) -> list[tuple[f
     return runs
 
 
-def estimate(order: Order, plan: Plan, results: pa.Table, out: str) -> tuple[float | None, str]:
+def estimate(order: Order, plan: Plan, results: pa.Table) -> tuple[float | None, str]:
     """Seconds that a plan takes, and by what that was judged: by other nights, else by this job's earlier `results`,
     else by what the catalogue knows of the model."""
     model = order.model
     start = START_SEC + model.bytes * SECONDS_PER_BYTE
-    runs = past_runs(out, order.job.model, order.earlier)
+    runs = past_runs(order.store, order.job.model, order.earlier)
     if expected := expected_seconds(runs, plan.megapixels, start):
         return expected, f"as {len(runs)} other job{'s' if len(runs) > 1 else ''} took, start-up included"
     done = results.filter(pc.is_valid(results["seconds_denoise"]))

@@ -59,7 +59,7 @@ class PurgeMentions:
                 continue
             try:
                 other = str(json.loads(prefix.get(f"{folder}/{OWNER}"))["place"])
-                record = PublishedPlace(other, f"{prefix.uri}/job", None).record()
+                record = PublishedPlace(prefix.stores, other, f"{prefix.uri}/job", None).record()
             except (FileNotFoundError, ValueError, KeyError, TypeError, JobError):
                 continue
             same = pc.is_in(record["sha256"], pa.array(sorted(self._traces.digests), pa.string()))

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.uri import real_uri
 from pressrun.jobs.delivery.publish_target import PublishedPlace, interrupted
@@ -58,7 +58,13 @@ class Purged:
 
 
 def purge(
-    names: Iterable[str], to: str, nights: str | None = None, *, records: str | None = None, dry_run: bool = False
+    stores: Stores,
+    names: Iterable[str],
+    to: str,
+    nights: str | None = None,
+    *,
+    records: str | None = None,
+    dry_run: bool = False,
 ) -> Purged:
     """Purge pictures by their names in the place `to`, with all their renditions: from the place, from its records, and
     from all jobs that stand beside those that were published to it, or under or beside `nights`.
@@ -69,7 +75,7 @@ def purge(
         StorageError: a store failed although it was asked again, or somebody else took over; the same call goes on.
     """
     wanted = PurgedNames.parse(names)
-    place = _published_place(to, nights, records)
+    place = _published_place(stores, to, nights, records)
     if dry_run:
         place.as_it_is()
         return _Purging(place, wanted, nights, None).run()
@@ -81,15 +87,15 @@ def purge(
         return _Purging(place, wanted, nights, lease).run()
 
 
-def _published_place(to: str, nights: str | None, records: str | None) -> PublishedPlace:
+def _published_place(stores: Stores, to: str, nights: str | None, records: str | None) -> PublishedPlace:
     """Raises JobError where nothing was published."""
     uri = real_uri(to)
-    if not (nights or records or read_pointer(beside(uri))):
+    if not (nights or records or read_pointer(stores, beside(uri))):
         command = "pressrun publish NIGHTS --to … --purge …"
         raise JobError(f"Nothing tells where the records of {uri} are; say whose nights are published there: {command}")
-    job = nights if nights and _is_job(open_store(nights)) else f"{nights or uri}/job"
-    place = PublishedPlace(to, job, records)
-    if place.records.head(OWNER) is None and not old_records(place.store.uri, place.records.uri):
+    job = nights if nights and _is_job(stores.open(nights)) else f"{nights or uri}/job"
+    place = PublishedPlace(stores, to, job, records)
+    if place.records.head(OWNER) is None and not old_records(place.records, place.store.uri):
         raise JobError(f"Nothing was published to {place.store.uri}: {place.records.uri} has no records of it.")
     return place
 
@@ -163,9 +169,10 @@ class _Purging:
 
     def _prefixes(self) -> list[_Prefix]:
         """Where the nights stand. Raises JobError where none stands at the place that was named."""
+        stores = self._place.store.stores
         known = [real_uri(job) for job in publications(self._place)]
         named = real_uri(self._nights) if self._nights else ""
-        is_job = bool(named) and _is_job(open_store(named))
+        is_job = bool(named) and _is_job(stores.open(named))
         head, _, last = self._place.records.uri.rpartition(f"/{RECORDS}/")
         places = [named] if named and not is_job else []
         places += [head] if head and "/" not in last else []
@@ -175,10 +182,10 @@ class _Purging:
                 places.append(prefix_of(job)[0])
             except JobError:  # it is a bucket of its own
                 alone.append(job)
-        found = [_jobs_under(open_store(uri)) for uri in dict.fromkeys(places)]
+        found = [_jobs_under(stores.open(uri)) for uri in dict.fromkeys(places)]
         if named and not is_job and not found[0].jobs:
             raise JobError(f"There is no job at {named}, nor under it; name a night, or the place where nights stand.")
-        alone_stores = [open_store(uri) for uri in dict.fromkeys(alone)]
+        alone_stores = [stores.open(uri) for uri in dict.fromkeys(alone)]
         return [one for one in found if one.jobs or one.linked] + [
             _Prefix(store, [store]) for store in alone_stores if _is_job(store)
         ]
@@ -251,7 +258,7 @@ class _Purging:
 def _jobs_under(prefix: Store) -> _Prefix:
     found = _Prefix(prefix)
     for name in prefix.level()[0]:
-        store = open_store(f"{prefix.uri}/{name}")
+        store = prefix.stores.open(f"{prefix.uri}/{name}")
         if name and _is_job(store):
             if prefix.linked(name):
                 found.linked.append(store.uri)

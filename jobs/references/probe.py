@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.net.url import shown
 from pressrun.cluster.protocol.unit import Reference
 from pressrun.cluster.references.decoder_pool import Decoders
@@ -36,11 +35,11 @@ Surveyed = Reference | RequestError
 def survey(
     uris: Iterable[str],
     model: Model,
-    rules: WebRules,
+    reader: ReferenceReader,
     cache: ReferenceCache | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> dict[str, Surveyed]:
-    """What each distinct reference is, or why it cannot be used; `rules` are those of what lies on the web.
+    """What each distinct reference is, or why it cannot be used; `reader` fetches their bytes.
 
     `cache` keeps the pixels of those that can be used; `watch` is told now and then how many of how many are done.
 
@@ -52,7 +51,7 @@ def survey(
     if not total:
         return {}
     with Decoders(min(_MAX_DECODERS, len(os.sched_getaffinity(0)), lanes.waiting)) as decoders:
-        look = _Look(model, rules, decoders, cache)
+        look = _Look(model, reader, decoders, cache)
         found: dict[str, Surveyed] = {}
         errors: list[Exception] = []
 
@@ -86,9 +85,9 @@ def survey(
 class _Look:
     """Looks at references; safe for threads."""
 
-    def __init__(self, model: Model, rules: WebRules, decoders: Decoders, cache: ReferenceCache | None) -> None:
+    def __init__(self, model: Model, reader: ReferenceReader, decoders: Decoders, cache: ReferenceCache | None) -> None:
         self._model, self._decoders, self._cache = model, decoders, cache
-        self._reader = ReferenceReader(rules)
+        self._reader = reader
         self._seen: dict[str, tuple[int, int] | RequestError] = {}  # equal bytes are decoded once, mostly
 
     def at(self, uri: str) -> Surveyed:

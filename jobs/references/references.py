@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.protocol.unit import Reference
 from pressrun.cluster.references.pixel_cache import ReferenceCache
+from pressrun.cluster.references.reader import ReferenceReader
 from pressrun.cluster.runtime.scratch import Scratch
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.references.probe import Surveyed, survey
 from pressrun.jobs.references.validators import Stamped, noted_as, read_stamped, stamps, write_stamped
@@ -34,21 +36,23 @@ class Mentions:
 class References:
     """Looks at references when they are needed.
 
-    `rules` and `model` are the order's. `scratch` is where pixels are kept for the actors; without one nothing is kept.
-    `watch` is told how many of how many were looked at. `known` is what earlier jobs have noted; with `noting`, what
-    this run learns can be noted too.
+    `rules` and `model` are the order's, `stores` opens what they lie in. `scratch` is where pixels are kept for the
+    actors; without one nothing is kept. `watch` is told how many of how many were looked at. `known` is what earlier
+    jobs have noted; with `noting`, what this run learns can be noted too.
     """
 
     def __init__(
         self,
         model: Model,
         rules: WebRules,
+        stores: Stores,
         scratch: Scratch | None = None,
         watch: Callable[[int, int], None] | None = None,
         known: Mapping[str, Stamped] | None = None,
         noting: bool = False,
     ) -> None:
-        self._model, self._rules, self._scratch, self._watch = model, rules, scratch, watch
+        self._model, self._rules, self._stores = model, rules, stores
+        self._scratch, self._watch = scratch, watch
         self._known, self._noting = known or {}, noting
         self._looked: dict[str, Surveyed] = {}
         self._stamped: dict[str, Stamped] = {}
@@ -60,9 +64,9 @@ class References:
             StorageError: a store does not answer, which is no row's fault.
         """
         new = [uri for uri in uris if uri not in self._looked]
-        stamped = stamps(uri for uri in new if uri not in self._stamped) if self._noting else {}
+        stamped = stamps(self._stores, [uri for uri in new if uri not in self._stamped]) if self._noting else {}
         cache = ReferenceCache(self._scratch.references) if self._scratch and new else None
-        self._looked |= survey(new, self._model, self._rules, cache, self._watch)
+        self._looked |= survey(new, self._model, ReferenceReader(self._rules, self._stores), cache, self._watch)
         for uri in new:
             found = self._looked[uri]
             if isinstance(found, Reference) and self._noting:  # the stamp is older than the look, so never too new
@@ -71,7 +75,7 @@ class References:
 
     def digests(self, uris: Sequence[str]) -> list[str | None]:
         """The SHA-256 of each reference's bytes; None for one that cannot be used. Raises as `look` does."""
-        now = stamps(uri for uri in uris if uri in self._known)
+        now = stamps(self._stores, [uri for uri in uris if uri in self._known])
         for uri, stamp in now.items():
             if self._known[uri].stamp == stamp:
                 self._stamped[uri] = self._known[uri]

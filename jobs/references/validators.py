@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pressrun.cluster.net.url import is_data, is_web, shown
-from pressrun.cluster.store.opening import open_store, stat_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Refusal, Store
 from pressrun.jobs.folder.job_file import PARQUET, REFERENCES
 from pressrun.pipeline.errors import JobError, RequestError
@@ -54,7 +54,7 @@ class Stamped:
         return self.size, self.modified, self.etag
 
 
-def stamps(uris: Iterable[str]) -> dict[str, Stamp]:
+def stamps(stores: Stores, uris: Iterable[str]) -> dict[str, Stamp]:
     """The stamps of those references that have one now: what is gone, forbidden, on the web or its own address is left
     out.
 
@@ -68,26 +68,30 @@ def stamps(uris: Iterable[str]) -> dict[str, Stamp]:
     found: dict[str, Stamp] = {}
     few = [uri for members in folders.values() if len(members) <= ASKED_ONE_BY_ONE for uri in members]
     with ThreadPoolExecutor(_THREADS) as threads:
-        found |= {uri: stamp for uri, stamp in zip(few, threads.map(_stamp, few), strict=True) if stamp}
+        found |= {
+            uri: stamp
+            for uri, stamp in zip(few, threads.map(lambda uri: _stamp(stores, uri), few), strict=True)
+            if stamp
+        }
     for folder, members in folders.items():
         if len(members) > ASKED_ONE_BY_ONE:
-            found |= {uri: stamp for uri, stamp in _listed(folder) if uri in members}
+            found |= {uri: stamp for uri, stamp in _listed(stores, folder) if uri in members}
     return found
 
 
-def _stamp(uri: str) -> Stamp | None:
+def _stamp(stores: Stores, uri: str) -> Stamp | None:
     try:
-        entry = stat_uri(uri)
+        entry = stores.entry(uri)
     except (RequestError, JobError, OSError):  # whoever needs the reference is told when it is read
         return None
     return (entry.size, entry.modified, entry.etag) if entry else None
 
 
-def _listed(folder: str) -> Iterable[tuple[str, Stamp]]:
+def _listed(stores: Stores, folder: str) -> Iterable[tuple[str, Stamp]]:
     if folder.endswith("/"):  # a key with an empty part; the store that would be opened is another place
         return
     try:
-        entries = open_store(folder or "/").level()[1]
+        entries = stores.open(folder or "/").level()[1]
     except (Refusal, JobError):
         return
     for entry in entries:

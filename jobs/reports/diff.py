@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import IMAGES, find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import is_done, read_results
@@ -45,14 +45,14 @@ class Difference:
         return {name: getattr(self, name) for name in names} | {"pictures": self.rows.to_pylist()}
 
 
-def diff(before: str, after: str) -> Difference:
+def diff(stores: Stores, before: str, after: str) -> Difference:
     """Compare what two jobs have rendered.
 
     Raises:
         JobError: one of them is no job, or damaged.
         StorageError: a store does not answer.
     """
-    sides = [_Side(open_store(uri)) for uri in (before, after)]
+    sides = [_Side(stores.open(uri)) for uri in (before, after)]
     was, now = sides
     place = pc.index_in(now.ids, was.ids)
     both = np.flatnonzero(pc.is_valid(place).to_numpy(zero_copy_only=False))

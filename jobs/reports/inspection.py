@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pressrun.cluster.store.opening import read_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.pipeline.errors import JobError, RequestError
 from pressrun.pipeline.finishing.codec import read_picture_header
 from pressrun.pipeline.finishing.credentials import Credentials, check_credentials_library, read_credentials
@@ -34,7 +34,7 @@ class Inspection:
         return asdict(self)
 
 
-def inspect(uri: str) -> Inspection:
+def inspect(stores: Stores, uri: str) -> Inspection:
     """Look at a picture, on disk or in `s3://`.
 
     Raises:
@@ -44,7 +44,7 @@ def inspect(uri: str) -> Inspection:
     try:
         if Path(uri).is_dir():
             raise JobError(f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.")
-        data = read_uri(uri)
+        data = stores.read(uri)
     except (OSError, RequestError) as error:
         raise JobError(f"{uri} cannot be read: {error}") from None
     header = read_picture_header(data)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.actors.finisher import thumbnail_path
-from pressrun.cluster.store.opening import read_uri
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import read_results
@@ -139,7 +138,7 @@ def _small(store: Store, image: str, stored: bool) -> bytes | None:
     head, _, name = image.rpartition("images/")
 
     def read(path: str) -> bytes:
-        return store.get(path) if ours else read_uri(head + path)
+        return store.get(path) if ours else store.stores.read(head + path)
 
     tries = ([thumbnail_path(f"images/{name}")] if stored else []) + [f"images/{name}"]
     for path in tries:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.store.opening import read_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import read_results
@@ -18,7 +18,7 @@ RESEEDED = "reseeded_from"
 """The column that records the seed of the picture that was not wanted."""
 
 
-def read_picks(asked: str) -> list[str]:
+def read_picks(stores: Stores, asked: str) -> list[str]:
     """custom_ids as the command line has them: `a,b,c`, or `@ids.txt` with one a line.
 
     Raises JobError where there is none, or the file cannot be read.
@@ -27,7 +27,7 @@ def read_picks(asked: str) -> list[str]:
         found = asked.split(",")
     else:
         try:
-            found = read_uri(asked[1:]).decode().splitlines()
+            found = stores.read(asked[1:]).decode().splitlines()
         except (OSError, PressrunError, UnicodeDecodeError) as error:
             raise JobError(f"--pick {asked} cannot be read: {error}") from None
     picks = list(dict.fromkeys(filter(None, map(str.strip, found))))

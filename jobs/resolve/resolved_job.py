@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from pressrun.cluster.actors.finisher import rendition_suffix
 from pressrun.cluster.net.fetch_rules import WebRules, web_rules
 from pressrun.cluster.placement.layout import Wishes
-from pressrun.cluster.protocol.signing import Signing, signing_from_environment
+from pressrun.cluster.protocol.signing import Signing, signing_of
 from pressrun.cluster.protocol.unit import Outcome
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.finish.finish_file import read_finish
 from pressrun.jobs.finish.row_metadata import Captions
@@ -21,6 +20,7 @@ from pressrun.jobs.folder.job_file import IMAGES, Job, freeze, frozen_digest, re
 from pressrun.jobs.folder.series import earlier_jobs
 from pressrun.jobs.manifest.manifest import CHUNK_ROWS, Manifest, normalise, read_manifest
 from pressrun.jobs.manifest.output_names import NameTemplate
+from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.failure_budget import FailureBudget
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.jobs.spec.run_limits import Limits
@@ -42,8 +42,8 @@ class Order:
     picture belongs (null: nowhere); the renditions' places follow from it.
 
     `bad` are the rows that fail as they stand (see `jobs.tables.row_errors.SCHEMA`). `frozen` is manifest.parquet.
-    `web` are the rules for references on the web, `earlier` the jobs whose pictures may be kept, the first one first,
-    `signing` who signs the pictures.
+    `web` are the rules for references on the web, `store` is the job's place, `context` holds its keys, `earlier` the
+    jobs whose pictures may be kept, the first one first, `signing` who signs the pictures.
     """
 
     job: Job
@@ -55,6 +55,8 @@ class Order:
     bad: pa.Table
     frozen: bytes = field(repr=False)
     web: WebRules
+    store: Store
+    context: Context
     earlier: tuple[str, ...] = ()
     signing: Signing | None = field(default=None, repr=False)
 
@@ -89,7 +91,7 @@ class Order:
         return grouped(merged(self.bad, failed), self.manifest.table["custom_id"])
 
 
-def take_order(spec: JobSpec) -> Order:
+def take_order(spec: JobSpec, context: Context) -> Order:
     """Check a job's spec against its manifest and model. A model that can be fetched need not be on this machine yet.
 
     Raises:
@@ -106,17 +108,19 @@ def take_order(spec: JobSpec) -> Order:
 
     problems.extend(_odd_options(spec))
     checked(lambda: FailureBudget.parse(spec.max_failures, 1))
-    web = checked(lambda: web_rules(spec.allow_hosts))
+    stores = context.stores
+    store = checked(lambda: stores.open(spec.out))
+    web = checked(lambda: web_rules(spec.allow_hosts, context.reference_headers))
     template = checked(lambda: NameTemplate.parse(spec.name))
-    earlier = checked(lambda: earlier_jobs(spec.out, spec.since))
-    signing = checked(signing_from_environment) if spec.sign else None
+    earlier = checked(lambda: earlier_jobs(stores, spec.out, spec.since))
+    signing = checked(lambda: signing_of(context.signing)) if spec.sign else None
     model = checked(lambda: _wanted_model(spec.model))
-    checked(lambda: _check_licence(spec, model))
+    checked(lambda: _check_licence(store, spec, model))
     checked(lambda: _check_precision(spec, model))
     checked(lambda: _check_wishes(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
-    manifest = checked(lambda: normalise(read_manifest(spec.manifest), some, spec.manifest))
-    finishing = checked(lambda: read_finish(spec))
+    manifest = checked(lambda: normalise(read_manifest(stores, spec.manifest), some, spec.manifest))
+    finishing = checked(lambda: read_finish(stores, spec))
     names = frozen = captions = None
     if manifest is not None:
         captions = checked(lambda: Captions.parse(finishing or FinishingSpec(), manifest.table))
@@ -124,7 +128,7 @@ def take_order(spec: JobSpec) -> Order:
             spare = max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
             names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
         frozen = checked(lambda: freeze(manifest.frozen))
-    if problems or not (model and manifest and names and frozen and web and finishing and captions):
+    if problems or not (model and manifest and names and frozen and web and store and finishing and captions):
         raise JobError(*problems)
     named, unnamed = names
     job = Job(
@@ -143,10 +147,12 @@ def take_order(spec: JobSpec) -> Order:
     )
     paths = pc.binary_join_element_wise(pa.scalar(IMAGES, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(job, finishing, captions, model, manifest, paths, bad, frozen, web, earlier or (), signing)
+    return Order(
+        job, finishing, captions, model, manifest, paths, bad, frozen, web, store, context, earlier or (), signing
+    )
 
 
-def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], None]) -> Order:
+def bring_model(order: Order, watch: Callable[[str, int, int], None]) -> Order:
     """`order` with its model on this machine, fetched if need be; `watch` is told its name, and bytes done and in all.
 
     Raises:
@@ -156,7 +162,7 @@ def bring_model(order: Order, store: Store, watch: Callable[[str, int, int], Non
         return order
     from pressrun.pipeline.models.hub import fetch_model
 
-    refuse_another(store, order.job)
+    refuse_another(order.store, order.job)
     model = fetch_model(order.model, lambda done, total: watch(order.model.name, done, total))
     return replace(order, model=model, job=replace(order.job, model_digest=model_digest(model)))
 
@@ -180,11 +186,11 @@ def _check_wishes(spec: JobSpec, model: Model | None) -> None:
     Wishes(spec.layout, spec.replicas, spec.shards).check(len(footprint.blocks) if footprint else None)
 
 
-def _check_licence(spec: JobSpec, model: Model | None) -> None:
+def _check_licence(store: Store | None, spec: JobSpec, model: Model | None) -> None:
     """Raises JobError where the model's licence has to be accepted and is not, now or when the job was created."""
     if model is None or not model.non_commercial or spec.accept_license:
         return
-    if recorded_licence(open_store(spec.out)) != model.licence:
+    if store is None or recorded_licence(store) != model.licence:
         where = f": read it at {model.licence_url}" if model.licence_url else ", which its maker can give you"
         raise JobError(
             f"The model {model.name} is under the {model.licence}, which does not allow commercial use{where} and, if "

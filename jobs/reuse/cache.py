@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.actors.finisher import rendition_suffix, thumbnail_path
-from pressrun.cluster.store.opening import open_object
-from pressrun.cluster.store.store import Store, never
+from pressrun.cluster.store.store import never
 from pressrun.jobs.folder.job_file import IMAGES
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.references.references import References
@@ -45,9 +44,10 @@ class Keeping:
     Raises JobError where one of them cannot be read.
     """
 
-    def __init__(self, order: Order, store: Store, fence: Callable[[], None] = never) -> None:
+    def __init__(self, order: Order, fence: Callable[[], None] = never) -> None:
+        store = order.store
         self._order, self._store, self._fence = order, store, fence
-        self._earlier = [Earlier(uri) for uri in order.earlier]
+        self._earlier = [Earlier(store.stores, uri) for uri in order.earlier]
         # Which seed a row ends at depends on the job's other rows: it begins with its own.
         repeated = order.finishing.check("duplicate")
         self._seeds_differ = repeated is not None and repeated.action == "reseed"
@@ -158,7 +158,7 @@ class Keeping:
         for number, (image, path) in enumerate(zip(images.to_pylist(), here.to_pylist(), strict=True)):
             if image is None:
                 continue
-            store, there = (earlier.store, image) if image.startswith(IMAGES) else open_object(image)
+            store, there = (earlier.store, image) if image.startswith(IMAGES) else earlier.store.stores.find(image)
             stores.setdefault(store.uri, store)
             pairs.setdefault(store.uri, []).append((number, there, path))
         for uri, of_one in pairs.items():

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.store import Opener
 from pressrun.jobs.folder.job_file import IMAGES, MANIFEST, Job, find_job
 from pressrun.jobs.folder.result_schema import is_done, read_results
 from pressrun.jobs.references.references import rows_digests
@@ -25,8 +25,8 @@ class Earlier:
     Raises JobError if there is none there, or its results are damaged.
     """
 
-    def __init__(self, uri: str) -> None:
-        self.store = open_store(uri)
+    def __init__(self, stores: Opener, uri: str) -> None:
+        self.store = stores.open(uri)
         self.uri = self.store.uri
         self.job = find_job(self.store)
         self.results = read_results(
@@ -86,7 +86,7 @@ class Earlier:
         elsewhere = images.filter(pc.invert(pc.starts_with(images, IMAGES)).fill_null(False))
         pieces = [paths_in(self.store, IMAGES)] if len(images) else [pa.array([], pa.string())]
         for maker in pc.unique(pc.replace_substring_regex(elsewhere, f"^(.*)/{IMAGES}.*$", r"\1")).to_pylist():
-            paths = paths_in(open_store(maker), IMAGES)
+            paths = paths_in(self.store.stores.open(maker), IMAGES)
             pieces.append(pc.binary_join_element_wise(pa.scalar(f"{maker}/", pa.string()), paths, ""))
         there = _mask(pc.is_in(images, pa.concat_arrays(pieces)))
         standing = there[: len(places)] | _mask(pc.equal(outcomes["status"], "rejected"))

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from pressrun.cluster.actors.finisher import Finisher, kept_path, refusal
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item, Outcome
-from pressrun.cluster.store.opening import Place, aws_environment, open_store
-from pressrun.cluster.store.store import Store
+from pressrun.cluster.runtime.ray_runtime import joined
+from pressrun.cluster.store.opening import Place, Stores
 from pressrun.jobs.folder.job_file import PIXELS, product_version
 from pressrun.jobs.planning.pending_rows import Work
 from pressrun.jobs.resolve.resolved_job import Order
@@ -29,16 +29,21 @@ _THREADS = 4
 _BATCH_ROWS = 1_024
 
 
-def finishing_of(order: Order, store: Store, spec: JobSpec) -> Finishing:
+def finishing_of(order: Order, spec: JobSpec) -> Finishing:
     """What everybody who finishes a job's pictures is told."""
-    job, environment = order.job, aws_environment()
-    place = Place(store.uri, store.conditional, environment)
+    job, store, stores = order.job, order.store, travelling(order.context.stores)
+    place = Place(store.uri, store.conditional, stores)
     pixels = None
     if spec.keep_pixels is not None:
-        pixels = Place(open_store(spec.keep_pixels or f"{store.uri}/{PIXELS}").uri, environment=environment)
+        pixels = Place(stores.open(spec.keep_pixels or f"{store.uri}/{PIXELS}").uri, stores=stores)
     generator = f"Pressrun {product_version()}"
     common = (job.model, job.model_digest, job.precision, generator, order.signing, pixels)
     return Finishing(place, order.finishing, *common)
+
+
+def travelling(stores: Stores) -> Stores:
+    """What actors open stores with: on a joined cluster they are on other machines."""
+    return stores.portable() if joined() else stores
 
 
 class Refinishing:

@@ -30,6 +30,11 @@ class FailureBudget:
             raise JobError(f"--max-failures {text} is neither a number nor a share; write 20 or 5%.")
         return cls(int(match[2]) if match[2] else int(rows * float(match[1]) / 100))
 
+    def counted(self, outcome: Outcome) -> Outcome:
+        """The outcome, which counts from now on."""
+        self.exceeded((outcome,))
+        return outcome
+
     def exceeded(self, outcomes: Iterable[Outcome]) -> bool:
         """Count, and say whether it is enough."""
         self._causes.update(outcome.error_code or "" for outcome in outcomes if outcome.status == "failed")

@@ -24,6 +24,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pressrun.cluster.runtime.scratch import temporary
+from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError, StorageError
 from pressrun.pipeline.import_path import isolated, program
@@ -39,13 +40,14 @@ SPARE_BYTES = 1 << 30
 
 
 def read_apart(
-    uri: str, limit: int | None, max_bytes: int, *, wall_sec: float = WALL_SEC, cpu_sec: int = CPU_SEC
+    stores: Stores, uri: str, limit: int | None, max_bytes: int, *, wall_sec: float = WALL_SEC, cpu_sec: int = CPU_SEC
 ) -> pa.Table:
     """What `jobs.tables.table_reader.read_table` returns, read by a process that is gone when this returns.
 
     Raises JobError and StorageError as `read_table` does, and JobError when the process dies or comes to no end.
     """
-    request = {"uri": uri, "limit": limit, "max_bytes": max_bytes, "cpu_sec": cpu_sec}
+    request: dict[str, Any] = {"uri": uri, "limit": limit, "max_bytes": max_bytes, "cpu_sec": cpu_sec}
+    request["aws"] = dict(stores.variables)
     with temporary(tempfile.TemporaryFile) as file:
         outcome, status = _asked({**request, "file": file.fileno()}, file, wall_sec)
         if outcome is None:
@@ -165,7 +167,7 @@ def _outcome(request: dict[str, Any]) -> dict[str, Any]:
 
     name = _last_part(request["uri"])
     try:
-        table = read_table(request["uri"], request["limit"], request["max_bytes"])
+        table = read_table(Stores(request["aws"]), request["uri"], request["limit"], request["max_bytes"])
         return _handed_over(table, request["file"])
     except JobError as error:
         return {"problems": list(error.problems)}

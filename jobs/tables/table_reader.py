@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pressrun.cluster.store.opening import open_store, read_uri, stat_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import escaped, is_utf8, local_path
 from pressrun.jobs.folder.clutter import is_clutter
 from pressrun.jobs.tables.csv_reader import read_csv
@@ -35,22 +35,22 @@ _WHOLE_FORMATS = {
 _OTHER_FORMATS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
-def read_table(uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
+def read_table(stores: Stores, uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
     """The first `limit` rows (all, if None) of the table at `uri`: a file or a folder, local or in `s3://`.
 
     Raises JobError for what cannot be read, with the file's name, and StorageError when the store does not answer.
     """
     if _is_remote(uri):
-        if not uri.endswith("/") and _remote_size(uri) is not None:
-            return _read_file(uri, None, limit, max_bytes)
-        return _read_parts(uri, None, limit, max_bytes)
+        if not uri.endswith("/") and _remote_size(stores, uri) is not None:
+            return _read_file(stores, uri, None, limit, max_bytes)
+        return _read_parts(stores, uri, None, limit, max_bytes)
     local = Path(local_path(uri))
     try:
         if local.is_dir():
-            return _read_parts(uri, local, limit, max_bytes)
+            return _read_parts(stores, uri, local, limit, max_bytes)
         if local.exists() and not local.is_file():
             raise JobError(f"“{shortened(uri)}” is neither a file nor a folder.")
-        return _read_file(uri, local, limit, max_bytes)
+        return _read_file(stores, uri, local, limit, max_bytes)
     except FileNotFoundError:
         raise JobError(f"There is no manifest at “{shortened(uri)}”.") from None
     except OSError as error:
@@ -78,52 +78,52 @@ def _name(uri: str) -> str:
     return shortened(uri.rstrip("/").rsplit("/", 1)[-1])
 
 
-def _read_file(uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
+def _read_file(stores: Stores, uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
     name = _name(uri)
     if _ending(uri) in _OTHER_FORMATS:
         raise JobError(f"“{name}” is a spreadsheet that is not read; save it as .xlsx or “CSV UTF-8”.")
     read_whole = _WHOLE_FORMATS.get(_ending(uri))
     if read_whole:
-        return read_whole(_content(uri, local, max_bytes), name, limit, max_bytes)
+        return read_whole(_content(stores, uri, local, max_bytes), name, limit, max_bytes)
     if local is None:
-        return read_parquet(pa.BufferReader(_content(uri, None, max_bytes)), name, limit, max_bytes)
+        return read_parquet(pa.BufferReader(_content(stores, uri, None, max_bytes)), name, limit, max_bytes)
     with pa.OSFile(str(local)) as file:
         return read_parquet(file, name, limit, max_bytes)
 
 
-def _content(uri: str, local: Path | None, max_bytes: int) -> bytes:
+def _content(stores: Stores, uri: str, local: Path | None, max_bytes: int) -> bytes:
     """A whole file's bytes; raises JobError where there are more than `max_bytes` of it."""
-    size = local.stat().st_size if local else _remote_size(uri) or 0
+    size = local.stat().st_size if local else _remote_size(stores, uri) or 0
     if size > max_bytes:
         raise JobError(f"“{_name(uri)}” is larger than {max_bytes / 2**20:,.0f} MiB; split it into several jobs.")
-    return local.read_bytes() if local else _remote_content(uri)
+    return local.read_bytes() if local else _remote_content(stores, uri)
 
 
-def _remote_size(uri: str) -> int | None:
+def _remote_size(stores: Stores, uri: str) -> int | None:
     """Bytes of an object; None if there is none."""
     try:
-        entry = stat_uri(uri)
+        entry = stores.entry(uri)
     except (FileNotFoundError, PermissionError, RequestError) as error:
         raise JobError(str(error)) from None
     return entry.size if entry else None
 
 
-def _remote_content(uri: str) -> bytes:
+def _remote_content(stores: Stores, uri: str) -> bytes:
     try:
-        return read_uri(uri)
+        return stores.read(uri)
     except (FileNotFoundError, PermissionError, RequestError) as error:
         raise JobError(str(error)) from None
 
 
-def _read_parts(uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
+def _read_parts(stores: Stores, uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
     """The Parquet files of a folder, one below the other in the order of their names."""
-    parts = _part_names(uri, local)
+    parts = _part_names(stores, uri, local)
     tables: list[pa.Table] = []
     rows, left = limit, max_bytes
     for part in parts:
         if rows == 0 and tables:
             break
-        found = _read_file(f"{uri.rstrip('/')}/{part}", local / part if local else None, rows, left)
+        found = _read_file(stores, f"{uri.rstrip('/')}/{part}", local / part if local else None, rows, left)
         tables.append(with_partitions(found, part, shortened(part)))
         left = max(0, left - tables[-1].nbytes)
         rows = None if rows is None else rows - tables[-1].num_rows
@@ -135,16 +135,16 @@ def _read_parts(uri: str, local: Path | None, limit: int | None, max_bytes: int)
         raise JobError("The manifest's parts have columns of different types; write all parts alike.") from None
 
 
-def _part_names(uri: str, local: Path | None) -> list[str]:
+def _part_names(stores: Stores, uri: str, local: Path | None) -> list[str]:
     """Paths below the folder of all that is Parquet and not a writer's own business. Raises JobError for a table whose
     log says which of them count."""
     if local:
         found = [path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file()]
     else:
-        found = [entry.path for entry in open_store(uri.rstrip("/")).list()]
+        found = [entry.path for entry in stores.open(uri.rstrip("/")).list()]
     refuse_logged(found, uri)
     for folder in outer_folders(uri if local is None else str(local.absolute())):
-        refuse_logged(_log_paths(folder), folder)
+        refuse_logged(_log_paths(stores, folder), folder)
     parts = [name for name in sorted(found) if _ending(name) in PARQUET and not (is_hidden(name) or is_clutter(name))]
     for name in parts:
         if not is_utf8(name):
@@ -157,8 +157,8 @@ def _part_names(uri: str, local: Path | None) -> list[str]:
     return parts
 
 
-def _log_paths(folder: str) -> list[str]:
+def _log_paths(stores: Stores, folder: str) -> list[str]:
     """What stands where a table's folder would keep its log; nothing where nobody may look."""
     with contextlib.suppress(StorageError, RequestError, OSError):
-        return [path for log in LOG_FOLDERS for path in open_store(folder).paths(log)]
+        return [path for log in LOG_FOLDERS for path in stores.open(folder).paths(log)]
     return []

@@ -86,7 +86,8 @@ def measure(replicas: int, count: int, seconds: float) -> dict[str, float]:
     process, thread, wall = time.process_time(), time.thread_time(), time.perf_counter()
     done = sum(len(outcomes) for outcomes in dispatcher.run(units(count), Event()))
     spent = time.process_time() - process, time.thread_time() - thread, time.perf_counter() - wall
-    crew.close()
+    for worker in crew.workers:
+        crew.kill(worker)
     if done != count * ITEMS:
         raise SystemExit(f"{done} of {count * ITEMS} rows came back")
     calls = 4 * count

@@ -17,26 +17,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
-from pressrun.jobs.folder.job_file import PARQUET, SHEET, SIDECAR, open_job
+from pressrun.jobs.folder.job_file import PARQUET, SHEET, SIDECAR, create_job
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.references.references import References
 from pressrun.jobs.resolve.resolved_job import Order, take_order
 from pressrun.jobs.reuse.fingerprints import Tonight
+from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.pipeline.finishing.codec import encode_picture
 from pressrun.pipeline.finishing.metadata import Record, write_xmp
+from tests.opening import open_store
 
 _PIECE = 50_000
 
 
 def build(manifest: str, out: str, missing: int = 0, parts: int = 0, whole: bool = False) -> None:
     """Write the job's folder."""
-    order = take_order(JobSpec(manifest, out))
+    order = take_order(JobSpec(manifest, out), Context.of_this_process())
     store = open_store(out)
     store.prepare()
-    open_job(store, order.job, order.frozen)
+    create_job(store, order.job, order.frozen)
     rows = order.rows - missing
     pieces = list(_pieces(order, rows, whole, store))
     table = pa.concat_tables(pieces)

@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pressrun.cluster.protocol.signing import CERTIFICATE, KEY, Signing
-from pressrun.cluster.store.opening import open_store
 from pressrun.pipeline.checks.likeness import likeness
 from pressrun.pipeline.checks.measures import contrast, sharpness
 from pressrun.pipeline.finishing.codec import FORMATS, encode_picture, thumbnail
@@ -34,6 +33,7 @@ from pressrun.pipeline.finishing.metadata import GENERATED, Record, write_xmp
 from pressrun.pipeline.finishing.renditions import Rendition
 from pressrun.pipeline.mini.training.scenes import Scene, draw
 from tests.bench.measured import run_measured
+from tests.opening import open_store
 
 SIDES = {"1 MP": 1024, "4 MP": 2048}
 RENDITIONS = (

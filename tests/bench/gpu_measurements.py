@@ -17,7 +17,7 @@ from PIL import Image
 from pressrun.cluster.actors.finisher import Finisher
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item
-from pressrun.cluster.store.opening import Place, open_store
+from pressrun.cluster.store.opening import Place
 from pressrun.pipeline.families.flux2.footprint import footprint_of
 from pressrun.pipeline.families.flux2.renderer import Renderer
 from pressrun.pipeline.families.flux2.sampling import Reference
@@ -29,6 +29,7 @@ from tests.bench.gpu_profile import profiled
 from tests.bench.gpu_rates import Rates, predicted_seconds, product_seconds, synchronise
 from tests.bench.operations import Work, work_of
 from tests.bench.random_model import embedding_width
+from tests.opening import open_store
 
 FINISHERS = 8
 """Threads that finish, as many as a finishing actor has."""

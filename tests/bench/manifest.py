@@ -143,7 +143,7 @@ def figure(step: str, rows: int, missing: int, manifest: Path, out: str) -> Figu
 
 _LISTING = """
 import sys
-from pressrun.cluster.store.opening import open_store
+from tests.opening import open_store
 from pressrun.jobs.reuse.recovery import Pictures
 print('{"paths": %d}' % len(Pictures(open_store(sys.argv[1])).paths))
 """

@@ -30,7 +30,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pressrun.cluster.scheduling.dispatcher import Dispatcher
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.planning.pending_rows import Work
 from pressrun.jobs.planning.unit_sizing import Pace
 from pressrun.jobs.references.references import References
@@ -39,6 +38,7 @@ from pressrun.jobs.results.results import Results
 from pressrun.jobs.spec.job_spec import JobSpec
 from tests.bench.measured import run_measured
 from tests.bench.simulated import RayCosts, Service, SimulatedCrew
+from tests.opening import open_store
 
 SIZES = np.array([(128, 128), (160, 96), (96, 160), (192, 128), (256, 256)])
 MINI = Service(

@@ -40,10 +40,12 @@ class Puppet:
             failures[prompts.index("no room to encode")] = (OUT_OF_MEMORY, f"Beside {len(prompts) - 1} others.")
         return (*[np.zeros(4) for _ in prompts], report("encode", sizes=(32,) * len(prompts), failures=failures))
 
-    def encode_reference(self, reference: Reference) -> tuple[Any, Report]:
+    def fetch(self, job: Any, reference: Reference) -> tuple[Any, Report]:
         if reference.uri.startswith("gone"):
-            failure = {0: ("reference_missing", f"{reference.uri} is gone.")}
-            return None, report("encode", failures=failure, sizes=(0,))
+            return None, report("fetch", failures={0: ("reference_missing", f"{reference.uri} is gone.")})
+        return np.zeros(4), report("fetch")
+
+    def encode_reference(self, pixels: Any) -> tuple[Any, Report]:
         return np.zeros(4), report("encode", sizes=(32,))
 
     def denoise(self, unit: Unit, *inputs: Any) -> tuple[Any, Report]:
@@ -70,7 +72,7 @@ class Puppet:
             return None, report("decode", failures={0: (OUT_OF_MEMORY, "It does not fit.")})
         return np.zeros(4), report("decode")
 
-    def finish(self, unit: Unit, device: str, pixels: Any) -> Report:
+    def finish(self, job: Any, unit: Unit, device: str, pixels: Any) -> Report:
         if unit.items[0].request.prompt == "full disk":
             return report("finish", storage_error="no space left")
         done = tuple(Outcome(item.row, item.request.custom_id, "succeeded") for item in unit.items)

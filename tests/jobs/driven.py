@@ -19,13 +19,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.actors.finisher import Finisher
+from pressrun.cluster.protocol.unit import Item
 from pressrun.cluster.store import lease, s3_store
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.lease import Lease
 from pressrun.cluster.store.s3_store import S3Store
-from pressrun.jobs.run.driver import Run
+from pressrun.jobs.run import driver
+from pressrun.jobs.run.open_job import OpenJob
 from tests.jobs.bucket_in_memory import Nobody
+from tests.jobs.executor_here import HereExecutor
 
 LISTINGS = ("list", "paths", "level")
 READS = ("get", "get_range", "head", "linked", "public", "prepare")
@@ -80,15 +82,11 @@ class AtOnce:
         return iter([call(*arguments) for arguments in zip(*of, strict=False)])
 
 
-def render_here(self: Run, work: Any, plan: Any, progress: Any, scratch: Any) -> str | None:
-    """`Run.render` without actors, and with pixels that are made up of the render key."""
-    finisher = Finisher(self._parts(scratch)[1])
-    for item in work.items(sorted(plan.rows.tolist())):
-        self._results.add([finisher.finish(item, made_up(item.render_key), "cpu")])
-        self._rendered += 1
-        if self._rendered % 2:
-            self._results.flush()
-    return self._limits.reached() if self._limits.cut_short else None
+def drawn(job: OpenJob, item: Item) -> np.ndarray:
+    """Pixels that are made up of the render key; what is known by then is written now and then."""
+    if item.row % 2:
+        job.results.flush()
+    return made_up(item.render_key)
 
 
 def made_up(key: str) -> np.ndarray:
@@ -120,8 +118,8 @@ def driven() -> Iterator[Driven]:
         patch.setattr(pq.ParquetFile, "read", _in_this_thread(pq.ParquetFile.read))
         patch.setattr(lease, "time", state.clock)
         patch.setattr(Lease, "_keep", lambda self: None)
-        patch.setattr(Run, "render", render_here)
-        patch.setattr("pressrun.jobs.resolve.resolved_job.read_manifest", lambda uri: state.tables[uri])
+        patch.setattr(driver, "RayExecutor", lambda: HereExecutor(drawn))
+        patch.setattr("pressrun.jobs.resolve.resolved_job.read_manifest", lambda stores, uri: state.tables[uri])
         patch.setattr(S3Store, "prepare", lambda self: None)
         real_client = s3_store.s3_client
         patch.setattr(s3_store, "s3_client", lambda environment: state.client or real_client(environment))

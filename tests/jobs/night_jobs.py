@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.finish.row_metadata import Captions
 from pressrun.jobs.folder.job_file import PARQUET, Job, freeze, frozen_digest
@@ -18,6 +17,7 @@ from pressrun.pipeline.finishing.codec import encode_picture
 from pressrun.pipeline.finishing.metadata import Record, write_xmp
 from pressrun.pipeline.finishing.spec import FinishingSpec, finish_key
 from pressrun.pipeline.request import RenderKeys, derived_seed
+from tests.opening import open_store
 
 SPEC = FinishingSpec()
 MODEL = ("mini", "d" * 64)

@@ -26,7 +26,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.pipeline.errors import JobError, StorageError
 from tests.jobs.auditor import audit, files_under, read_file
@@ -38,6 +37,7 @@ from tests.jobs.steps import Step, steps_of
 from tests.jobs.strangers import Strangers
 from tests.jobs.users import PLACES, Users
 from tests.jobs.worlds import BucketWorld, FolderWorld
+from tests.opening import open_store
 
 OUTLIVED_SEC = 1000.0
 

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.delivery.bundle import Bundles
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.delivery.retention import prune
 from pressrun.jobs.delivery.undo import undo
 from tests.jobs.ledger import Frame, Ledger
 from tests.jobs.worlds import BucketWorld, FolderWorld
+from tests.opening import open_store, stores
 
 JOBS = (
     *("nights/2026-11-18", "nights/20261119", "nights/2026-11-20", "nights/2026-11-20T0200", "nights/20261121"),
@@ -66,7 +66,7 @@ class Users:
         source, to, also = f"{self._world.uri}/{job}", f"{self._world.uri}/{named}", bool(remove % 2)
         words = f"publish {job} to {named}" + " --remove" * also
         frame = Frame("publish", words, job=job, place=real.rpartition("/")[0], remove=also)
-        return frame, lambda: publish(source, to, records=records, remove=also)
+        return frame, lambda: publish(stores(), source, to, records=records, remove=also)
 
     def undo(self, which: int, *_: int) -> Operation | None:
         there = list(self._ledger.publications)
@@ -75,12 +75,12 @@ class Users:
         folder = there[which % len(there)] if which % 4 == 0 else there[-1]
         self._ledger.undoing.add(folder)
         frame = Frame("undo", f"undo {folder}", place=self._ledger.publications[folder].place, undo=folder)
-        return frame, lambda: undo(f"{self._world.uri}/{folder}/undo.parquet")
+        return frame, lambda: undo(stores(), f"{self._world.uri}/{folder}/undo.parquet")
 
     def prune(self, keep: int, *_: int) -> Operation | None:
         most = (1, 1, 2)[keep % 3]
         frame = Frame("prune", f"prune nights --keep {most}", keep=most)
-        return frame, lambda: prune(f"{self._world.uri}/nights", most)
+        return frame, lambda: prune(stores(), f"{self._world.uri}/nights", most)
 
     def bundle(self, which: int, *_: int) -> Operation | None:
         if (job := self._job(which)) is None:

@@ -4,7 +4,6 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.delivery.bundle import Bundles
@@ -22,7 +21,7 @@ def add(commands: Any) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    bundles = Bundles(open_store(options.uri), options.by, options.name, options.rendition)
+    bundles = Bundles(options.context.stores.open(options.uri), options.by, options.name, options.rendition)
     written = []
     for bundle in bundles.write(options.out):
         written.append(bundle)

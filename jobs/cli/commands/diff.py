@@ -24,9 +24,14 @@ def add(commands: Any) -> None:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    difference = diff(options.before, options.after)
+    difference = diff(options.context.stores, options.before, options.after)
     if options.sheet:
-        write_named(options.sheet, [write_diff_sheet(difference, options.sheet)], "text/html; charset=utf-8")
+        write_named(
+            options.context.stores,
+            options.sheet,
+            [write_diff_sheet(difference, options.sheet)],
+            "text/html; charset=utf-8",
+        )
     say(difference.to_dict() if options.json else _words(difference, options.sheet), options.json)
     return 0
 

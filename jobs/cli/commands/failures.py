@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.manifest.writer import check_manifest_path, rows_of, write_manifest
@@ -24,9 +23,9 @@ def add(commands: Any) -> None:
 def _failures(options: argparse.Namespace) -> int:
     if options.out:
         check_manifest_path(options.out)
-    table = failed_rows(open_store(options.uri))
+    table = failed_rows(options.context.stores.open(options.uri))
     if options.out:
-        write_manifest(table.schema, [table], options.out)
+        write_manifest(options.context.stores, table.schema, [table], options.out)
         say(
             {"rows": table.num_rows, "out": options.out} if options.json else f"{table.num_rows} rows: {options.out}",
             options.json,

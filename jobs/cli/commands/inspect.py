@@ -27,7 +27,7 @@ def _inspect(options: argparse.Namespace) -> int:
     wrong: list[str] = []
     for file in options.files:
         try:
-            found.append(inspect(file))
+            found.append(inspect(options.context.stores, file))
         except JobError as error:
             wrong.extend(error.problems)
     if not options.json:

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    done = prune(options.uri, options.keep, dry_run=options.dry_run)
+    done = prune(options.context.stores, options.uri, options.keep, dry_run=options.dry_run)
     say(asdict(done) if options.json else _words(done), options.json)
     return 0
 

@@ -47,14 +47,21 @@ def _publish(options: argparse.Namespace) -> int:
     if options.undo:
         if options.uri or options.to or options.remove or options.dry_run or options.records or options.purge:
             raise JobError("--undo FILE stands alone: the file says of which place and publication it is.")
-        undone = undo(options.undo)
+        undone = undo(options.context.stores, options.undo)
         say(asdict(undone) if options.json else _undone_words(undone), options.json)
         return 1 if undone.left or undone.lost else 0
     if options.purge:
         return _purge(options)
     if not options.uri or not options.to:
         raise JobError("Say what is published where: pressrun publish JOB --to PLACE.")
-    done = publish(options.uri, options.to, records=options.records, remove=options.remove, dry_run=options.dry_run)
+    done = publish(
+        options.context.stores,
+        options.uri,
+        options.to,
+        records=options.records,
+        remove=options.remove,
+        dry_run=options.dry_run,
+    )
     for warning in done.warnings:
         print(f"pressrun: {warning}", file=sys.stderr)
     say(asdict(done) if options.json else _words(done), options.json)
@@ -64,7 +71,9 @@ def _publish(options: argparse.Namespace) -> int:
 def _purge(options: argparse.Namespace) -> int:
     if not options.to or options.remove:
         raise JobError("Say where from, and leave out --remove: pressrun publish [NIGHTS] --to PLACE --purge NAME …")
-    done = purge(options.purge, options.to, options.uri, records=options.records, dry_run=options.dry_run)
+    done = purge(
+        options.context.stores, options.purge, options.to, options.uri, records=options.records, dry_run=options.dry_run
+    )
     say(asdict(done) if options.json else _purged_words(done), options.json)
     return 1 if done.left or done.busy or done.unknown else 0
 

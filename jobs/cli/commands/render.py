@@ -15,7 +15,8 @@ from pressrun.jobs.delivery.hook import tell
 from pressrun.jobs.folder.job_file import SHEET
 from pressrun.jobs.planning.placement_forecast import Outlook
 from pressrun.jobs.results.summary import Summary
-from pressrun.jobs.run.driver import Forecast, forecast, render
+from pressrun.jobs.run.driver import render
+from pressrun.jobs.run.forecast import Forecast, forecast
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.jobs.spec.progress import Terse, duration, progress_for
 from pressrun.jobs.tables.row_errors import described
@@ -95,7 +96,7 @@ def _render(options: argparse.Namespace) -> int:
     }
     spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
     if options.dry_run:
-        plan = forecast(spec)
+        plan = forecast(spec, context=options.context)
         say(asdict(plan) if options.json else _forecast_words(plan), options.json)
         return 0
     if cluster := joined():
@@ -104,7 +105,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _rendered(spec: JobSpec, options: argparse.Namespace) -> int:
-    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr))
+    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr), context=options.context)
     try:
         for sentence in summary.unmade:
             print(f"pressrun: {sentence}", file=sys.stderr)

@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
@@ -40,7 +39,7 @@ def add(commands: Any) -> None:
 
 
 def _sheet(options: argparse.Namespace) -> int:
-    store = open_store(options.uri)
+    store = options.context.stores.open(options.uri)
     problems = _odd_options(options)
     if problems:
         find_job(store)  # where there is none, that is what to mend first
@@ -53,15 +52,15 @@ def _sheet(options: argparse.Namespace) -> int:
     matrix = Matrix(tuple(options.rows.split(",")), tuple(options.columns.split(",")), where, options.rendition)
     data, pictures = write_matrix(store, matrix)
     out = options.out or f"{store.uri}/{MATRIX}"
-    write_named(out, [data], "text/html; charset=utf-8")
+    write_named(options.context.stores, out, [data], "text/html; charset=utf-8")
     say({"pictures": pictures, "out": out} if options.json else f"{pictures} pictures: {out}", options.json)
     return 0
 
 
 def _pick(store: Store, options: argparse.Namespace) -> int:
     check_manifest_path(options.out)
-    table = picked_rows(store, read_picks(options.pick), options.reseed)
-    write_manifest(table.schema, [table], options.out)
+    table = picked_rows(store, read_picks(options.context.stores, options.pick), options.reseed)
+    write_manifest(options.context.stores, table.schema, [table], options.out)
     said = {"rows": table.num_rows, "reseeded": options.reseed, "out": options.out}
     seeds = " with new seeds" if options.reseed else ""
     say(said if options.json else f"{table.num_rows} rows{seeds}: {options.out}", options.json)

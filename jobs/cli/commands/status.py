@@ -4,7 +4,6 @@ import argparse
 import time
 from typing import Any
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import busy_words, cause_words, change_words, say
 from pressrun.jobs.results.status import Status, read_status
@@ -19,7 +18,7 @@ def add(commands: Any) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    store = open_store(options.uri)
+    store = options.context.stores.open(options.uri)
     while True:
         status = read_status(store)
         say(status.to_dict() if options.json else _status_words(status), options.json)

@@ -28,12 +28,12 @@ def _variants(options: argparse.Namespace) -> int:
         check_manifest_path(options.out)
     elif not options.dry_run:
         raise JobError("Give --out FILE, where the manifest is to be written, or --dry-run to only count.")
-    variants = Variants(read_campaign(options.campaign))
+    variants = Variants(read_campaign(options.context.stores, options.campaign))
     count = variants.count(options.max_rows)
     if not options.json:
         say(str(count), False)
     if not options.dry_run:
-        write_manifest(variants.schema, variants.tables(), options.out)
+        write_manifest(options.context.stores, variants.schema, variants.tables(), options.out)
     if options.json:
         say({**asdict(count), "out": None if options.dry_run else options.out}, True)
     elif not options.dry_run:

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.audited import Discrepancy
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.commands.parsing import add_command
@@ -24,7 +23,7 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    audit = verify(open_store(options.uri), options.signatures)
+    audit = verify(options.context.stores.open(options.uri), options.signatures)
     if options.json:
         say(audit.to_dict(), True)
     else:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pressrun.jobs.results.summary import Summary
-    from pressrun.jobs.run.driver import forecast, render
+    from pressrun.jobs.run.driver import render
+    from pressrun.jobs.run.forecast import forecast
     from pressrun.jobs.spec.job_spec import JobSpec
 
 __all__ = ["JobSpec", "Summary", "forecast", "render"]
@@ -20,7 +21,7 @@ __all__ = ["JobSpec", "Summary", "forecast", "render"]
 _HOMES = {
     "JobSpec": "pressrun.jobs.spec.job_spec",
     "Summary": "pressrun.jobs.results.summary",
-    "forecast": "pressrun.jobs.run.driver",
+    "forecast": "pressrun.jobs.run.forecast",
     "render": "pressrun.jobs.run.driver",
 }
 

@@ -9,13 +9,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from pressrun.cluster.actors.actors import FinishActor
+from pressrun.cluster.actors.actors import JobActor
 from pressrun.cluster.actors.finisher import Finisher, replacement_path
+from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.signing import Signing
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item, Outcome, Unit
 from pressrun.cluster.store.folder_store import FolderStore
-from pressrun.cluster.store.opening import Place, open_store
+from pressrun.cluster.store.opening import Place, Stores
 from pressrun.pipeline.checks.spec import CheckSpec
 from pressrun.pipeline.families.flux2.shape import Shape
 from pressrun.pipeline.finishing.codec import FORMATS
@@ -24,6 +25,7 @@ from pressrun.pipeline.finishing.metadata import read_record
 from pressrun.pipeline.finishing.renditions import Rendition
 from pressrun.pipeline.finishing.spec import FinishingSpec
 from pressrun.pipeline.request import RenderRequest
+from tests.opening import open_store
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
 
@@ -82,7 +84,9 @@ def test_the_same_picture_again_is_a_success_and_leaves_the_first_in_place(tmp_p
 def test_a_picture_that_cannot_be_finished_through_a_bug_takes_none_with_it(tmp_path: Path) -> None:
     items = [item("a", "images/a.png"), item("b", "images/b.png"), item("c", "images/c.png")]
     unit = Unit(0, Shape(64, 48, 4, 1.0, 0, 8, False), tuple(items))
-    report = FinishActor(finishing(tmp_path), 2).finish(unit, "cpu", [PIXELS, PIXELS.astype(float), PIXELS])
+    report = JobActor(2).finish(
+        JobContext("key", finishing(tmp_path)), unit, "cpu", [PIXELS, PIXELS.astype(float), PIXELS]
+    )
     assert [outcome.error_code or outcome.status for outcome in report.outcomes] == [
         "succeeded",
         "internal_error",
@@ -175,7 +179,7 @@ def test_two_that_replace_a_repetition_at_once_leave_the_picture_that_both_tell_
                 return seen
             return super().get(path)
 
-    one._store = Late(tmp_path)
+    one._store = Late(tmp_path, Stores())
     told.append(one.finish(again, PIXELS, "cpu"))
     stands = hashlib.sha256((tmp_path / "images/a/mug.png").read_bytes()).hexdigest()
     assert [each.sha256 for each in told if isinstance(each, Outcome)] == [stands, stands] and stands != ""
@@ -201,7 +205,7 @@ def test_a_job_that_another_driver_closes_in_that_moment_keeps_the_replacement_t
                 self.delete(path)
             return super().get(path)
 
-    one._store = Late(tmp_path)
+    one._store = Late(tmp_path, Stores())
     second = one.finish(again, PIXELS, "cpu")
     assert isinstance(first, Outcome) and isinstance(second, Outcome)
     assert first.sha256 == second.sha256 == hashlib.sha256((tmp_path / "images/a/mug.png").read_bytes()).hexdigest()

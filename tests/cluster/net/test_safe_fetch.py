@@ -24,9 +24,13 @@ from pressrun.cluster.net.fetch_rules import HEADERS, WebRules, web_rules
 from pressrun.cluster.net.patience import LOST_AFTER, Patience
 from pressrun.cluster.net.safe_fetch import fetch
 from pressrun.cluster.net.url import Url, shown
-from pressrun.cluster.protocol.spec import ModelSpec
+from pressrun.cluster.protocol.job_context import JobContext
+from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.references.reader import ReferenceReader
+from pressrun.cluster.store.opening import Place
 from pressrun.pipeline.errors import JobError, RequestError
+from pressrun.pipeline.finishing.spec import FinishingSpec
+from tests.opening import stores
 from tests.web_server import Server, serving
 
 PICTURE = bytes(range(256)) * 1000
@@ -108,7 +112,7 @@ def test_signature_and_odd_letters_reach_the_server_as_they_are_meant(server: Se
 
 def test_a_reference_that_is_not_on_the_web_is_read_from_its_store(tmp_path: Path) -> None:
     (tmp_path / "mug.png").write_bytes(b"mug")
-    reader = ReferenceReader(WebRules())
+    reader = ReferenceReader(WebRules(), stores())
     assert reader.read(str(tmp_path / "mug.png")) == b"mug"
     with pytest.raises(RequestError, match="without encryption"):
         reader.read("HTTP://shop.example/mug.png")
@@ -522,18 +526,17 @@ def test_no_secret_is_in_a_sentence_a_log_or_a_representation(server: Server, ca
     server.sends("/gone", 404)
     said = [refused(server.url(f"/odd?sig={SECRET}"), rules, "reference_unreachable")]
     said += [refused(server.url(f"/away?sig={SECRET}"), rules, "reference_missing")]
-    spec = ModelSpec("mini", "0", "fp32", web=rules)
+    spec = JobContext("key", Finishing(Place("/nowhere"), FinishingSpec(), "mini", "", "fp32", ""), rules)
     said += [repr(rules), repr(spec), repr(Url.parse(f"https://s.example/?{SECRET}")), caplog.text]
     assert SECRET not in "".join(said)
     assert said[1].startswith(f"Reference {server.url('/away')}?…, which leads to {server.url('/gone')}?…, ")
     assert pickle.loads(pickle.dumps(spec)).web.headers == headers
 
 
-def test_rules_come_from_the_command_line_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(HEADERS, raising=False)
+def test_rules_come_from_the_command_line_and_the_context() -> None:
     assert web_rules() == WebRules()
-    monkeypatch.setenv(HEADERS, json.dumps({"DAM.example:8443": {"X-Key": SECRET}}))
-    rules = web_rules(["DAM.Example", "10.0.0.1:80", "::1", "[::1]:8443", "müller.example"])
+    headers = json.dumps({"DAM.example:8443": {"X-Key": SECRET}})
+    rules = web_rules(["DAM.Example", "10.0.0.1:80", "::1", "[::1]:8443", "müller.example"], headers)
     named = {"dam.example", "10.0.0.1:80", "[::1]", "[::1]:8443", "xn--mller-kva.example"}
     assert rules.allowed_hosts == named and SECRET not in repr(rules)
     assert rules.headers_for(Url.parse("https://dam.example:8443/"))["x-key"] == SECRET
@@ -554,10 +557,9 @@ def test_rules_come_from_the_command_line_and_the_environment(monkeypatch: pytes
         "[" * 100_000,
     ],
 )
-def test_headers_that_are_malformed_refuse_the_job(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv(HEADERS, value)
+def test_headers_that_are_malformed_refuse_the_job(value: str) -> None:
     with pytest.raises(JobError, match=HEADERS) as refusal:
-        web_rules()
+        web_rules((), value)
     assert SECRET not in str(refusal.value)
 
 

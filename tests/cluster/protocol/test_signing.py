@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from pressrun.cluster.actors.finisher import Finisher
 from pressrun.cluster.protocol import signing
-from pressrun.cluster.protocol.signing import Signing, signing_from_environment
+from pressrun.cluster.protocol.signing import Signing, signing_of
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item, Reference
 from pressrun.cluster.store.opening import Place
@@ -30,6 +31,7 @@ from pressrun.pipeline.finishing.provenance import Provenance
 from pressrun.pipeline.finishing.renditions import Rendition
 from pressrun.pipeline.finishing.spec import FinishingSpec
 from pressrun.pipeline.request import RenderRequest
+from tests.opening import stores
 
 c2pa = pytest.importorskip("c2pa", reason="the extra “sign” is not installed")
 
@@ -52,7 +54,7 @@ def signer(chain: Path, monkeypatch: pytest.MonkeyPatch) -> Signing:
     monkeypatch.setenv(signing.KEY, str(chain / "key.pem"))
     monkeypatch.delenv(signing.COMMAND, raising=False)
     monkeypatch.setattr(signing, "_WAITS_SEC", ())
-    return signing_from_environment()
+    return signing_of(os.environ)
 
 
 def finisher(folder: Path, signer: Signing | None, format: str = "png") -> Finisher:
@@ -137,11 +139,11 @@ def change_a_pixel(path: Path, format: str) -> None:
 def test_a_pixel_that_is_changed_after_signing_is_found(format: str, signer: Signing, tmp_path: Path) -> None:
     outcome = finisher(tmp_path, signer, format).finish(item(format), PIXELS, "cpu")
     path = tmp_path / outcome.image
-    assert inspect(str(path)).signature.state == "valid"
+    assert inspect(stores(), str(path)).signature.state == "valid"
     change_a_pixel(path, format)
     state, codes, _ = as_c2pa_reads(path, format)
     assert state == "Invalid" and any("Hash.mismatch" in code for code in codes)
-    assert inspect(str(path)).signature.state == "invalid"
+    assert inspect(stores(), str(path)).signature.state == "invalid"
 
 
 def test_a_pixel_that_is_changed_in_a_signed_rendition_is_found(signer: Signing, tmp_path: Path) -> None:
@@ -222,7 +224,7 @@ def test_a_command_signs_in_place_of_a_key(
 ) -> None:
     monkeypatch.delenv(signing.KEY)
     monkeypatch.setenv(signing.COMMAND, command(tmp_path, chain, DER))
-    outcome = finisher(tmp_path, signing_from_environment()).finish(item(), PIXELS, "cpu")
+    outcome = finisher(tmp_path, signing_of(os.environ)).finish(item(), PIXELS, "cpu")
     assert as_c2pa_reads(tmp_path / outcome.image, "png")[0] == "Valid"
 
 
@@ -249,13 +251,13 @@ def test_whatever_is_missing_is_said_before_anything_starts(
     monkeypatch.delenv(signing.CERTIFICATE)
     monkeypatch.setenv(signing.KEY, "/nowhere.pem")
     with pytest.raises(JobError) as refused:
-        signing_from_environment()
+        signing_of(os.environ)
     assert len(refused.value.problems) == 2
     monkeypatch.setenv(signing.CERTIFICATE, str(chain / "chain.pem"))
     (tmp_path / "other.pem").write_bytes(make_development_chain().key)
     monkeypatch.setenv(signing.KEY, str(tmp_path / "other.pem"))
     with pytest.raises(JobError, match="cannot be signed"):
-        signing_from_environment()
+        signing_of(os.environ)
 
 
 def test_a_store_that_may_replace_pictures_is_refused() -> None:

@@ -118,7 +118,7 @@ def test_a_decoder_ends_with_whoever_started_it_even_by_kill(doing: str) -> None
     program = """
 import sys, threading, time
 from pressrun.cluster.references.decoder_pool import Decoder
-from tests.cluster.test_decoder import BOMB, CAP, GOOD
+from tests.cluster.references.test_decoder_pool import BOMB, CAP, GOOD
 decoder = Decoder(seconds=2.0)
 decoder.decode(GOOD, CAP)
 if sys.argv[1] == "a picture":
@@ -179,7 +179,8 @@ def test_several_decoders_serve_many_threads_and_end_together() -> None:
         children = [
             child
             for child in psutil.Process().children()
-            if "pressrun.pipeline.references.worker" in " ".join(child.cmdline())
+            if child.status() != psutil.STATUS_ZOMBIE
+            and "pressrun.pipeline.references.worker" in " ".join(child.cmdline())
         ]
         assert shapes == [(80, 96, 3)] * 8
         assert 1 <= len(children) <= 2

@@ -9,8 +9,8 @@ import pytest
 from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.references.missing_reference import other_forms
 from pressrun.cluster.references.reader import ReferenceReader, place_of
-from pressrun.cluster.store.opening import open_store
 from pressrun.pipeline.errors import RequestError
+from tests.opening import open_store, stores
 
 RULES = WebRules(max_bytes=1000)
 COMPOSED = unicodedata.normalize("NFC", "Kaffeebecher größe é.png")
@@ -18,7 +18,7 @@ APART = unicodedata.normalize("NFD", COMPOSED)
 
 
 def read(uri: object) -> bytes:
-    return ReferenceReader(RULES).read(str(uri))
+    return ReferenceReader(RULES, stores()).read(str(uri))
 
 
 def refused(uri: object) -> tuple[str, str]:

@@ -20,8 +20,8 @@ from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.net.patience import LOST_AFTER
 from pressrun.cluster.references import reader as reference_bytes
 from pressrun.cluster.references.reader import ReferenceReader, place_of
-from pressrun.cluster.store.opening import open_store
 from pressrun.pipeline.errors import RequestError, StorageError
+from tests.opening import open_store, stores
 from tests.web_server import Server, closed_port, serving
 
 SECRET = "hunter2"
@@ -37,7 +37,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def refused(uri: object, code: str, reader: ReferenceReader | None = None) -> str:
     with pytest.raises(RequestError) as failure:
-        (reader or ReferenceReader(RULES)).read(str(uri))
+        (reader or ReferenceReader(RULES, stores())).read(str(uri))
     assert failure.value.code == code, failure.value.message
     message = failure.value.message
     assert message.startswith("Reference ") and message.endswith(".") and message.isprintable()
@@ -48,7 +48,7 @@ def refused(uri: object, code: str, reader: ReferenceReader | None = None) -> st
 def test_a_file_may_be_as_large_as_the_limit_and_no_larger(tmp_path: Path) -> None:
     (tmp_path / "just.png").write_bytes(b"x" * 100_000)
     (tmp_path / "large.png").write_bytes(b"x" * 100_001)
-    assert len(ReferenceReader(RULES).read(str(tmp_path / "just.png"))) == 100_000
+    assert len(ReferenceReader(RULES, stores()).read(str(tmp_path / "just.png"))) == 100_000
     assert "100,000 bytes" in refused(tmp_path / "large.png", "reference_too_large")
 
 
@@ -67,20 +67,20 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
             refused(tmp_path / name, "reference_refused")
     for device in ("/dev/zero", "/dev/tty", "/dev/stdin"):
         with pytest.raises(RequestError) as failure:
-            ReferenceReader(RULES).read(device)
+            ReferenceReader(RULES, stores()).read(device)
         assert failure.value.code in ("reference_refused", "reference_missing")
 
 
 def test_a_file_that_never_said_how_large_it_is_ends_at_the_limit() -> None:
     rules = WebRules(max_bytes=10)
     assert Path("/proc/self/status").stat().st_size == 0
-    refused("/proc/self/status", "reference_too_large", ReferenceReader(rules))
+    refused("/proc/self/status", "reference_too_large", ReferenceReader(rules, stores()))
 
 
 def test_a_disk_that_hangs_ends_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mended = threading.Event()
     monkeypatch.setattr(reference_bytes, "_read_file", lambda *_: mended.wait(60) and b"")
-    reader = ReferenceReader(WebRules(deadline_sec=0.1))
+    reader = ReferenceReader(WebRules(deadline_sec=0.1), stores())
     assert "0.1 s" in refused(tmp_path / "mug.png", "reference_timeout", reader)
     mended.set()
 
@@ -117,7 +117,7 @@ def test_a_disk_that_fails_is_no_rows_fault(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(reference_bytes.os, "open", broken)
     with pytest.raises(StorageError, match="Input/output error"):
-        ReferenceReader(RULES).read(str(tmp_path / "mug.png"))
+        ReferenceReader(RULES, stores()).read(str(tmp_path / "mug.png"))
 
 
 def test_an_object_is_read_up_to_the_limit(s3_bucket: str) -> None:
@@ -125,7 +125,7 @@ def test_an_object_is_read_up_to_the_limit(s3_bucket: str) -> None:
     store.put("just.png", b"x" * 100_000)
     store.put("large.png", b"x" * 100_001)
     store.put("none.png", b"")
-    reader = ReferenceReader(RULES)
+    reader = ReferenceReader(RULES, stores())
     assert len(reader.read(f"{s3_bucket}/just.png")) == 100_000
     assert reader.read(f"{s3_bucket}/none.png") == b""
     refused(f"{s3_bucket}/large.png", "reference_too_large")
@@ -150,19 +150,19 @@ def test_credentials_that_are_wrong_are_no_rows_fault(s3_bucket: str, monkeypatc
     open_store(s3_bucket).put("mug.png", b"mug")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageError, match="AWS_SECRET_ACCESS_KEY"):
-        ReferenceReader(RULES).read(f"{s3_bucket}/mug.png")
+        ReferenceReader(RULES, stores()).read(f"{s3_bucket}/mug.png")
 
 
 def test_an_aws_environment_that_cannot_be_used_is_no_rows_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody-has-this-one")
     with pytest.raises(StorageError, match="AWS_PROFILE"):
-        ReferenceReader(WebRules()).read("s3://bucket/mug.png")
+        ReferenceReader(WebRules(), stores()).read("s3://bucket/mug.png")
 
 
 def test_no_query_is_in_what_a_store_says(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageError) as failure:
-        ReferenceReader(RULES).read(f"{s3_bucket}/mug.png?X-Amz-Signature={SECRET}")
+        ReferenceReader(RULES, stores()).read(f"{s3_bucket}/mug.png?X-Amz-Signature={SECRET}")
     assert SECRET not in str(failure.value)
 
 
@@ -176,7 +176,7 @@ def port() -> Iterator[int]:
 def test_whatever_a_server_answers_about_some_pictures_the_others_are_had(server: Server, status: int) -> None:
     server.sends("/bad", status)
     server.sends("/mug.png", body=b"mug")
-    reader = ReferenceReader(RULES)
+    reader = ReferenceReader(RULES, stores())
     for number in range(LOST_AFTER + 3):
         with pytest.raises(RequestError, match=str(status)):
             reader.read(server.url(f"/bad?{number}"))
@@ -208,7 +208,7 @@ def test_those_that_can_be_used_are_the_same_in_any_order(server: Server, seed: 
     paths = [*good, *(f"{path}?{number}" for path in bad for number in range(3)), *(f"/silent?{n}" for n in range(9))]
     random.Random(seed).shuffle(paths)
     paths += [*(f"/silent?{n}" for n in range(10, 20)), "/cup.png?last"]
-    reader, usable = ReferenceReader(RULES), set()
+    reader, usable = ReferenceReader(RULES, stores()), set()
     for path in paths:
         with suppress(RequestError):
             reader.read(server.url(path))
@@ -220,7 +220,7 @@ def test_pictures_that_stall_cost_the_good_ones_nothing(server: Server, monkeypa
     monkeypatch.setattr(patience, "_LEAST_SEC", 0.5)
     server.stalls("/stall")
     server.sends("/mug.png", body=b"mug")
-    reader = ReferenceReader(replace(RULES, deadline_sec=1.0))
+    reader = ReferenceReader(replace(RULES, deadline_sec=1.0), stores())
     with ThreadPoolExecutor(LOST_AFTER) as at_once:
         for said in at_once.map(lambda n: refused(server.url(f"/stall?{n}"), "reference_timeout", reader), range(5)):
             assert "within 1 s." in said
@@ -236,7 +236,7 @@ def test_a_host_that_takes_no_connection_is_left_alone_until_it_is_back(
 ) -> None:
     monkeypatch.setattr(patience, "_GONE_SEC", 600.0)
     server.sends("/cup.png", body=b"cup")
-    reader = ReferenceReader(RULES)
+    reader = ReferenceReader(RULES, stores())
     mug = f"http://127.0.0.1:{port}/mug.png?sig={SECRET}"
     for _ in range(LOST_AFTER):
         assert "takes no connection" in refused(mug, "reference_unreachable", reader)
@@ -257,7 +257,7 @@ def test_a_host_that_takes_no_connection_is_left_alone_until_it_is_back(
 def test_the_server_that_a_redirect_leads_to_is_blamed_and_not_the_one_that_was_asked(
     server: Server, port: int
 ) -> None:
-    reader = ReferenceReader(RULES)
+    reader = ReferenceReader(RULES, stores())
     server.sends("/away", 302, Location=f"http://127.0.0.1:{port}/mug.png?sig={SECRET}")
     server.sends("/mug.png", body=b"mug")
     for _ in range(LOST_AFTER):
@@ -276,7 +276,7 @@ def test_files_that_hang_cost_the_others_of_their_folder_nothing(
         reference_bytes, "_read_file", lambda *a: mended.wait(60) and b"" if "hung" in a[0] else real(*a)
     )
     (tmp_path / "mug.png").write_bytes(b"mug")
-    reader = ReferenceReader(WebRules(deadline_sec=1.0))
+    reader = ReferenceReader(WebRules(deadline_sec=1.0), stores())
     with ThreadPoolExecutor(LOST_AFTER) as at_once:
         list(at_once.map(lambda n: refused(tmp_path / f"hung-{n}", "reference_timeout", reader), range(LOST_AFTER)))
     assert f"could not be had from {tmp_path};" in refused(tmp_path / "hung", "reference_timeout", reader)

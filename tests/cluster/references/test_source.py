@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pressrun.cluster.net.fetch_rules import WebRules
+from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.unit import Reference
 from pressrun.cluster.references.pixel_cache import ReferenceCache
 from pressrun.cluster.references.source import ReferenceSource
@@ -35,7 +37,10 @@ def source() -> Iterator[Callable[[object], ReferenceSource]]:
     made = []
 
     def make(folder: object) -> ReferenceSource:
-        made.append(ReferenceSource(str(folder), RULES, 1 << 20))
+        finishing: Any = None
+        made.append(
+            ReferenceSource(JobContext("key", finishing, RULES, references=str(folder), reference_pixels=1 << 20))
+        )
         return made[-1]
 
     yield make

@@ -51,7 +51,7 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
                 Worker("encode+decode-0", ("encode", "decode"), 2, actor.remote),
                 Worker("denoise-0", ("denoise",), 4, lambda: leader.remote(NO_MODEL, 0.0, places), shards=2),
             ]
-        crew = Crew(layout, [*replica, Worker("finish-0", ("finish",), 4, actor.remote)])
+        crew = Crew(layout, [*replica, Worker("finish-0", ("fetch", "finish"), 4, actor.remote)])
         crews.append(crew)
         dispatcher = Dispatcher(crew, **options)
         go.dispatcher = dispatcher  # type: ignore[attr-defined]
@@ -61,7 +61,8 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
 
     yield go
     for crew in crews:
-        crew.close()
+        for worker in crew.workers:
+            crew.kill(worker)
 
 
 def test_every_request_of_every_unit_comes_back_once(run: Callable[..., dict[str, str]]) -> None:
@@ -242,7 +243,7 @@ def test_workers_are_not_blamed_for_the_time_in_which_nobody_looked(
     stages = ("encode", "denoise", "decode")
     layout = Layout("whole", 1, (Role(stages, 1, 0.0),), "cpu")
     crew = Crew(
-        layout, [Worker("replica-0", stages, 2, actor.remote), Worker("finish-0", ("finish",), 4, actor.remote)]
+        layout, [Worker("replica-0", stages, 2, actor.remote), Worker("finish-0", ("fetch", "finish"), 4, actor.remote)]
     )
     monkeypatch.setattr(dispatch, "_AWAY_SEC", 1.0)
     dispatcher = dispatch.Dispatcher(crew, patience_sec=3.0)
@@ -251,6 +252,7 @@ def test_workers_are_not_blamed_for_the_time_in_which_nobody_looked(
         outcomes += some
         if crew.workers[0].calls and crew.workers[0].calls[0].stage == "denoise" and not outcomes:
             time.sleep(3.5)  # as if the process had been stopped
-    crew.close()
+    for worker in crew.workers:
+        crew.kill(worker)
     assert [outcome.status for outcome in outcomes] == ["succeeded"]
     assert "was lost" not in caplog.text

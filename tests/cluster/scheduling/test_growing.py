@@ -46,7 +46,7 @@ class Run:
 
         def hire(name: str) -> Worker:
             self.hired.append(name)
-            stages, problem = ("finish",) if name.startswith("finish") else STAGES, self.problem
+            stages, problem = ("fetch", "finish") if name.startswith("finish") else STAGES, self.problem
 
             def start() -> Any:
                 return actor.options(**options, scheduling_strategy=homes.choose(0)).remote(problem)
@@ -76,7 +76,8 @@ class Run:
         for outcomes in self.dispatcher.run(some(), stop):
             self.outcomes += outcomes
             assert time.monotonic() < end, [worker.name for worker in self.crew.workers]
-        self.crew.close()
+        for worker in self.crew.workers:
+            self.crew.kill(worker)
 
     def replicas(self, node: Any = None) -> list[str]:
         """Names of the replicas that are there, on one node if it is named."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.pipeline.errors import JobError
+from tests.opening import open_store
 
 LATIN = os.fsdecode(b"caf\xe9")
 

@@ -13,12 +13,13 @@ import pytest
 
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.host import this_host
+from pressrun.cluster.store.opening import Stores
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
-    store = FolderStore(tmp_path / "out")
+    store = FolderStore(tmp_path / "out", Stores())
     store.prepare()
     return store
 
@@ -50,10 +51,10 @@ def test_pictures_can_be_read_by_others(store: FolderStore, tmp_path: Path) -> N
 
 def test_a_killed_writer_leaves_no_picture_and_its_temporary_is_removed(store: FolderStore, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from pressrun.cluster.store.folder_store import FolderStore\n"
+        "import os, sys; from pressrun.cluster.store.opening import Stores\n"
         "from pressrun.cluster.store.temporaries import Temporaries\n"
         "Temporaries.claim = lambda *_: os.kill(os.getpid(), 9)\n"
-        "FolderStore(Path(sys.argv[1])).create('images/a.png', b'half')"
+        "Stores().open(sys.argv[1]).create('images/a.png', b'half')"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")])
     assert killed.returncode == -9
@@ -82,7 +83,7 @@ _KILLED_IN_CREATE = """
 import os, sys
 from pathlib import Path
 from pressrun.cluster.store import folder_store, temporaries
-from pressrun.cluster.store.folder_store import FolderStore
+from pressrun.cluster.store.opening import Stores
 
 host, pid, when = "restarted_container", 7, sys.argv[2]
 temporaries.this_host = lambda: host
@@ -94,7 +95,7 @@ if when == "in the sync":
     folder_store._sync = lambda folder: os._exit(9)
 if when == "writing":
     os.fsync = lambda descriptor: os._exit(9)
-FolderStore(Path(sys.argv[1])).create(sys.argv[3], sys.argv[4].encode())
+Stores().open(sys.argv[1]).create(sys.argv[3], sys.argv[4].encode())
 """
 
 
@@ -189,12 +190,12 @@ def test_a_name_that_is_a_folder_already_is_the_rows_fault(store: FolderStore) -
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(JobError, match="is a file: give a folder"):
-        FolderStore(tmp_path / "out").prepare()
+        FolderStore(tmp_path / "out", Stores()).prepare()
     with pytest.raises(JobError, match="cannot be written"):
-        FolderStore(tmp_path / "out/deeper").prepare()
+        FolderStore(tmp_path / "out/deeper", Stores()).prepare()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", _refuse(errno.EACCES))
     with pytest.raises(JobError, match=r"out cannot be written \(Permission denied\)"):
-        FolderStore(tmp_path / "out").prepare()
+        FolderStore(tmp_path / "out", Stores()).prepare()

@@ -11,9 +11,9 @@ from threading import Barrier
 import pytest
 
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.pipeline.errors import JobError, StorageError
+from tests.opening import open_store
 
 QUICK = {"ttl_sec": 1.5, "beat_sec": 0.2}
 
@@ -136,7 +136,7 @@ def test_a_lease_that_is_dissolved_leaves_nothing(store: Store) -> None:
 _HOLDER = """
 import sys, time
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
+from tests.opening import open_store
 store = open_store(sys.argv[1])
 Lease(store, ".lock", "A night is rendered", ttl_sec=1.5, beat_sec=0.2).acquire()
 print("have it", flush=True)

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.s3_server import S3Server
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.s3_client import s3_client
 from pressrun.cluster.store.s3_errors import FOREIGN, explain
 from pressrun.cluster.store.s3_store import S3Store
 from pressrun.pipeline.errors import JobError, StorageError
+from tests.opening import open_store, stores
 
 _ERROR = "<Error><Code>{}</Code><Message>AKIASECRET did something</Message></Error>"
 
@@ -80,7 +80,7 @@ def proxy(s3: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture
 def faulty(proxy: Any, s3_bucket: str) -> S3Store:
     """A store behind the proxy."""
-    return S3Store(s3_bucket.removeprefix("s3://"), "run-1", conditional=True)
+    return S3Store(s3_bucket.removeprefix("s3://"), "run-1", stores(), conditional=True)
 
 
 def test_prepare_finds_out_that_creation_is_conditional_and_tidies_up(s3_bucket: str) -> None:
@@ -159,7 +159,7 @@ def test_passing_trouble_is_waited_out(proxy: Any, faulty: S3Store, fault: str, 
 
 
 def test_trouble_that_stays_is_the_stores_fault(proxy: Any, s3_bucket: str) -> None:
-    store = S3Store(s3_bucket.removeprefix("s3://"), patience_sec=0.5)
+    store = S3Store(s3_bucket.removeprefix("s3://"), "", stores(), patience_sec=0.5)
     proxy.faults.extend(["503 SlowDown"] * 100)
     with pytest.raises(StorageError, match=r"the server is overloaded or broken \(503 SlowDown\); run"):
         store.put("a", b"1")

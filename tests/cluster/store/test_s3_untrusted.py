@@ -10,7 +10,7 @@ import pytest
 
 from infra.s3_server import S3Server
 from pressrun.cluster.store.folder_store import FolderStore
-from pressrun.cluster.store.opening import open_store, read_uri, stat_uri, write_uri
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.s3_client import s3_client
 from pressrun.cluster.store.s3_store import S3Store
 from pressrun.cluster.store.store import Changed, Refusal
@@ -26,6 +26,7 @@ from tests.cluster.faulty_s3 import (
     without,
     without_ranges,
 )
+from tests.opening import open_store, read_uri, stat_uri, stores, write_uri
 
 DIGITS = b"0123456789"
 DIGEST = hashlib.sha256(DIGITS).hexdigest()
@@ -54,7 +55,7 @@ def server(s3: S3Server, s3_environment: None, monkeypatch: pytest.MonkeyPatch) 
 def store(server: FaultyServer, s3_bucket: str) -> S3Store:
     """A store behind the server, in which five digits stand as pictures."""
     bucket, prefix = s3_bucket.removeprefix("s3://"), f"z{uuid.uuid4().hex}/run-1"  # behind all tokens
-    store = S3Store(bucket, prefix, conditional=True, patience_sec=0.5)
+    store = S3Store(bucket, prefix, stores(), conditional=True, patience_sec=0.5)
     for number in range(5):
         store.put(f"images/{number}", DIGITS)
     return store
@@ -193,7 +194,7 @@ def test_without_etags_the_bytes_say_what_changed(store: S3Store, server: Faulty
     server.quirk = without(*fields[:4])
     entry = store.head("images/0")
     assert entry is not None and [(one.size, one.etag) for one in store.list()] == [(10, entry.etag)] * 5
-    folder = FolderStore(tmp_path)
+    folder = FolderStore(tmp_path, Stores())
     folder.put("a", b"new")
     with pytest.raises(Changed):
         store.copy(folder, "a", "images/0", standing="another")
@@ -321,7 +322,7 @@ def test_the_style_of_addresses_can_be_chosen(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
     monkeypatch.setenv("AWS_S3_ADDRESSING_STYLE", style)
-    client = S3Store("shop")._client
+    client = S3Store("shop", "", stores())._client
     assert client.generate_presigned_url("get_object", {"Bucket": "shop", "Key": "a"}).partition("?")[0] == address
 
 

@@ -12,13 +12,14 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from pressrun.cluster.store import opening as stores
-from pressrun.cluster.store.opening import Place, aws_environment, open_store, read_uri, stat_uri, stored_record
+from pressrun.cluster.store import opening
+from pressrun.cluster.store.opening import Place, Stores, stored_record
 from pressrun.cluster.store.store import Changed, Damaged, Store
 from pressrun.cluster.store.uri import resolve_uri
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 from pressrun.pipeline.finishing.codec import encode_picture
 from pressrun.pipeline.finishing.metadata import Record, write_xmp
+from tests.opening import open_store, read_uri, stat_uri, stores
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -196,7 +197,7 @@ def test_a_name_that_the_place_cannot_hold_is_the_rows_fault(store: Store, name:
 
 def test_a_place_opens_the_same_store_in_another_process(store: Store) -> None:
     store.put("a", b"here")
-    place = pickle.loads(pickle.dumps(Place(store.uri, conditional=False, environment=aws_environment())))
+    place = pickle.loads(pickle.dumps(Place(store.uri, conditional=False, stores=stores())))
     opened = place.open()
     assert opened.uri == store.uri
     assert opened.get("a") == b"here"
@@ -218,24 +219,22 @@ def test_a_record_longer_than_the_head_is_read_too(store: Store) -> None:
     assert stored_record(store, "a.png", "png") == record
 
 
-def test_a_place_brings_its_environment_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_place_brings_its_keys_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-node")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-node")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-node")
     ours = {"AWS_ACCESS_KEY_ID": "our-key", "AWS_SECRET_ACCESS_KEY": "our-secret"}
-    place = Place(str(tmp_path), environment=ours)
+    place = Place("s3://bucket", stores=Stores(ours).portable())
     assert "our-secret" not in repr(place) and "our-key" not in repr(place)
-    place.open()
-    shared = aws_environment()
-    assert shared["AWS_ACCESS_KEY_ID"] == "our-key"
-    assert "AWS_SESSION_TOKEN" not in shared
+    keys = place.open()._client._request_signer._credentials  # type: ignore[attr-defined]
+    assert (keys.access_key, keys.secret_key, keys.token) == ("our-key", "our-secret", None)
 
 
 def test_variables_that_name_this_machines_files_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/somewhere")
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    shared = aws_environment()
+    shared = stores().portable().given
     assert shared["AWS_REGION"] == "eu-central-1"
     assert not {"AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"} & shared.keys()
 
@@ -317,9 +316,9 @@ def test_opening_a_folder_does_not_import_boto3(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    code = "import sys; from pressrun.cluster.store.opening import open_store; open_store('.'); print(*sys.modules)"
+    code = "import sys; from pressrun.cluster.store.opening import Stores; Stores().open('.'); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert stores.__name__ in modules
+    assert opening.__name__ in modules
     assert not {"boto3", "botocore", "torch", "ray", "pyarrow"} & set(modules)
 
 

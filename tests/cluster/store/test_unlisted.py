@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pressrun.cluster.store.folder_store import FolderStore
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.pipeline.errors import StorageError
 
@@ -21,7 +22,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_listings_leave_out_names_that_are_no_utf8(place: Path) -> None:
-    store = FolderStore(place)
+    store = FolderStore(place, Stores())
     names = ["a.png", "b/c.png", "größe 杯.png"]
     assert [entry.path for entry in store.list()] == sorted(store.paths()) == names
     folders, entries = store.level()
@@ -36,7 +37,7 @@ def test_what_is_left_out_can_be_told(place: Path) -> None:
 
 
 def test_a_folder_in_which_they_are_is_not_swept_away(place: Path) -> None:
-    store = FolderStore(place)
+    store = FolderStore(place, Stores())
     for path in [*store.paths()]:
         assert store.delete(path)
     store.sweep(["b/c.png"])
@@ -53,7 +54,7 @@ def test_what_a_file_system_keeps_for_root_stops_no_listing(place: Path, monkeyp
 
     (place / "b/lost+found").mkdir()
     monkeypatch.setattr(os, "scandir", denied)
-    assert len([*FolderStore(place).list()]) == len([*FolderStore(place).paths()]) == 3
+    assert len([*FolderStore(place, Stores()).list()]) == len([*FolderStore(place, Stores()).paths()]) == 3
     (place / "b/private").mkdir()
     with pytest.raises(StorageError, match="Permission denied"):
-        [*FolderStore(place).list()]
+        [*FolderStore(place, Stores()).list()]

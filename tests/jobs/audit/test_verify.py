@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.folder.job_file import fingerprint_of, freeze, frozen_digest, read_frozen
 from pressrun.pipeline.errors import JobError
@@ -24,6 +23,7 @@ from pressrun.pipeline.finishing.metadata import read_record, write_xmp
 from pressrun.pipeline.finishing.spec import described_digest
 from tests.conftest import Pressrun, write_manifest
 from tests.jobs.night_jobs import drawn, make_night
+from tests.opening import open_store
 
 RENDITIONS = """
 [[renditions]]

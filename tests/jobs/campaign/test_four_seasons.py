@@ -13,6 +13,7 @@ from pressrun.pipeline.overlay.copy_assets import with_assets
 from pressrun.pipeline.overlay.copy_spec import CopySpec
 from pressrun.pipeline.overlay.typesetting import Typesetter
 from tests.conftest import ROOT
+from tests.opening import stores
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"
 """Where it lies."""
@@ -20,7 +21,7 @@ EXAMPLE = Path(examples.__file__).parent / "four_seasons"
 
 @pytest.fixture(scope="module")
 def variants() -> Variants:
-    return Variants(read_campaign(str(EXAMPLE / "campaign.toml")))
+    return Variants(read_campaign(stores(), str(EXAMPLE / "campaign.toml")))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import read_uri, write_uri
 from pressrun.jobs.campaign.campaign import parse_campaign, read_campaign
 from pressrun.jobs.campaign.variants import Variants
 from pressrun.jobs.cli.command import main
@@ -16,6 +15,7 @@ from pressrun.jobs.manifest.manifest import normalise, read_manifest
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import find_model
 from pressrun.pipeline.request import derived_seed
+from tests.opening import read_uri, stores, write_uri
 
 PRODUCTS = "product;colour;product_de;sku\nmug;red;Tasse;001\nred bottle;teal;Flasche;002\n"
 CAMPAIGN: dict[str, Any] = {
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rows(folder: Path, **changes: Any) -> list[dict[str, Any]]:
-    variants = Variants(parse_campaign({**CAMPAIGN, **changes}, str(folder)))
+    variants = Variants(parse_campaign(stores(), {**CAMPAIGN, **changes}, str(folder)))
     variants.count()
     return [row for table in variants.tables() for row in table.to_pylist()]
 
@@ -182,7 +182,7 @@ def test_products_without_a_row_are_refused(folder: Path, text: str) -> None:
 
 
 def test_too_many_rows_are_counted_not_made(folder: Path) -> None:
-    variants = Variants(parse_campaign({**CAMPAIGN, "axes": axes(take=list(range(100_000)))}, str(folder)))
+    variants = Variants(parse_campaign(stores(), {**CAMPAIGN, "axes": axes(take=list(range(100_000)))}, str(folder)))
     with pytest.raises(JobError, match=r"2 product × .* × 100,000 take = 1,600,000 comb.*give --max-rows 1600000\."):
         variants.count()
     with pytest.raises(JobError, match="leave none"):
@@ -193,7 +193,7 @@ def test_seeds_are_not_made_before_the_rows_are_counted(folder: Path, monkeypatc
     monkeypatch.setattr("pressrun.jobs.campaign.variants.derived_seed", lambda of: pytest.fail("a seed was made"))
     found = {**CAMPAIGN, "seed_from": ["product", "take"], "axes": axes(take=list(range(100_000)))}
     with pytest.raises(JobError, match="more than 1,000,000"):
-        Variants(parse_campaign(found, str(folder))).count()
+        Variants(parse_campaign(stores(), found, str(folder))).count()
 
 
 def test_rules_know_numbers_however_they_are_written(folder: Path) -> None:
@@ -224,7 +224,9 @@ def test_render_takes_the_manifest_as_it_is(folder: Path, capsys: pytest.Capture
         "2 product × 1 season = 2 combinations.",
         f"2 rows: {folder}/m.parquet",
     ]
-    manifest = normalise(read_manifest(str(folder / "m.parquet")), find_model("mini"), str(folder / "m.parquet"))
+    manifest = normalise(
+        read_manifest(stores(), str(folder / "m.parquet")), find_model("mini"), str(folder / "m.parquet")
+    )
     assert manifest.bad.num_rows == 0
     assert manifest.table.select(["prompt", "width", "references"]).to_pylist() == [
         {"prompt": "a mug {in} spring", "width": 64, "references": [str(folder / "shots/a.png")]},
@@ -239,7 +241,7 @@ def test_campaign_tables_and_manifest_may_lie_in_a_bucket(folder: Path, s3_bucke
         f"{s3_bucket}/campaign/c.toml",
         [b'prompt = "a {product}"\n[axes]\nproduct = { table = "products.csv" }\ntake = [1, 2]\n'],
     )
-    assert read_campaign(f"{s3_bucket}/campaign/c.toml").combinations == 4
+    assert read_campaign(stores(), f"{s3_bucket}/campaign/c.toml").combinations == 4
     assert main(["variants", f"{s3_bucket}/campaign/c.toml", "--out", f"{s3_bucket}/m.jsonl"]) == 0
     assert read_uri(f"{s3_bucket}/m.jsonl").count(b"\n") == 4
 

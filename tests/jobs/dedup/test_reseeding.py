@@ -13,13 +13,16 @@ from PIL import Image
 
 from pressrun import JobSpec, render
 from pressrun.cluster.protocol.unit import Outcome
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.resolve.resolved_job import take_order
-from pressrun.jobs.run.driver import Run, forecast
+from pressrun.jobs.run.forecast import forecast
+from pressrun.jobs.run.open_job import OpenJob
+from pressrun.jobs.run.settling import next_round, settle
+from pressrun.jobs.spec.context import Context
 from pressrun.pipeline.request import next_seed
 from tests.conftest import Pressrun, write_manifest
+from tests.opening import open_store
 
 SPEC = """
 [checks.duplicate]
@@ -83,18 +86,17 @@ def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path
 
 def test_a_picture_counts_before_its_result_is_written(repeated: Path, tmp_path: Path) -> None:
     spec = spec_of(repeated, tmp_path)
-    store = open_store(spec.out)
-    store.prepare()
-    run = Run(spec, take_order(spec), store)
-    work, _ = run.find_work(None)
-    run._results.add(
+    open_store(spec.out).prepare()
+    job = OpenJob(spec, take_order(spec, Context.of_this_process()))
+    todo = settle(job)
+    work = todo.rows
+    job.results.add(
         Outcome(item.row, item.request.custom_id, "succeeded", item.path, render_key=item.render_key, likeness=item.row)
         for item in work.items(work.rows.tolist())
     )
-    run._results.add([Outcome(2, "again", "succeeded", "images/again.png", render_key="k" * 64, likeness=0)])
+    job.results.add([Outcome(2, "again", "succeeded", "images/again.png", render_key="k" * 64, likeness=0)])
     assert not (tmp_path / "results").exists()
-    _, plan = run.find_repetitions(work)
-    assert plan.rows.tolist() == [2]
+    assert next_round(job, todo).plan.rows.tolist() == [2]
 
 
 def test_another_night_is_told_which_rows_begin_with_their_own_seed_and_how_many_pictures_that_may_come_to(

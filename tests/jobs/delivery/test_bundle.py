@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store, read_uri
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.delivery.bundle import Bundles
 from pressrun.jobs.folder.job_file import PARQUET, find_job
 from pressrun.pipeline.errors import JobError
 from tests.conftest import mixed_rows
+from tests.opening import open_store, read_uri
 
 
 def contents(path: Path) -> dict[str, bytes]:

@@ -19,7 +19,6 @@ import pytest
 from infra.s3_server import S3Server
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.s3_store import S3Store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.cli.command import main
@@ -31,6 +30,7 @@ from pressrun.pipeline.errors import JobError
 from tests.jobs.delivery.test_publish import base, counts, forget_locks, killed_before, records_of, standing
 from tests.jobs.killed import Killed
 from tests.jobs.night_jobs import make_night
+from tests.opening import open_store, stores
 
 __all__ = ["base", "killed_before"]  # fixtures
 
@@ -48,7 +48,7 @@ def cut_off(base: str, monkeypatch: pytest.MonkeyPatch) -> CutOff:
 
     def cut(changes: int) -> tuple[Store, str]:
         shop, left = open_store(f"{base}/shop/images"), [changes]
-        publish(make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
+        publish(stores(), make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
         second = make_night(f"{base}/2026-11-21", TWO)
         real = _Publication._act
 
@@ -61,7 +61,7 @@ def cut_off(base: str, monkeypatch: pytest.MonkeyPatch) -> CutOff:
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr("pressrun.jobs.delivery.publishing._THREADS", 1)
             patch.setattr(_Publication, "_act", act)
-            publish(second.uri, shop.uri, remove=True)
+            publish(stores(), second.uri, shop.uri, remove=True)
         forget_locks(records_of(shop.uri))
         now = standing(shop.uri)
         assert sum(now.get(f"{name}.png") != ONE.get(name) for name in {*ONE, *TWO}) == changes
@@ -75,7 +75,7 @@ def test_a_removal_that_was_planned_spares_what_somebody_put_there_since(
 ) -> None:
     shop, second = cut_off(1)
     shop.put("lamp.png", b"a new lamp, by hand")
-    done = publish(second, shop.uri, remove=True)
+    done = publish(stores(), second, shop.uri, remove=True)
     assert done.left == ("lamp.png",)
     assert standing(shop.uri) == {
         "mug.png": b"mug 2",
@@ -83,7 +83,7 @@ def test_a_removal_that_was_planned_spares_what_somebody_put_there_since(
         "sofa.png": b"sofa 2",
         "lamp.png": b"a new lamp, by hand",
     }
-    undo(done.undo)
+    undo(stores(), done.undo)
     assert shop.get("lamp.png") == b"a new lamp, by hand"
 
 
@@ -93,12 +93,12 @@ def test_a_replacement_by_hand_is_neither_overwritten_on_resume_nor_taken_for_ou
     shop, second = cut_off(1)
     shop.put("mug.png", b"by hand")
     shop.put("chair.png", b"by hand, too")
-    done = publish(second, shop.uri, remove=True)
+    done = publish(stores(), second, shop.uri, remove=True)
     assert set(done.left) == {"mug.png", "chair.png"}
     assert (shop.get("mug.png"), shop.get("chair.png")) == (b"by hand", b"by hand, too")
-    again = publish(second, shop.uri, remove=True)
+    again = publish(stores(), second, shop.uri, remove=True)
     assert (again.replaced, again.left) == (2, ()), "it is not recorded as ours, so the next one publishes it"
-    undo(again.undo)
+    undo(stores(), again.undo)
     assert (shop.get("mug.png"), shop.get("chair.png")) == (b"by hand", b"by hand, too")
 
 
@@ -109,7 +109,7 @@ def test_undoing_what_was_cut_off_spares_what_somebody_changed(changes: int, cut
     shop.put("lamp.png", b"by hand, too")
     records = records_of(shop.uri)
     [file] = [path for path in records.paths("undo/") if path.endswith("/undo.parquet") and "11-21" in path]
-    undone = undo(f"{records.uri}/{file}")
+    undone = undo(stores(), f"{records.uri}/{file}")
     assert set(undone.left) == {"mug.png", "lamp.png"}
     there = {"mug.png": b"by hand", "lamp.png": b"by hand, too", "chair.png": b"chair 1"}
     assert standing(shop.uri) == there
@@ -117,7 +117,7 @@ def test_undoing_what_was_cut_off_spares_what_somebody_changed(changes: int, cut
 
 def test_what_changes_between_the_plan_and_the_change_is_left_alone(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_store(f"{base}/shop/images")
-    publish(make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
+    publish(stores(), make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
     second = make_night(f"{base}/2026-11-21", TWO)
     real = PublishedPlace.begin
 
@@ -127,14 +127,14 @@ def test_what_changes_between_the_plan_and_the_change_is_left_alone(base: str, m
             shop.put(name, b"by hand")
 
     monkeypatch.setattr(PublishedPlace, "begin", begin)
-    done = publish(second.uri, shop.uri, remove=True)
+    done = publish(stores(), second.uri, shop.uri, remove=True)
     assert set(done.left) == {"mug.png", "lamp.png", "sofa.png"} and done.replaced == 1
     assert standing(shop.uri) == {name: b"by hand" for name in done.left} | {"chair.png": b"chair 2"}
 
 
 def test_what_changes_before_it_is_copied_for_undoing_is_left_alone(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_store(f"{base}/shop/images")
-    publish(make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
+    publish(stores(), make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
     second = make_night(f"{base}/2026-11-21", TWO)
     real = PublishedPlace.next_undo
 
@@ -143,35 +143,35 @@ def test_what_changes_before_it_is_copied_for_undoing_is_left_alone(base: str, m
         return real(self, job)
 
     monkeypatch.setattr(PublishedPlace, "next_undo", next_undo)
-    assert publish(second.uri, shop.uri).left == ("mug.png",)
+    assert publish(stores(), second.uri, shop.uri).left == ("mug.png",)
     assert shop.get("mug.png") == b"by hand"
 
 
 def test_records_are_of_one_place_and_refused_for_another(base: str, killed_before: Callable[[int], None]) -> None:
     night = make_night(f"{base}/2026-11-20", ONE)
-    publish(night.uri, f"{base}/one/images", records=f"{base}/records")
+    publish(stores(), night.uri, f"{base}/one/images", records=f"{base}/records")
     other = open_store(f"{base}/other/images")
     other.put("mug.png", b"mug 1")
     with pytest.raises(JobError, match=r"has the records of .*one/images, not of .*other/images"):
-        publish(make_night(f"{base}/2026-11-21", {}).uri, other.uri, records=f"{base}/records", remove=True)
+        publish(stores(), make_night(f"{base}/2026-11-21", {}).uri, other.uri, records=f"{base}/records", remove=True)
     assert standing(other.uri) == {"mug.png": b"mug 1"}
     with pytest.raises(JobError, match=r"lie at .*/records; leave --records out"):
-        publish(night.uri, f"{base}/one/images", records=f"{base}/elsewhere")
+        publish(stores(), night.uri, f"{base}/one/images", records=f"{base}/elsewhere")
 
 
 def test_an_interrupted_publication_does_not_go_on_in_another_place(
     base: str, killed_before: Callable[[int], None]
 ) -> None:
     first = make_night(f"{base}/2026-11-20", ONE)
-    publish(first.uri, f"{base}/one/images", records=f"{base}/records")
-    publish(first.uri, f"{base}/other/images")
+    publish(stores(), first.uri, f"{base}/one/images", records=f"{base}/records")
+    publish(stores(), first.uri, f"{base}/other/images")
     killed_before(9)
     with pytest.raises(Killed):
-        publish(make_night(f"{base}/2026-11-21", TWO).uri, f"{base}/one/images", remove=True)
+        publish(stores(), make_night(f"{base}/2026-11-21", TWO).uri, f"{base}/one/images", remove=True)
     killed_before(-1)
     before = standing(f"{base}/other/images")
     with pytest.raises(JobError, match="leave --records out"):
-        publish(f"{base}/2026-11-21", f"{base}/other/images", records=f"{base}/records", remove=True)
+        publish(stores(), f"{base}/2026-11-21", f"{base}/other/images", records=f"{base}/records", remove=True)
     assert standing(f"{base}/other/images") == before
 
 
@@ -183,13 +183,13 @@ def test_a_place_behind_a_link_is_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "www/job").symlink_to(tmp_path / "nights/2026-11-19")
     for place in ("www/images", "www/images/new", "www/job", "www/job/images"):
         with pytest.raises(JobError, match="2026-11-19 is the folder of a job, whose pictures nothing may replace"):
-            publish(night.uri, f"{tmp_path}/{place}")
+            publish(stores(), night.uri, f"{tmp_path}/{place}")
     assert old.get("images/mug.png") == b"mug 0"
     (tmp_path / "pictures").mkdir()
     (tmp_path / "www/cdn").symlink_to(tmp_path / "pictures")
     (tmp_path / "today").symlink_to(tmp_path / "nights")
-    publish(f"{tmp_path}/today/2026-11-20", f"{tmp_path}/www/cdn")
-    assert counts(publish(night.uri, f"{tmp_path}/pictures")) == (0, 0, 0, 3), "one place has one record"
+    publish(stores(), f"{tmp_path}/today/2026-11-20", f"{tmp_path}/www/cdn")
+    assert counts(publish(stores(), night.uri, f"{tmp_path}/pictures")) == (0, 0, 0, 3), "one place has one record"
     assert len([*(tmp_path / "nights/.published").iterdir()]) == 1
 
 
@@ -197,10 +197,10 @@ def test_two_names_of_one_place_have_one_lock(tmp_path: Path) -> None:
     night = make_night(f"{tmp_path}/nights/2026-11-20", ONE)
     (tmp_path / "pictures").mkdir()
     (tmp_path / "cdn").symlink_to(tmp_path / "pictures")
-    publish(night.uri, f"{tmp_path}/cdn")
+    publish(stores(), night.uri, f"{tmp_path}/cdn")
     with Lease(records_of(f"{tmp_path}/pictures"), "lock", "Something is published", beat_sec=0.2):
         with pytest.raises(JobError, match="Something is published just now"):
-            publish(night.uri, f"{tmp_path}/pictures")
+            publish(stores(), night.uri, f"{tmp_path}/pictures")
 
 
 def test_nothing_is_changed_behind_a_link_in_a_place(tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ def test_nothing_is_changed_behind_a_link_in_a_place(tmp_path: Path) -> None:
         (dam / name).write_bytes(b"an original")
     shop = open_store(f"{tmp_path}/shop")
     first = make_night(f"{tmp_path}/2026-11-20", ONE, name="{season}/{custom_id}", season=["fall"] * 3)
-    publish(first.uri, shop.uri)
+    publish(stores(), first.uri, shop.uri)
     shutil.rmtree(tmp_path / "shop/fall")
     (tmp_path / "shop/fall").symlink_to(dam)
     second = make_night(f"{tmp_path}/2026-11-21", {"mug": b"mug 2"}, name="{season}/{custom_id}", season=["fall"])
-    done = publish(second.uri, shop.uri, remove=True)
+    done = publish(stores(), second.uri, shop.uri, remove=True)
     assert done.left == ("fall/mug.png",)
     assert {path.name: path.read_bytes() for path in dam.iterdir()} == dict.fromkeys(
         ("mug.png", "lamp.png"), b"an original"
@@ -243,7 +243,7 @@ def test_a_publisher_that_was_stopped_while_another_took_over_changes_nothing_mo
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = open_store(f"{base}/shop/images")
-    publish(make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
+    publish(stores(), make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
     second, third = make_night(f"{base}/2026-11-21", TWO), make_night(f"{base}/2026-11-22", {"mug": b"mug 3"})
     command = [sys.executable, "-c", _STOPPED, second.uri, shop.uri]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -257,7 +257,7 @@ def test_a_publisher_that_was_stopped_while_another_took_over_changes_nothing_mo
             real(self, *arguments, **{**named, "ttl_sec": 2.0})  # type: ignore[arg-type]
 
         monkeypatch.setattr(Lease, "__init__", impatient)
-        publish(third.uri, shop.uri, remove=True)
+        publish(stores(), third.uri, shop.uri, remove=True)
         after, record = standing(shop.uri), records_of(shop.uri).get("published.parquet")
         assert after == {"mug.png": b"mug 3"}
         process.send_signal(signal.SIGCONT)
@@ -268,12 +268,12 @@ def test_a_publisher_that_was_stopped_while_another_took_over_changes_nothing_mo
     assert standing(shop.uri) == after
     assert records_of(shop.uri).get("published.parquet") == record
     assert records_of(shop.uri).head("pending.json") is None
-    assert counts(publish(third.uri, shop.uri)) == (0, 0, 0, 1)
+    assert counts(publish(stores(), third.uri, shop.uri)) == (0, 0, 0, 1)
 
 
 def test_every_change_of_a_publication_is_fenced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = open_store(f"{tmp_path}/shop/images")
-    publish(make_night(f"{tmp_path}/2026-11-20", ONE).uri, shop.uri)
+    publish(stores(), make_night(f"{tmp_path}/2026-11-20", ONE).uri, shop.uri)
     second = make_night(f"{tmp_path}/2026-11-21", TWO)
     monkeypatch.setattr("pressrun.jobs.delivery.publishing._THREADS", 1)
     checks = [0]
@@ -303,23 +303,23 @@ def test_every_change_of_a_publication_is_fenced(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Lease, "check", check)
     monkeypatch.setattr(PublishedPlace, "begin_alone", begin_alone)
-    assert counts(publish(second.uri, shop.uri, remove=True)) == (1, 2, 1, 0)
+    assert counts(publish(stores(), second.uri, shop.uri, remove=True)) == (1, 2, 1, 0)
     assert checks[0] >= 12
 
 
 @pytest.mark.parametrize("data", [b"", b"mug 2, cut off", b"gum 2"], ids=["empty", "longer", "as long"])
 def test_a_damaged_picture_is_not_published(data: bytes, base: str) -> None:
     shop = open_store(f"{base}/shop/images")
-    publish(make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
+    publish(stores(), make_night(f"{base}/2026-11-20", ONE).uri, shop.uri)
     second = make_night(f"{base}/2026-11-21", TWO)
     second.put("images/mug.png", data)
     if base.startswith("s3://") and len(data) == 5:
         return  # the server copies: what has the same size is for `verify` to find
-    done = publish(second.uri, shop.uri)
+    done = publish(stores(), second.uri, shop.uri)
     assert (done.damaged, done.replaced, done.added) == (("mug.png",), 1, 1)
     assert shop.get("mug.png") == b"mug 1"
     second.put("images/mug.png", b"mug 2")
-    assert (publish(second.uri, shop.uri).replaced, shop.get("mug.png")) == (1, b"mug 2")
+    assert (publish(stores(), second.uri, shop.uri).replaced, shop.get("mug.png")) == (1, b"mug 2")
 
 
 def test_the_command_tells_what_is_damaged_and_left_and_exits_with_1(
@@ -357,10 +357,10 @@ def test_where_names_do_not_differ_in_case_a_strangers_picture_is_kept_for_undoi
     shop.mkdir()
     (shop / "MUG.PNG").write_bytes(b"a stranger's")
     monkeypatch.setattr("pressrun.cluster.store.folder_store.FolderStore", Folding)
-    done = publish(night.uri, str(shop))
+    done = publish(stores(), night.uri, str(shop))
     assert (done.added, done.replaced, done.foreign) == (1, 1, 1)
-    assert counts(publish(night.uri, str(shop))) == (0, 0, 0, 2)
-    undo(done.undo)
+    assert counts(publish(stores(), night.uri, str(shop))) == (0, 0, 0, 2)
+    undo(stores(), done.undo)
     assert {path.name.lower(): path.read_bytes() for path in shop.glob("*.*") if path.is_file()} == {
         "mug.png": b"a stranger's"
     }
@@ -372,8 +372,8 @@ def test_where_names_do_not_differ_in_case_a_renamed_picture_is_not_removed(
     shop = tmp_path / "shop"
     shop.mkdir()
     monkeypatch.setattr("pressrun.cluster.store.folder_store.FolderStore", Folding)
-    publish(make_night(f"{tmp_path}/2026-11-20", {"Mug": b"mug 1", "lamp": b"lamp 1"}).uri, str(shop))
-    publish(make_night(f"{tmp_path}/2026-11-21", {"mug": b"mug 2"}).uri, str(shop), remove=True)
+    publish(stores(), make_night(f"{tmp_path}/2026-11-20", {"Mug": b"mug 1", "lamp": b"lamp 1"}).uri, str(shop))
+    publish(stores(), make_night(f"{tmp_path}/2026-11-21", {"mug": b"mug 2"}).uri, str(shop), remove=True)
     assert {path.name.lower(): path.read_bytes() for path in shop.glob("*.*") if path.is_file()} == {
         "mug.png": b"mug 2"
     }
@@ -381,8 +381,8 @@ def test_where_names_do_not_differ_in_case_a_renamed_picture_is_not_removed(
 
 def test_what_was_withdrawn_is_kept_where_nobody_serves(base: str) -> None:
     www = f"{base}/www"
-    publish(make_night(f"{base}/nights/2026-11-20", ONE).uri, f"{www}/images")
-    done = publish(make_night(f"{base}/nights/2026-11-21", TWO).uri, f"{www}/images", remove=True)
+    publish(stores(), make_night(f"{base}/nights/2026-11-20", ONE).uri, f"{www}/images")
+    done = publish(stores(), make_night(f"{base}/nights/2026-11-21", TWO).uri, f"{www}/images", remove=True)
     assert done.undo.startswith(f"{base}/nights/.published/images-")
     served = standing(www)
     assert {path for path in served if not path.startswith("images/")} == {"images.pressrun/records.json"}
@@ -392,8 +392,8 @@ def test_what_was_withdrawn_is_kept_where_nobody_serves(base: str) -> None:
 
 def test_nothing_but_pictures_is_left_in_the_place(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    publish(make_night(f"{tmp_path}/nights/2026-11-20", {"mug": None}).uri, f"{tmp_path}/empty")
-    publish(make_night(f"{tmp_path}/nights/2026-11-21", {"mug": b"mug 1"}).uri, f"{tmp_path}/images")
+    publish(stores(), make_night(f"{tmp_path}/nights/2026-11-20", {"mug": None}).uri, f"{tmp_path}/empty")
+    publish(stores(), make_night(f"{tmp_path}/nights/2026-11-21", {"mug": b"mug 1"}).uri, f"{tmp_path}/images")
     found = {
         path.relative_to(tmp_path).as_posix() for name in ("empty", "images") for path in (tmp_path / name).rglob("*")
     }
@@ -401,8 +401,8 @@ def test_nothing_but_pictures_is_left_in_the_place(tmp_path: Path) -> None:
 
 
 def test_jobs_from_elsewhere_find_the_same_records(base: str) -> None:
-    publish(make_night(f"{base}/nights/2026-11-20", ONE).uri, f"{base}/images")
-    assert counts(publish(make_night(f"{base}/trials/one", ONE).uri, f"{base}/images")) == (0, 0, 0, 3)
+    publish(stores(), make_night(f"{base}/nights/2026-11-20", ONE).uri, f"{base}/images")
+    assert counts(publish(stores(), make_night(f"{base}/trials/one", ONE).uri, f"{base}/images")) == (0, 0, 0, 3)
 
 
 def beside_as_before(base: str, shop: str) -> Store:
@@ -419,15 +419,17 @@ def beside_as_before(base: str, shop: str) -> Store:
 def test_records_that_lie_beside_the_place_are_moved_and_can_be_undone(base: str) -> None:
     shop = f"{base}/www/images"
     first, second = make_night(f"{base}/nights/2026-11-20", ONE), make_night(f"{base}/nights/2026-11-21", TWO)
-    publish(first.uri, shop)
-    done = publish(second.uri, shop, remove=True)
+    publish(stores(), first.uri, shop)
+    done = publish(stores(), second.uri, shop, remove=True)
     old = beside_as_before(base, shop)
-    assert counts(publish(second.uri, shop, dry_run=True)) == (0, 0, 0, 3), "a dry run reads them where they are"
+    assert counts(publish(stores(), second.uri, shop, dry_run=True)) == (0, 0, 0, 3), (
+        "a dry run reads them where they are"
+    )
     assert old.head("published.parquet") is not None
-    assert counts(publish(second.uri, shop)) == (0, 0, 0, 3)
+    assert counts(publish(stores(), second.uri, shop)) == (0, 0, 0, 3)
     assert [*old.paths()] == ["records.json"]
     named_then = done.undo.replace(records_of(shop).uri, old.uri)
-    undo(named_then)
+    undo(stores(), named_then)
     assert standing(shop) == {f"{name}.png": data for name, data in ONE.items()}
 
 
@@ -440,21 +442,21 @@ def test_a_move_that_is_killed_anywhere_is_completed(
     number = 0
     while True:
         shop = f"{base}/www-{number}/images"
-        publish(first.uri, shop)
-        done = publish(second.uri, shop)
+        publish(stores(), first.uri, shop)
+        done = publish(stores(), second.uri, shop)
         old = beside_as_before(base, shop)
         killed_before(number)
         try:
-            publish(second.uri, shop)
+            publish(stores(), second.uri, shop)
         except Killed:
             killed_before(-1)
-            for records in (old, open_store(read_pointer(old.uri) or old.uri)):
+            for records in (old, open_store(read_pointer(stores(), old.uri) or old.uri)):
                 forget_locks(records)
         else:
             break
-        publish(second.uri, shop)
+        publish(stores(), second.uri, shop)
         assert [*old.paths()] == ["records.json"], number
-        assert undo(done.undo.replace(records_of(shop).uri, old.uri)).restored == 1, number
+        assert undo(stores(), done.undo.replace(records_of(shop).uri, old.uri)).restored == 1, number
         number += 1 if base.startswith("/") else 4
     killed_before(-1)
     assert number > 8
@@ -462,14 +464,16 @@ def test_a_move_that_is_killed_anywhere_is_completed(
 
 def test_public_records_are_warned_of(s3: S3Server, s3_bucket: str, tmp_path: Path) -> None:
     night = make_night(f"{s3_bucket}/nights/2026-11-20", ONE)
-    assert publish(night.uri, f"{s3_bucket}/images").warnings == ()
+    assert publish(stores(), night.uri, f"{s3_bucket}/images").warnings == ()
     bucket = s3_bucket.removeprefix("s3://")
     statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     client = boto3.client("s3", endpoint_url=s3.environment["AWS_ENDPOINT_URL_S3"])
     client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     deadline = time.monotonic() + 20
-    while not (warnings := publish(night.uri, f"{s3_bucket}/images").warnings) and time.monotonic() < deadline:
+    while (
+        not (warnings := publish(stores(), night.uri, f"{s3_bucket}/images").warnings) and time.monotonic() < deadline
+    ):
         time.sleep(0.2)
     [warning] = warnings
     assert "Anybody can read" in warning and ".published/" in warning
@@ -478,7 +482,7 @@ def test_public_records_are_warned_of(s3: S3Server, s3_bucket: str, tmp_path: Pa
 def test_records_in_what_looks_like_a_website_are_warned_of(tmp_path: Path) -> None:
     night = make_night(f"{tmp_path}/www/nights/2026-11-20", ONE)
     (tmp_path / "www/robots.txt").write_text("")
-    [warning] = publish(night.uri, f"{tmp_path}/www/images").warnings
+    [warning] = publish(stores(), night.uri, f"{tmp_path}/www/images").warnings
     assert "is in what looks like a website" in warning
 
 
@@ -487,16 +491,16 @@ def test_where_no_pointer_can_be_written_the_records_must_be_named(tmp_path: Pat
     (tmp_path / "www").mkdir()
     (tmp_path / "www/images.pressrun").write_text("a file")
     with pytest.raises(JobError, match="give --records URI, the same every time"):
-        publish(night.uri, f"{tmp_path}/www/images")
-    assert publish(night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records").added == 3
-    assert counts(publish(night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records")) == (0, 0, 0, 3)
+        publish(stores(), night.uri, f"{tmp_path}/www/images")
+    assert publish(stores(), night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records").added == 3
+    assert counts(publish(stores(), night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records")) == (0, 0, 0, 3)
 
 
 def test_a_publication_that_a_version_before_0_2_began_goes_on(tmp_path: Path) -> None:
     shop = f"{tmp_path}/www/images"
     first, second = make_night(f"{tmp_path}/nights/2026-11-20", ONE), make_night(f"{tmp_path}/nights/2026-11-21", TWO)
-    publish(first.uri, shop)
-    name = publish(second.uri, shop, remove=True).undo.split("/")[-2]
+    publish(stores(), first.uri, shop)
+    name = publish(stores(), second.uri, shop, remove=True).undo.split("/")[-2]
     old = beside_as_before(str(tmp_path), shop)
     actions = pq.ParquetFile(pa.BufferReader(old.get(f"undo/{name}/undo.parquet"))).read().drop_columns(["bytes"])
     sink = pa.BufferOutputStream()
@@ -505,6 +509,6 @@ def test_a_publication_that_a_version_before_0_2_began_goes_on(tmp_path: Path) -
     old.put("published.parquet", old.get(f"undo/{name}/published.parquet"))
     old.put("pending.json", json.dumps({"undo": name, "job": second.uri, "remove": True}).encode())
     open_store(shop).put("mug.png", b"by hand")
-    done = publish(second.uri, shop, remove=True)
+    done = publish(stores(), second.uri, shop, remove=True)
     assert (done.left, done.undo.split("/")[-2]) == (("mug.png",), name)
     assert standing(shop) == {"mug.png": b"by hand", "chair.png": b"chair 2", "sofa.png": b"sofa 2"}

@@ -12,17 +12,17 @@ from infra.s3_server import S3Server
 from pressrun import JobSpec, render
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.s3_store import S3Store
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.delivery.retention import _Pruning, prune
 from pressrun.jobs.folder.job_file import find_job
 from pressrun.jobs.folder.result_schema import read_results
 from pressrun.jobs.folder.series import earlier_jobs, unpruned
-from pressrun.jobs.run.driver import forecast
+from pressrun.jobs.run.forecast import forecast
 from pressrun.pipeline.errors import JobError, StorageError
 from tests.jobs.killed import Killed, killing
 from tests.jobs.night_jobs import make_night
+from tests.opening import open_store, stores
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -52,34 +52,34 @@ LEFT = [
 
 
 def test_pictures_that_later_nights_refer_to_stay_until_nobody_does(nights: str) -> None:
-    plan = prune(nights, 1, dry_run=True)
+    plan = prune(stores(), nights, 1, dry_run=True)
     assert (plan.kept, plan.pruned) == (("2026-11-20",), ("2026-11-18", "2026-11-19"))
     assert len(stands(nights)) == 14
-    done = prune(nights, 1)
+    done = prune(stores(), nights, 1)
     assert (done.pruned, done.removed, done.referred_to) == (plan.pruned, plan.removed, 2)
     assert stands(nights) == LEFT
     last = open_store(f"{nights}/2026-11-20")
     for uri in read_results(last, ("image",))["image"].to_pylist():
         assert open_store(nights).head(uri.removeprefix(f"{nights}/")) is not None
     make_night(f"{nights}/2026-11-21", {"mug": b"mug 4"})
-    prune(nights, 1)
+    prune(stores(), nights, 1)
     assert not [path for path in open_store(nights).paths() if "2026-11-21" not in path and ".lock" not in path]
 
 
 def test_pictures_that_a_job_without_a_date_refers_to_stay(nights: str) -> None:
     make_night(f"{nights}/trial", {"lamp": f"{nights}/2026-11-18/images/lamp.png"})
-    assert prune(nights, 1).referred_to == 3
+    assert prune(stores(), nights, 1).referred_to == 3
     assert open_store(nights).get("2026-11-18/images/lamp.png") == b"lamp 1"
 
 
 def test_where_there_are_no_nights_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="There is no night under"):
-        prune(str(tmp_path / "nihgts"), 1)
+        prune(stores(), str(tmp_path / "nihgts"), 1)
     assert not any(tmp_path.iterdir())
 
 
 def test_what_is_left_of_a_pruned_night_is_no_job(nights: str, finished_job: Path, job_manifest: Path) -> None:
-    prune(nights, 1)
+    prune(stores(), nights, 1)
     for command in ("status", "verify"):
         assert main([command, f"{nights}/2026-11-19"]) == 2
     with pytest.raises(JobError, match="was pruned"):
@@ -95,8 +95,8 @@ def test_in_a_folder_old_nights_go_whole(finished_job: Path, job_manifest: Path,
         since = str(finished_job) if day == "18" else "latest"
         assert render(JobSpec(str(job_manifest), f"{tmp_path}/2026-11-{day}", since=since)).rendered == 0
     (tmp_path / "2026-11-20/summary.json").unlink()
-    assert prune(str(tmp_path), 2).pruned == ()
-    assert prune(str(tmp_path), 1).pruned == ("2026-11-18",)
+    assert prune(stores(), str(tmp_path), 2).pruned == ()
+    assert prune(stores(), str(tmp_path), 1).pruned == ("2026-11-18",)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["2026-11-19", "2026-11-20"]
     assert main(["verify", f"{tmp_path}/2026-11-19"]) == 0
 
@@ -108,7 +108,7 @@ def test_a_night_that_an_unfinished_one_keeps_from_stays(
     render(JobSpec(str(job_manifest), first, since=str(finished_job)))
     render(JobSpec(str(job_manifest), f"{tmp_path}/2026-11-19", since=first))
     render(JobSpec(str(job_manifest), f"{tmp_path}/2026-11-20", since=first, limit=2))
-    assert prune(str(tmp_path), 1).kept == ("2026-11-18", "2026-11-19", "2026-11-20")
+    assert prune(stores(), str(tmp_path), 1).kept == ("2026-11-18", "2026-11-19", "2026-11-20")
 
 
 def test_nothing_is_pruned_while_a_night_is_rendered(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_nothing_is_pruned_while_a_night_is_rendered(tmp_path: Path) -> None:
     store.prepare()
     with Lease(store, ".lock", "A night is rendered", beat_sec=0.2):
         with pytest.raises(JobError, match="A night is rendered just now"):
-            prune(str(tmp_path), 1)
+            prune(stores(), str(tmp_path), 1)
 
 
 def names(prefix: str) -> list[str]:
@@ -127,15 +127,15 @@ def names(prefix: str) -> list[str]:
 def test_nights_go_by_their_date_whatever_its_form(base: str) -> None:
     for night in ("20260921", "2026-10-21", "20261119", "2026-11-20", "20261121"):
         make_night(f"{base}/{night}", {"mug": night.encode()})
-    assert prune(base, 2, dry_run=True).pruned == ("20260921", "2026-10-21", "20261119")
-    assert prune(base, 2).kept == ("2026-11-20", "20261121")
+    assert prune(stores(), base, 2, dry_run=True).pruned == ("20260921", "2026-10-21", "20261119")
+    assert prune(stores(), base, 2).kept == ("2026-11-20", "20261121")
     assert names(base) == ["2026-11-20", "20261121"]
 
 
 def test_nights_of_one_day_whose_names_do_not_tell_stay_together(base: str) -> None:
     for night in ("2026-11-19", "2026-11-20-eu", "2026-11-20-us"):
         make_night(f"{base}/{night}", {"mug": night.encode()})
-    assert prune(base, 1).pruned == ("2026-11-19",)
+    assert prune(stores(), base, 1).pruned == ("2026-11-19",)
     assert names(base) == ["2026-11-20-eu", "2026-11-20-us"]
 
 
@@ -144,22 +144,22 @@ def test_a_job_whose_date_is_in_doubt_stops_pruning_and_latest(odd: str, base: s
     for night in (odd, "2026-11-19", "2026-11-20"):
         make_night(f"{base}/{night}", {"mug": night.encode()})
     with pytest.raises(JobError, match=f"Which day is meant by {odd}"):
-        prune(base, 1)
+        prune(stores(), base, 1)
     with pytest.raises(JobError, match=f"Which day is meant by {odd}"):
-        earlier_jobs(f"{base}/2026-11-21", "latest")
+        earlier_jobs(stores(), f"{base}/2026-11-21", "latest")
     assert len(names(base)) == 3
 
 
 def test_latest_is_by_date_and_refused_where_it_would_be_a_guess(base: str) -> None:
     for night in ("20260921", "2026-10-21", "20261120"):
         make_night(f"{base}/{night}", {"mug": night.encode()})
-    assert earlier_jobs(f"{base}/2026-11-21", "latest") == (f"{base}/20261120",)
-    assert earlier_jobs(f"{base}/2026-11-01", "latest") == (f"{base}/2026-10-21",)
+    assert earlier_jobs(stores(), f"{base}/2026-11-21", "latest") == (f"{base}/20261120",)
+    assert earlier_jobs(stores(), f"{base}/2026-11-01", "latest") == (f"{base}/2026-10-21",)
     make_night(f"{base}/2026-11-20-b", {"mug": b"again"})
-    assert earlier_jobs(f"{base}/2026-11-21", "latest") == (f"{base}/2026-11-20-b",)
+    assert earlier_jobs(stores(), f"{base}/2026-11-21", "latest") == (f"{base}/2026-11-20-b",)
     make_night(f"{base}/2026-11-20T0200", {"mug": b"again"})
     with pytest.raises(JobError, match=r"do not tell which of .* is the later night; name the one to keep from"):
-        earlier_jobs(f"{base}/2026-11-21", "latest")
+        earlier_jobs(stores(), f"{base}/2026-11-21", "latest")
 
 
 def test_what_others_put_into_a_night_stays_and_is_told(base: str) -> None:
@@ -177,7 +177,7 @@ def test_what_others_put_into_a_night_stays_and_is_told(base: str) -> None:
     }
     for path, data in strangers.items():
         old.put(path, data)
-    plan, done = prune(base, 1, dry_run=True), prune(base, 1)
+    plan, done = prune(stores(), base, 1, dry_run=True), prune(stores(), base, 1)
     assert set(done.left) == {f"2026-11-19/{path}" for path in strangers} == set(plan.left)
     assert {path: old.get(path) for path in old.paths()} == strangers
 
@@ -188,7 +188,7 @@ def test_a_picture_that_was_replaced_by_one_of_the_same_size_is_told_from_ours(t
     (tmp_path / "2026-11-19/images/mug.png").write_bytes(b"gum 1")
     later = time.time() + 60
     os.utime(tmp_path / "2026-11-19/images/mug.png", (later, later))
-    assert prune(str(tmp_path), 1).left == ("2026-11-19/images/mug.png",)
+    assert prune(stores(), str(tmp_path), 1).left == ("2026-11-19/images/mug.png",)
     assert [*old.paths()] == ["images/mug.png"]
 
 
@@ -206,7 +206,7 @@ def test_links_are_never_followed_to_remove(tmp_path: Path) -> None:
     (nights / "2026-11-19/photo.png").symlink_to(dam / "mug.png")
     (nights / "2026-11-17").symlink_to(nights / "2026-11-20")
     (nights / "2026-11-16").symlink_to(dam)
-    done = prune(str(nights), 1)
+    done = prune(stores(), str(nights), 1)
     assert (done.linked, done.kept) == (("2026-11-16", "2026-11-17"), ("2026-11-21",))
     assert set(done.pruned) == {"2026-11-18", "2026-11-19", "2026-11-20"}
     assert sorted(str(path.relative_to(dam)) for path in dam.rglob("*.png")) == ["mug.png", "originals/lamp.png"]
@@ -218,7 +218,7 @@ def test_a_linked_night_is_not_counted_among_those_that_stay(tmp_path: Path) -> 
     for night in ("2026-11-19", "2026-11-20"):
         make_night(f"{tmp_path}/{night}", {"mug": night.encode()})
     (tmp_path / "2026-11-21").symlink_to(tmp_path / "2026-11-20")
-    assert prune(str(tmp_path), 2).pruned == ()
+    assert prune(stores(), str(tmp_path), 2).pruned == ()
     assert (tmp_path / "2026-11-21/images/mug.png").read_bytes() == b"2026-11-20"
 
 
@@ -229,7 +229,7 @@ def test_keys_that_are_no_paths_neither_stop_a_pruning_nor_go(s3: S3Server, s3_b
     bucket = s3_bucket.removeprefix("s3://")
     for key in ("nights/2026-11-19//x.png", "nights/2026-11-19/images//y.png"):
         client.put_object(Bucket=bucket, Key=key, Body=b"a stranger's")
-    done = prune(f"{s3_bucket}/nights", 1)
+    done = prune(stores(), f"{s3_bucket}/nights", 1)
     keys = [one["Key"] for one in client.list_objects_v2(Bucket=bucket, Prefix="nights/2026-11-19")["Contents"]]
     assert len(done.left) == len(keys) and keys, (done.left, keys)
 
@@ -238,8 +238,8 @@ def test_a_night_that_is_rendered_without_since_is_not_pruned(base: str) -> None
     old = make_night(f"{base}/2026-11-19", {"mug": b"mug 1"})
     make_night(f"{base}/2026-11-20", {"mug": b"mug 2"})
     with unpruned(old, None):
-        assert (prune(base, 1).busy, old.get("images/mug.png")) == (("2026-11-19",), b"mug 1")
-    assert prune(base, 1).pruned == ("2026-11-19",)
+        assert (prune(stores(), base, 1).busy, old.get("images/mug.png")) == (("2026-11-19",), b"mug 1")
+    assert prune(stores(), base, 1).pruned == ("2026-11-19",)
 
 
 def test_nobody_renders_into_a_night_that_is_or_was_being_pruned(tmp_path: Path, job_manifest: Path) -> None:
@@ -261,10 +261,10 @@ def test_an_interrupted_pruning_leaves_a_job_until_its_end_and_is_no_finished_ni
         make_night(f"{base}/{night}", {"mug": night.encode(), "lamp": b"lamp"})
     killed_before(3)
     with pytest.raises(Killed):
-        prune(base, 2)
+        prune(stores(), base, 2)
     killed_before(-1)
     assert find_job(open_store(f"{base}/2026-11-18"))["rows"] == 2
-    plan = prune(base, 3, dry_run=True)
+    plan = prune(stores(), base, 3, dry_run=True)
     assert (plan.pruned, plan.kept) == (("2026-11-18",), ("2026-11-19", "2026-11-20"))
 
 
@@ -287,7 +287,7 @@ def test_a_pruning_that_was_stopped_while_another_took_over_removes_nothing_more
 @pytest.mark.parametrize(("keep", "sentence"), [(0, "would leave nothing"), (1, "There is no night")])
 def test_what_cannot_be_meant_is_refused(keep: int, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=sentence):
-        prune(str(tmp_path), keep)
+        prune(stores(), str(tmp_path), keep)
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
@@ -306,11 +306,11 @@ def test_killed_before_any_deletion_the_next_pruning_ends_where_it_would_have(
         make_night(f"{prefix}/2026-11-19", {"mug": mug})
         killed_before(number)
         try:
-            prune(prefix, 1)
+            prune(stores(), prefix, 1)
         except Killed:
             killed_before(-1)
         else:
             break
-        assert prune(prefix, 1).pruned == ("2026-11-18",), number
+        assert prune(stores(), prefix, 1).pruned == ("2026-11-18",), number
         assert [path for path in open_store(prefix).paths() if "2026-11-18" in path] == stay, number
     assert number > 4

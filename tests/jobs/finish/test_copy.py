@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pressrun.cluster.store.opening import write_uri
 from pressrun.jobs.planning.pending_rows import Work
 from pressrun.jobs.references.references import References
 from pressrun.jobs.resolve.resolved_job import Order, take_order
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.pipeline.errors import JobError
 from tests.conftest import Ended, Pressrun
+from tests.opening import write_uri
 
 STYLE = """
 [copy]

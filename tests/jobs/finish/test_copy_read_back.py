@@ -21,6 +21,7 @@ from pressrun.pipeline.overlay.contrast import contrast, rgb
 from pressrun.pipeline.overlay.copy_assets import with_assets
 from pressrun.pipeline.overlay.copy_spec import CopySpec
 from pressrun.pipeline.overlay.typesetting import Placed, Typesetter
+from tests.opening import stores
 
 EXAMPLE = Path(examples.__file__).parent / "four_seasons"
 PLACES = {"spring": "meadow", "summer": "beach", "autumn": "sunset", "winter": "snow"}
@@ -40,7 +41,9 @@ MORE = (
 def rows() -> list[dict[str, Any]]:
     """The example's 108 rows; its 36 of one region in Chinese; 56 more with longer words, in all four languages."""
     made = [
-        row for table in Variants(read_campaign(str(EXAMPLE / "campaign.toml"))).tables() for row in table.to_pylist()
+        row
+        for table in Variants(read_campaign(stores(), str(EXAMPLE / "campaign.toml"))).tables()
+        for row in table.to_pylist()
     ]
     base = [row for row in made if row["region"] == "UK"]
     names = ("language", "headline", "price", "legal")

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.folder.job_file import fingerprint_of
 from pressrun.jobs.results.status import read_status
-from pressrun.jobs.run.driver import forecast
+from pressrun.jobs.run.forecast import forecast
 from pressrun.pipeline.finishing.codec import encode_picture
 from pressrun.pipeline.finishing.metadata import read_properties, read_record, write_xmp
 from tests.conftest import Pressrun, write_manifest
+from tests.opening import open_store
 
 SPEC = """
 [provenance]

@@ -8,11 +8,12 @@ import pytest
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.folder.named_file import write_named
 from pressrun.pipeline.errors import JobError
+from tests.opening import stores
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    write_named(str(tmp_path / "a"), [b"n", b"ew"], "text/plain")
+    write_named(stores(), str(tmp_path / "a"), [b"n", b"ew"], "text/plain")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -30,7 +31,7 @@ def test_what_is_no_file_is_a_sentence_and_stays(make, what: str, tmp_path: Path
     make(tmp_path / "a")
     before = (tmp_path / "a").lstat()
     with pytest.raises(JobError, match=f"a is {what}: name a file of its own"):
-        write_named(str(tmp_path / "a"), [b"new"], "text/plain")
+        write_named(stores(), str(tmp_path / "a"), [b"new"], "text/plain")
     assert (tmp_path / "a").lstat() == before
 
 

@@ -9,16 +9,18 @@ import pytest
 
 from pressrun import JobSpec
 from pressrun.cluster.store.folder_store import FolderStore
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.s3_store import S3Store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.cli.command import main
-from pressrun.jobs.folder.job_file import open_job
+from pressrun.jobs.folder.job_file import create_job
 from pressrun.jobs.resolve.resolved_job import Order, take_order
 from pressrun.jobs.results.summary import Summary
-from pressrun.jobs.run.driver import forecast, render
+from pressrun.jobs.run.driver import render
+from pressrun.jobs.run.forecast import forecast
 from pressrun.pipeline.errors import JobError
 from tests.conftest import write_manifest
+from tests.opening import open_store, stores
 
 FILES = (
     *("manifest.parquet", "summary.json", "index.html", "metadata.csv", "timeline.json", "references.parquet"),
@@ -166,7 +168,7 @@ def test_files_of_other_names_are_no_obstacle(shop: Store, manifest: Path) -> No
 
 
 def test_an_odd_key_of_somebody_elses_bucket_is_no_obstacle(s3_bucket: str, manifest: Path) -> None:
-    store = S3Store(s3_bucket.removeprefix("s3://"))
+    store = S3Store(s3_bucket.removeprefix("s3://"), "", stores())
     store._client.put_object(Bucket=store._bucket, Key="thumbs/a.webp/", Body=b"")
     assert main(["render", str(manifest), "--out", s3_bucket]) == 1
 
@@ -199,20 +201,20 @@ class Late(FolderStore):
     """A folder in which another driver creates the same job, and writes, just after it was looked for."""
 
     def __init__(self, root: Path, order: Order) -> None:
-        super().__init__(root)
+        super().__init__(root, Stores())
         self._order = order
 
     def paths(self, prefix: str = "") -> Iterator[str]:
-        other = FolderStore(Path(self.uri))
+        other = FolderStore(Path(self.uri), Stores())
         if other.head("job.json") is None:
-            open_job(other, self._order.job, self._order.frozen)
+            create_job(other, self._order.job, self._order.frozen)
             other.put("results/part-000001-0123abcd-000000.parquet", b"another driver's")
         return super().paths(prefix)
 
 
 def test_what_a_second_driver_has_just_written_is_not_taken_for_somebody_elses(manifest: Path, tmp_path: Path) -> None:
     order = take_order(JobSpec(str(manifest), str(tmp_path / "out")))
-    assert open_job(Late(tmp_path / "out", order), order.job, order.frozen)
+    assert create_job(Late(tmp_path / "out", order), order.job, order.frozen)
     assert (tmp_path / "out/results/part-000001-0123abcd-000000.parquet").read_bytes() == b"another driver's"
 
 
@@ -253,5 +255,5 @@ def test_an_empty_prefix_is_known_by_one_listing(
         return page(self, prefix, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(S3Store, "_pages", counted)
-    open_job(store, order.job, order.frozen)
+    create_job(store, order.job, order.frozen)
     assert listed == [""]

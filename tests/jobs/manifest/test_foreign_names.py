@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.delivery.retention import prune
@@ -17,6 +16,7 @@ from pressrun.jobs.results.status import read_status
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.errors import JobError
 from tests.jobs.night_jobs import drawn, make_night
+from tests.opening import open_store, stores
 
 LATIN = os.fsdecode(b"caf\xe9")
 LEFT = (
@@ -54,10 +54,10 @@ def test_they_are_no_discrepancy_and_those_that_no_table_can_hold_are_counted(tm
 def test_they_are_neither_published_nor_in_the_way(tmp_path: Path) -> None:
     make_night(str(tmp_path / "night"), {"mug": b"mug 1"})
     left = leave(tmp_path / "night/images") | leave(tmp_path / "shop")
-    done = publish(str(tmp_path / "night"), str(tmp_path / "shop"))
+    done = publish(stores(), str(tmp_path / "night"), str(tmp_path / "shop"))
     assert (done.added, done.replaced, done.removed) == (1, 0, 0)
     make_night(str(tmp_path / "next"), {"cup": b"cup 1"})
-    done = publish(str(tmp_path / "next"), str(tmp_path / "shop"), remove=True)
+    done = publish(stores(), str(tmp_path / "next"), str(tmp_path / "shop"), remove=True)
     assert (done.added, done.removed) == (1, 1) and still(left)
 
 
@@ -65,7 +65,7 @@ def test_they_outlive_the_night_that_they_lie_in_and_are_told(tmp_path: Path) ->
     make_night(f"{tmp_path}/2026-11-19", {"mug": b"mug 1"})
     make_night(f"{tmp_path}/2026-11-20", {"mug": b"mug 2"})
     left = leave(tmp_path / "2026-11-19/images", (".DS_Store", *STRANGE)) | leave(tmp_path, STRANGE)
-    plan, done = prune(str(tmp_path), 1, dry_run=True), prune(str(tmp_path), 1)
+    plan, done = prune(stores(), str(tmp_path), 1, dry_run=True), prune(stores(), str(tmp_path), 1)
     names = {".DS_Store", r"caf\xe9.png", r"caf\xe9"}
     assert set(plan.left) == set(done.left) == {f"2026-11-19/images/{name}" for name in names}
     assert still(left) and not (tmp_path / "2026-11-19/images/mug.png").exists()
@@ -78,10 +78,10 @@ def test_they_are_no_parts_of_a_manifest(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir(parents=True)
         pq.write_table(part, tmp_path / folder / "part-0.parquet")
     leave(tmp_path, ("._part-0.parquet", f"{LATIN}.txt"))
-    assert read_table(str(tmp_path)).equals(part)
+    assert read_table(stores(), str(tmp_path)).equals(part)
     (tmp_path / f"{LATIN}.parquet").write_bytes((tmp_path / "part-0.parquet").read_bytes())
     with pytest.raises(JobError, match=r"caf\\xe9.parquet” has a name that is not UTF-8; rename it"):
-        read_table(str(tmp_path))
+        read_table(stores(), str(tmp_path))
 
 
 def test_they_are_in_nobodys_way_where_a_job_begins(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.errors import JobError, PressrunError
 from pressrun.pipeline.models.catalogue import Model, catalogue
 from pressrun.pipeline.request import RenderRequest, derived_seed
+from tests.opening import stores
 
 MODEL = Model(
     "mini", "flux2-klein", steps=10, guidance=1.0, width=128, height=96, max_pixels=512 * 512, max_references=2
@@ -43,7 +44,7 @@ def refusal(table: pa.Table) -> str:
 
 def unreadable(path: Path, **options) -> str:
     with pytest.raises(JobError) as refused:
-        read_table(str(path), **options)
+        read_table(stores(), str(path), **options)
     message = str(refused.value)
     assert "0x" not in message and "Error" not in message
     return message
@@ -270,9 +271,9 @@ def test_a_folder_of_parts_is_read_in_order_of_names(tmp_path):
         (tmp_path / f"part-{number}.parquet").write_bytes(written(rows(custom_id=[f"{number}a", f"{number}b"])))
     (tmp_path / "_SUCCESS").touch()
     (tmp_path / "_temporary.parquet").write_bytes(b"half")
-    table = read_table(str(tmp_path))
+    table = read_table(stores(), str(tmp_path))
     assert table["custom_id"].to_pylist() == ["0a", "0b", "1a", "1b", "2a", "2b"]
-    assert read_table(str(tmp_path), limit=3)["custom_id"].to_pylist() == ["0a", "0b", "1a"]
+    assert read_table(stores(), str(tmp_path), limit=3)["custom_id"].to_pylist() == ["0a", "0b", "1a"]
 
 
 def test_the_limit_counts_rows_of_every_format(tmp_path):
@@ -280,7 +281,7 @@ def test_the_limit_counts_rows_of_every_format(tmp_path):
     (tmp_path / "m.csv").write_text("custom_id,prompt\na,p\nb,p\nc,p\n")
     (tmp_path / "m.jsonl").write_text("".join(f'{{"custom_id":"{i}","prompt":"p"}}\n\n' for i in "abc"))
     for name in ("m.parquet", "m.csv", "m.jsonl"):
-        assert read_table(str(tmp_path / name), limit=2)["custom_id"].to_pylist() == ["a", "b"]
+        assert read_table(stores(), str(tmp_path / name), limit=2)["custom_id"].to_pylist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -332,7 +333,7 @@ def test_a_row_group_that_is_too_large_is_refused(tmp_path, monkeypatch):
     path.write_bytes(written(rows(sku=[f"{i:0>9}" * 40 for i in range(9_000)]), use_dictionary=False))
     assert "row group of 3 MiB; write row groups of at most 1 MiB" in unreadable(path)
     path.write_bytes(written(rows(sku=[f"{i:0>9}" * 40 for i in range(9_000)]), row_group_size=1_000))
-    assert read_manifest(str(path)).num_rows == 9_000
+    assert read_manifest(stores(), str(path)).num_rows == 9_000
 
 
 def test_a_file_of_too_many_row_groups_or_columns_is_refused(tmp_path, monkeypatch):
@@ -392,7 +393,7 @@ def test_an_extension_type_is_read_as_storage_without_running_its_code(tmp_path)
     path.write_bytes(written(table))
     pa.register_extension_type(Trap())
     try:
-        read = read_table(str(path))
+        read = read_table(stores(), str(path))
     finally:
         pa.unregister_extension_type("pressrun.test.trap")
     assert ran == []
@@ -409,7 +410,7 @@ def test_unusual_types_arrive_unharmed(tmp_path):
     table = table.append_column("category", pa.array(["c"]).dictionary_encode())
     path = tmp_path / "m.parquet"
     path.write_bytes(written(table))
-    read = read_table(str(path))
+    read = read_table(stores(), str(path))
     assert read.to_pydict() == table.to_pydict()
     assert read.schema.field("zone").type == table.schema.field("zone").type
     assert read.schema.field("category").type == pa.string()
@@ -418,7 +419,7 @@ def test_unusual_types_arrive_unharmed(tmp_path):
 def test_list_views_are_read_as_lists(tmp_path):
     path = tmp_path / "m.parquet"
     path.write_bytes(written(rows(references=pa.array([["q.png"]], pa.list_view(pa.string())))))
-    assert checked(read_table(str(path))).table["references"].to_pylist() == [["/shop/q.png"]]
+    assert checked(read_table(stores(), str(path))).table["references"].to_pylist() == [["/shop/q.png"]]
 
 
 def test_reading_a_manifest_imports_neither_ray_nor_torch():
@@ -444,11 +445,13 @@ def test_every_format_is_read_from_a_bucket(s3_bucket, s3):
         ("csv", b"custom_id,prompt\na,a red mug\n"),
         ("jsonl", b'{"custom_id":"a","prompt":"a red mug"}'),
     ):
-        assert read_manifest(put(f"one/m.{ending}", content)).to_pylist() == [{"custom_id": "a", "prompt": "a red mug"}]
+        assert read_manifest(stores(), put(f"one/m.{ending}", content)).to_pylist() == [
+            {"custom_id": "a", "prompt": "a red mug"}
+        ]
     for part in (1, 0):
         put(f"many/part-{part}.parquet", written(rows(custom_id=[f"{part}"], references=[["pictures/a.png"]])))
     for folder in (f"{s3_bucket}/many", f"{s3_bucket}/many/"):
-        manifest = normalise(read_manifest(folder), MODEL, folder)
+        manifest = normalise(read_manifest(stores(), folder), MODEL, folder)
         assert manifest.table["custom_id"].to_pylist() == ["0", "1"]
         assert manifest.table["references"][0].as_py() == [f"{s3_bucket}/many/pictures/a.png"]
 
@@ -456,12 +459,12 @@ def test_every_format_is_read_from_a_bucket(s3_bucket, s3):
 @pytest.mark.parametrize("key", ["none.parquet", "none/", "none"])
 def test_a_manifest_that_is_not_in_the_bucket_is_a_sentence(s3_bucket, key):
     with pytest.raises(JobError, match=r"holds no Parquet file \(\*\.parquet\), and there is no file of that name\."):
-        read_manifest(f"{s3_bucket}/{key}")
+        read_manifest(stores(), f"{s3_bucket}/{key}")
 
 
 def test_a_bucket_that_is_not_there_is_a_sentence(s3_bucket):
     with pytest.raises(PressrunError) as refused:
-        read_manifest(f"{s3_bucket}-none/m.parquet")
+        read_manifest(stores(), f"{s3_bucket}-none/m.parquet")
     assert f"{s3_bucket[5:]}-none" in str(refused.value)
 
 
@@ -477,7 +480,7 @@ def test_csv_as_excel_writes_it(tmp_path):
         "3;c;wide;;;[1];x",
     ]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
-    manifest = checked(read_table(str(path)))
+    manifest = checked(read_table(stores(), str(path)))
     first = manifest.table.to_pylist()[0]
     assert first["custom_id"] == "001" and first["prompt"] == 'a "red" mug\r\non a table' and first["sku"] == "00042"
     assert (first["width"], first["guidance"], first["seed"]) == (128, 3.5, 7)
@@ -492,7 +495,7 @@ def test_csv_as_excel_writes_it(tmp_path):
 def test_csv_of_any_delimiter_and_unicode_encoding(tmp_path, delimiter, encoding):
     path = tmp_path / "m.csv"
     path.write_text(f"custom_id{delimiter}prompt\nä{delimiter}ü\n", encoding=encoding)
-    assert read_table(str(path)).to_pylist() == [{"custom_id": "ä", "prompt": "ü"}]
+    assert read_table(stores(), str(path)).to_pylist() == [{"custom_id": "ä", "prompt": "ü"}]
 
 
 @pytest.mark.parametrize(
@@ -532,7 +535,7 @@ def test_json_lines_keep_texts_that_look_like_dates(tmp_path):
         {"custom_id": "x", "prompt": "q"},
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines))
-    table = read_table(str(path))
+    table = read_table(stores(), str(path))
     assert table["custom_id"].to_pylist() == ["2024-01-01", "x"]
     assert checked(table).table["width"].to_pylist() == [64, 128]
 
@@ -542,7 +545,7 @@ def test_half_a_surrogate_pair_fails_its_row(tmp_path):
     path.write_text(
         r'{"custom_id":"a","prompt":"\ud83d\ude00 \\ud800"}' + "\n" + r'{"custom_id":"b","prompt":"\ud800"}'
     )
-    manifest = checked(read_table(str(path)))
+    manifest = checked(read_table(stores(), str(path)))
     assert manifest.bad["row"].to_pylist() == [1]
     assert manifest.table["prompt"][0].as_py() == "😀 \\ud800"
 
@@ -552,7 +555,7 @@ def test_half_a_surrogate_pair_fails_its_row(tmp_path):
 
 def test_the_shipped_campaign_is_what_its_script_makes_and_whole():
     path = Path(make_campaign.__file__).with_name("campaign.parquet")
-    table = read_manifest(str(path))
+    table = read_manifest(stores(), str(path))
     assert table.to_pylist() == make_campaign.campaign().to_pylist()
     manifest = normalise(table, catalogue()["mini"], str(path))
     assert manifest.bad.num_rows == 0 and manifest.table.num_rows >= 24
@@ -602,7 +605,7 @@ def test_any_bytes_are_read_or_refused(tmp_path, content, ending):
     path = tmp_path / f"m.{ending}"
     path.write_bytes(content)
     try:
-        checked(read_table(str(path)))
+        checked(read_table(stores(), str(path)))
     except JobError as refused:
         assert all(problem.endswith(".") for problem in refused.problems)
 
@@ -616,6 +619,6 @@ def test_damaged_parquet_is_read_or_refused(tmp_path, place, flipped):
     path = tmp_path / "m.parquet"
     path.write_bytes(content)
     try:
-        checked(read_table(str(path)))
+        checked(read_table(stores(), str(path)))
     except JobError as refused:
         assert refused.problems

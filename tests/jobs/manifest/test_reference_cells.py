@@ -11,6 +11,7 @@ from PIL import Image
 
 from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.protocol.unit import Reference
+from pressrun.cluster.references.reader import ReferenceReader
 from pressrun.jobs.folder.causes import group_causes
 from pressrun.jobs.manifest.manifest import normalise
 from pressrun.jobs.references.probe import survey
@@ -19,6 +20,7 @@ from pressrun.jobs.tables.addresses import addresses_in
 from pressrun.jobs.text.public_text import public_column
 from pressrun.pipeline.errors import RequestError
 from pressrun.pipeline.models.catalogue import Model, find_model
+from tests.opening import stores
 
 MODEL = Model(
     "mini", "flux2-klein", steps=10, guidance=1.0, width=128, height=96, max_pixels=512 * 512, max_references=2
@@ -114,17 +116,18 @@ def test_a_picture_in_a_cell_is_the_same_as_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data)
     cell = "data:image/png;base64," + base64.b64encode(data).decode()
     model = find_model("mini")
-    one, other = survey([cell], model, WebRules())[cell], survey([f"{tmp_path}/a.png"], model, WebRules())
+    reader = ReferenceReader(WebRules(), stores())
+    one, other = survey([cell], model, reader)[cell], survey([f"{tmp_path}/a.png"], model, reader)
     there = other[f"{tmp_path}/a.png"]
     assert isinstance(one, Reference) and isinstance(there, Reference)
     assert (one.sha256, one.grid) == (there.sha256, there.grid) and one.uri == cell
-    small = survey([cell], model, WebRules(max_bytes=1000))[cell]
+    small = survey([cell], model, ReferenceReader(WebRules(max_bytes=1000), stores()))[cell]
     assert isinstance(small, RequestError) and small.code == "reference_too_large" and len(small.message) < 200
 
 
 def test_a_picture_in_a_cell_is_noted_and_told_by_its_digest_and_length() -> None:
     cell = "data:image/png;base64," + base64.b64encode(picture()).decode()
-    assert stamps([cell]) == {}
+    assert stamps(stores(), [cell]) == {}
     assert noted_as(cell).startswith("data:image/png;base64,… (") and len(noted_as(cell)) < 150
     assert noted_as(cell) != noted_as(cell[:-8] + "AAAAAAAA")
     told = public_column("references", pa.array([[cell], ["/shop/a.png"]])).to_pylist()

@@ -11,7 +11,6 @@ import pytest
 
 from pressrun import JobSpec, render
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
@@ -25,6 +24,7 @@ from pressrun.pipeline.errors import JobError
 from tests.jobs.driven import driven
 from tests.jobs.killed import Killed, killing
 from tests.jobs.night_jobs import drawn, make_night
+from tests.opening import open_store, stores
 
 ROWS = ("mug", "chair", "lamp")
 FINISH = """\
@@ -62,10 +62,10 @@ class Shop:
         return render(JobSpec(manifest, f"{self.nights}/{night}", **more))
 
     def publish(self, night: str, **options: Any) -> Any:
-        return publish(f"{self.nights}/{night}", self.place, **options)
+        return publish(stores(), f"{self.nights}/{night}", self.place, **options)
 
     def purge(self, *names: str, **options: Any) -> Purged:
-        return purge(names or ("mug.png",), self.place, **options)
+        return purge(stores(), names or ("mug.png",), self.place, **options)
 
     def job(self, night: str) -> Store:
         return open_store(f"{self.nights}/{night}")
@@ -140,9 +140,9 @@ def test_undoing_tells_it_as_lost_and_knows_nothing_of_it_afterwards(shop: Shop)
     shop.render("2026-11-21", {row: f"another {row}" for row in ROWS})
     second = shop.publish("2026-11-21")
     shop.purge()
-    undone = undo(second.undo)
+    undone = undo(stores(), second.undo)
     assert (undone.restored, sorted(undone.lost), undone.left) == (4, ["mug.png", "mug@hero.webp"], ())
-    undone = undo(first.undo)
+    undone = undo(stores(), first.undo)
     assert (undone.taken_away, undone.lost, undone.left) == (4, (), ())
     assert everything(shop.place) == {}
 
@@ -183,7 +183,7 @@ def test_a_strangers_picture_of_that_name_is_left_and_told(shop: Shop) -> None:
 def test_what_still_holds_or_names_it_is_told(shop: Shop, base: str) -> None:
     shop.render("2026-11-20")
     shop.publish("2026-11-20")
-    publish(f"{shop.nights}/2026-11-20", f"{base}/other/images")
+    publish(stores(), f"{shop.nights}/2026-11-20", f"{base}/other/images")
     job = shop.job("2026-11-20")
     list(Bundles(job, "season", name="{season}-{custom_id}").write())
     job.put("matrix.html", b'{"image":"images/mug.png"}')
@@ -210,14 +210,14 @@ def test_a_dry_run_tells_the_same_and_does_nothing(shop: Shop, base: str) -> Non
 def test_nights_that_are_being_rendered_are_told_and_purged_by_the_same_command(base: str) -> None:
     shop, mug = f"{base}/shop/images", drawn("mug")
     nights = [make_night(f"{base}/nights/2026-11-{day}", {"mug": mug}) for day in (20, 21)]
-    publish(nights[0].uri, shop)
+    publish(stores(), nights[0].uri, shop)
     with Lease(nights[1], ".lock", "A night is rendered into it", beat_sec=0.2):
-        done = purge(["mug.png"], shop)
+        done = purge(stores(), ["mug.png"], shop)
     assert len(done.busy) == 1 and done.busy[0].startswith(f"{nights[1].uri}: A night is rendered into it just now")
     assert (done.served, done.rows) == ((f"{shop}/mug.png",), ((nights[0].uri, "mug"),))
     with Lease(open_store(f"{base}/nights"), ".lock", "A night is rendered into another", beat_sec=0.2):
-        assert purge(["mug.png"], shop).busy[0].startswith(f"{base}/nights: A night is rendered into another")
-    assert purge(["mug.png"], shop).rows == ((nights[1].uri, "mug"),)
+        assert purge(stores(), ["mug.png"], shop).busy[0].startswith(f"{base}/nights: A night is rendered into another")
+    assert purge(stores(), ["mug.png"], shop).rows == ((nights[1].uri, "mug"),)
     assert nights[1].head("images/mug.png") is None
 
 
@@ -236,7 +236,7 @@ def test_what_a_pruning_left_of_an_old_night_goes_too(shop: Shop, base: str) -> 
     shop.render("2026-11-20")
     shop.publish("2026-11-20")
     shop.render("2026-11-21")
-    prune(shop.nights, 1)
+    prune(stores(), shop.nights, 1)
     stays = f"{shop.nights}/2026-11-20/images/mug.png"
     assert (stays in shop.purge().files) == base.startswith("s3://")
     assert not [path for path in everything(base) if "mug" in path]
@@ -247,7 +247,7 @@ def test_what_a_pruning_left_of_an_old_night_goes_too(shop: Shop, base: str) -> 
 def test_nothing_is_purged_while_a_publication_is_half_done(shop: Shop) -> None:
     shop.render("2026-11-20")
     shop.publish("2026-11-20")
-    records = open_store(read_pointer(beside(shop.place)))
+    records = open_store(read_pointer(stores(), beside(shop.place)))
     [undo] = {path.split("/")[1] for path in records.paths("undo/")}
     records.put("pending.json", json.dumps({"undo": undo, "job": f"{shop.nights}/2026-11-20", "remove": True}).encode())
     with pytest.raises(JobError, match=r"was interrupted; finish it first: pressrun publish .* --remove"):
@@ -257,26 +257,26 @@ def test_nothing_is_purged_while_a_publication_is_half_done(shop: Shop) -> None:
 @pytest.mark.parametrize("name", ["mug", "../mug.png", "/etc/mug.png", ""])
 def test_what_is_no_pictures_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(JobError, match="give a picture's name as it stands in the place"):
-        purge([name], f"{tmp_path}/images")
+        purge(stores(), [name], f"{tmp_path}/images")
 
 
 def test_a_place_to_which_nothing_was_published_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="Nothing tells where the records"):
-        purge(["mug.png"], f"{tmp_path}/images")
+        purge(stores(), ["mug.png"], f"{tmp_path}/images")
     night = make_night(f"{tmp_path}/2026-11-20", {"mug": drawn("mug")})
     with pytest.raises(JobError, match="Nothing was published to"):
-        purge(["mug.png"], f"{tmp_path}/images", night.uri)
+        purge(stores(), ["mug.png"], f"{tmp_path}/images", night.uri)
     assert not (tmp_path / "images").exists()
 
 
 def test_nothing_behind_a_link_is_touched(tmp_path: Path) -> None:
     night = make_night(f"{tmp_path}/nights/2026-11-20", {"mug": drawn("mug")})
-    publish(night.uri, f"{tmp_path}/images")
+    publish(stores(), night.uri, f"{tmp_path}/images")
     (tmp_path / "nights/2026-11-20/images").rename(tmp_path / "elsewhere")
     (tmp_path / "nights/2026-11-20/images").symlink_to(tmp_path / "elsewhere")
     make_night(f"{tmp_path}/theirs/2026-11-21", {"mug": drawn("mug")})
     (tmp_path / "nights/2026-11-21").symlink_to(tmp_path / "theirs/2026-11-21")
-    done = purge(["mug.png"], f"{tmp_path}/images")
+    done = purge(stores(), ["mug.png"], f"{tmp_path}/images")
     assert len(done.left) == 2 and all("link" in sentence for sentence in done.left)
     assert (tmp_path / "elsewhere/mug.png").exists() and (tmp_path / "theirs/2026-11-21/images/mug.png").exists()
 
@@ -285,7 +285,7 @@ def test_the_command_says_what_it_removed_and_what_nothing_is_known_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     night = make_night(f"{tmp_path}/nights/2026-11-20", {"mug": drawn("mug"), "lamp": drawn("lamp")})
-    publish(night.uri, f"{tmp_path}/images")
+    publish(stores(), night.uri, f"{tmp_path}/images")
     assert main(["publish", "--to", f"{tmp_path}/images", "--purge", "mug.png"]) == 0
     said = capsys.readouterr().out
     assert "1 file removed" in said and "1 job changed" in said and "Not looked at" in said

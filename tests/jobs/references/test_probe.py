@@ -25,13 +25,14 @@ from pressrun.cluster.net.fetch_rules import WebRules
 from pressrun.cluster.net.patience import LOST_AFTER
 from pressrun.cluster.protocol.unit import Reference
 from pressrun.cluster.references.pixel_cache import ReferenceCache
-from pressrun.cluster.store.opening import open_store
+from pressrun.cluster.references.reader import ReferenceReader
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.references.probe import survey
 from pressrun.pipeline.errors import RequestError, StorageError
 from pressrun.pipeline.models.catalogue import find_model
 from pressrun.pipeline.references.decode import decode_reference
 from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.opening import open_store, stores
 from tests.picture_files import claiming, encoded, random_picture
 from tests.web_server import Server, closed_port, serving
 
@@ -39,6 +40,10 @@ SECRET = "hunter2"
 OURS = WebRules(frozenset({"127.0.0.1"}))
 MODEL = find_model("mini")
 MUG = encoded(Image.new("RGB", (128, 64), "red"))
+
+
+def reader(rules: WebRules) -> ReferenceReader:
+    return ReferenceReader(rules, stores())
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def test_it_says_what_is_wrong_with_each_reference_and_takes_its_neighbours(serv
         str(tmp_path / "pipe.png"): "reference_refused",
         str(tmp_path / "gone.png"): "reference_missing",
     }
-    found = survey([mug, *wrong, mug], MODEL, OURS)
+    found = survey([mug, *wrong, mug], MODEL, reader(OURS))
     assert found.pop(mug) == Reference(mug, hashlib.sha256(MUG).hexdigest(), (4, 8))
     errors = {uri: error for uri, error in found.items() if isinstance(error, RequestError)}
     assert {uri: error.code for uri, error in errors.items()} == wrong
@@ -84,7 +89,7 @@ def test_pixels_are_kept_once_for_equal_bytes_and_are_those_that_an_actor_would_
 ) -> None:
     server.sends("/copy.png", body=MUG)
     uris = [server.url("/mug.png"), server.url("/copy.png")]
-    found = survey(uris, MODEL, OURS, ReferenceCache(tmp_path / "kept"))
+    found = survey(uris, MODEL, reader(OURS), ReferenceCache(tmp_path / "kept"))
     first, second = (found[uri] for uri in uris)
     assert isinstance(first, Reference) and isinstance(second, Reference)
     assert first == second and (first.uri, second.uri) == tuple(uris)
@@ -95,7 +100,7 @@ def test_pixels_are_kept_once_for_equal_bytes_and_are_those_that_an_actor_would_
 
 def test_without_a_place_nothing_is_kept(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert isinstance(survey([server.url("/mug.png")], MODEL, OURS)[server.url("/mug.png")], Reference)
+    assert isinstance(survey([server.url("/mug.png")], MODEL, reader(OURS))[server.url("/mug.png")], Reference)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,7 +123,9 @@ def test_a_server_that_drips_holds_up_its_own_only(server: Server) -> None:
             handler.wfile.write(b"HTTP/1.0 404 Gone\r\n\r\n")
 
         server.answers["/last"] = last
-        found = survey([*good, server.url("/last"), *(slow.url(f"/{number}") for number in range(20))], MODEL, OURS)
+        found = survey(
+            [*good, server.url("/last"), *(slow.url(f"/{number}") for number in range(20))], MODEL, reader(OURS)
+        )
     assert all(isinstance(found[uri], Reference) for uri in good)
     assert len(found) == 41
 
@@ -128,7 +135,7 @@ def test_pictures_that_a_server_refuses_cost_the_good_ones_nothing(server: Serve
     server.sends("/a-bad.png", status)
     bad = [server.url(f"/a-bad.png?{number}") for number in range(8)]
     good = [server.url(f"/mug.png?{number}") for number in range(100)]
-    found = survey([*bad, *good], MODEL, OURS)
+    found = survey([*bad, *good], MODEL, reader(OURS))
     assert {uri for uri in found if isinstance(found[uri], Reference)} == set(good)
     assert all(str(status) in error.message for uri in bad if isinstance(error := found[uri], RequestError))
 
@@ -140,7 +147,7 @@ def test_pictures_that_stall_cost_the_good_ones_of_their_server_nothing(
     server.stalls("/a-stall.png")
     bad = [server.url(f"/a-stall.png?{number}") for number in range(3 * LOST_AFTER)]
     good = [server.url(f"/mug.png?{number}") for number in range(20)]
-    found = survey([*bad, *good], MODEL, replace(OURS, deadline_sec=1.0))
+    found = survey([*bad, *good], MODEL, reader(replace(OURS, deadline_sec=1.0)))
     assert {uri for uri in found if isinstance(found[uri], Reference)} == set(good)
     assert len({path for path, _ in server.seen}) == len(bad) + len(good), "each is tried"
     assert {error.code for error in found.values() if isinstance(error, RequestError)} == {"reference_timeout"}
@@ -152,14 +159,14 @@ def test_a_server_that_takes_no_connection_is_left_alone_after_a_few_of_its_pict
     monkeypatch.setattr(patience, "_GONE_SEC", 600.0)
     with closed_port() as port:
         lost = [f"http://127.0.0.1:{port}/cup.png?{number}" for number in range(100)]
-        found = survey([*lost, server.url("/mug.png")], MODEL, OURS)
+        found = survey([*lost, server.url("/mug.png")], MODEL, reader(OURS))
         assert isinstance(found[server.url("/mug.png")], Reference)
         errors = [error for uri in lost if isinstance(error := found[uri], RequestError)]
         assert {error.code for error in errors} == {"reference_unreachable"} and len(errors) == 100
         assert sum("was not asked for" in error.message for error in errors) > 90
         with serving(port) as back:
             back.sends("/cup.png", body=MUG)
-            again = survey(lost, MODEL, OURS)
+            again = survey(lost, MODEL, reader(OURS))
     assert all(isinstance(again[uri], Reference) for uri in lost), "a rerun gets past it"
 
 
@@ -169,11 +176,11 @@ def test_a_store_that_does_not_answer_ends_it(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr("pressrun.cluster.references.reader._read_file", broken)
     with pytest.raises(StorageError, match="broken"):
-        survey([str(tmp_path / f"{number}.png") for number in range(50)], MODEL, OURS)
+        survey([str(tmp_path / f"{number}.png") for number in range(50)], MODEL, reader(OURS))
 
 
 def test_nothing_to_look_at_starts_nothing() -> None:
-    assert survey([], MODEL, OURS) == {}
+    assert survey([], MODEL, reader(OURS)) == {}
 
 
 def rows_with(references: list[list[str]]) -> list[dict]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.folder.job_file import REFERENCES
 from pressrun.jobs.references.validators import Stamped, noted_as, read_stamped, write_stamped
 from pressrun.jobs.reuse.comparison import noted_digests
+from tests.opening import open_store
 
 SIGNED = [f"https://dam.example/mug.png?id={number}&X-Amz-Signature=CANARY" for number in range(2)]
 

@@ -12,6 +12,7 @@ from pressrun.jobs.reports.diff import diff
 from pressrun.jobs.reports.diff_sheet import address, write_diff_sheet
 from pressrun.pipeline.errors import JobError
 from tests.jobs.night_jobs import make_night
+from tests.opening import stores
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def nights(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_pictures_are_added_changed_and_removed_for_reasons(nights: tuple[str, str]) -> None:
-    found = diff(*nights)
+    found = diff(stores(), *nights)
     assert (found.added, found.changed, found.removed, found.unchanged) == (1, 3, 2, 1)
     rows = {row["custom_id"]: row for row in found.rows.to_pylist()}
     assert {name: row["change"] for name, row in rows.items() if row["change"] != "changed"} == {
@@ -35,13 +36,13 @@ def test_pictures_are_added_changed_and_removed_for_reasons(nights: tuple[str, s
     assert (rows["mug"]["before_prompt"], rows["mug"]["after_prompt"]) == ("a mug", "a green mug, sale")
     assert rows["odd"]["reasons"] == ["elsewhere"]
     assert rows["lamp"]["before_image"] == f"{nights[0]}/images/lamp.png"
-    nothing = diff(nights[0], nights[0])
+    nothing = diff(stores(), nights[0], nights[0])
     assert (nothing.unchanged, nothing.rows.num_rows, nothing.reasons) == (6, 0, {})
 
 
 def test_the_page_has_both_sides_at_addresses_that_lead_to_them(nights: tuple[str, str], tmp_path: Path) -> None:
     sheet = tmp_path / "pages/diff.html"
-    page = write_diff_sheet(diff(*nights), str(sheet)).decode()
+    page = write_diff_sheet(diff(stores(), *nights), str(sheet)).decode()
     addresses = [html.unescape(found) for found in re.findall(r'(?:src|href)="([^"]+)"', page) if "data:" not in found]
     assert len(addresses) == 2 * 9
     for found in addresses:
@@ -49,7 +50,7 @@ def test_the_page_has_both_sides_at_addresses_that_lead_to_them(nights: tuple[st
     assert "<script>" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "a <ins>green </ins>mug<ins>, sale</ins>" in page
     assert "{{" not in page
-    few = write_diff_sheet(diff(*nights), str(sheet), limit=2).decode()
+    few = write_diff_sheet(diff(stores(), *nights), str(sheet), limit=2).decode()
     assert few.count("<li ") == 2 and "The first 2 of 6 pictures" in few
 
 
@@ -78,4 +79,4 @@ def test_the_command_lists_and_writes(
     assert main(["diff", nights[0], f"{tmp_path}/nowhere"]) == 2
     assert "Traceback" not in capsys.readouterr().err
     with pytest.raises(JobError):
-        diff(f"{tmp_path}/nowhere", nights[0])
+        diff(stores(), f"{tmp_path}/nowhere", nights[0])

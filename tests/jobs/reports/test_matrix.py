@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store, read_uri
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.manifest.manifest import normalise, read_manifest
 from pressrun.jobs.reports.matrix import Matrix, write_matrix
@@ -18,6 +17,7 @@ from pressrun.pipeline.models.catalogue import find_model
 from pressrun.pipeline.request import next_seed
 from tests.conftest import mixed_rows
 from tests.jobs.delivery.test_bundle import copied_to
+from tests.opening import open_store, read_uri, stores
 
 BY_SEASON = Matrix(("sku",), ("season",), {})
 
@@ -108,7 +108,7 @@ def test_picked_rows_are_a_manifest_that_gives_the_same_requests(job: Path, tmp_
     (tmp_path / "ids.txt").write_text("row-9\nrow-2\n\n")
     out = tmp_path / "again.parquet"
     assert main(["sheet", str(job), "--pick", f"@{tmp_path}/ids.txt", "--out", str(out)]) == 0
-    again = normalise(read_manifest(str(out)), find_model("mini"), str(out)).table
+    again = normalise(read_manifest(stores(), str(out)), find_model("mini"), str(out)).table
     before = pq.read_table(job / "manifest.parquet")
     assert again.to_pylist() == [before.to_pylist()[2], before.to_pylist()[9]]
 

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.cli.command import main
-from pressrun.jobs.folder.job_file import open_job, read_manifest_copy
+from pressrun.jobs.folder.job_file import create_job, read_manifest_copy
 from pressrun.jobs.resolve.resolved_job import Order, take_order
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.jobs.tables.raw_cells import COLUMN
+from tests.opening import open_store
 
 TEXT = """custom_id;prompt;width;height;steps;guidance;seed;references;sku
 good;a mug;128;128;2;1,5;7;;001
@@ -28,7 +28,7 @@ def failed_job(manifest: Path, out: Path) -> Order:
     order = take_order(JobSpec(str(manifest), str(out)))
     store = open_store(str(out))
     store.prepare()
-    open_job(store, order.job, order.frozen)
+    create_job(store, order.job, order.frozen)
     results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
     results.add(order.refusals())
     results.flush()

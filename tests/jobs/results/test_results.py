@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun.cluster.protocol.unit import Outcome
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.folder.job_file import Job
 from pressrun.jobs.folder.result_schema import busy_shares, read_parts, read_results
 from pressrun.jobs.results.results import Results
@@ -18,6 +17,7 @@ from pressrun.pipeline.checks.finding import Finding
 from pressrun.pipeline.errors import StorageError
 from pressrun.pipeline.finishing.codec import encode_picture
 from pressrun.pipeline.finishing.metadata import GENERATED, Record, write_xmp
+from tests.opening import open_store
 
 JOB = Job("m.parquet", 3, "d", "mini", "f00d", "fp32", "png", "{custom_id}")
 MANIFEST = pa.table({"custom_id": ["a", "b", "c"], "seed": [1, 2, 3], "sku": ["x", "y", "z"]})

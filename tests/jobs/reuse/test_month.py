@@ -17,16 +17,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pressrun import JobSpec, render
-from pressrun.cluster.actors.finisher import Finisher
-from pressrun.cluster.store.opening import open_store, read_uri
+from pressrun.cluster.protocol.unit import Item
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.delivery.retention import prune
-from pressrun.jobs.run.driver import Run
+from pressrun.jobs.run import driver
+from pressrun.jobs.run.open_job import OpenJob
 from pressrun.pipeline.families.flux2.renderer import Renderer
 from pressrun.pipeline.models.catalogue import find_model, look_up
 from tests.conftest import write_manifest
 from tests.jobs.delivery.test_publish import standing
+from tests.jobs.executor_here import HereExecutor
+from tests.opening import open_store, read_uri, stores
 
 NIGHTS = 30
 
@@ -36,19 +38,16 @@ def renderer(model: str) -> Renderer:
     return Renderer.load(find_model(model), precision=find_model(model).precision, threads=1)
 
 
-def render_here(self: Run, work: Any, plan: Any, progress: Any, scratch: Any) -> None:
-    """`Run.render` in this process: no actors, everything else."""
-    finisher = Finisher(self._parts(scratch)[1])
-    for item in work.items(plan.rows.tolist()):
-        references = [read_uri(reference.uri) for reference in item.references]
-        [picture] = renderer(self._spec.model).render([item.request], [references])
-        self._results.add([finisher.finish(item, np.asarray(picture), "cpu")])
-        self._rendered += 1
+def drawn(job: OpenJob, item: Item) -> np.ndarray:
+    """The real pixels of an item."""
+    references = [read_uri(reference.uri) for reference in item.references]
+    [picture] = renderer(job.spec.model).render([item.request], [references])
+    return np.asarray(picture)
 
 
 @pytest.fixture
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Run, "render", render_here)
+    monkeypatch.setattr(driver, "RayExecutor", lambda: HereExecutor(drawn))
     yield
     renderer.cache_clear()
 
@@ -121,9 +120,9 @@ def month(place: str, tmp_path: Path, nights: int) -> None:
         summary = render(spec)
         assert (summary.exit_code, summary.rendered) == (0, expected), (night, summary.changes)
         assert summary.cached == len(shop.rows) - expected
-        publish(spec.out, f"{place}/images", remove=True)
+        publish(stores(), spec.out, f"{place}/images", remove=True)
         if night % 3 == 0:
-            prune(f"{place}/nights", 2)
+            prune(stores(), f"{place}/nights", 2)
         for name in open_store(f"{place}/nights").level()[0]:
             store = open_store(f"{place}/nights/{name}")
             if store.head("job.json") is not None and name >= f"2026-11-{max(1, night - 1):02}":

@@ -13,18 +13,18 @@ import pytest
 
 from pressrun import JobSpec, render
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.examples import make_nights
 from pressrun.jobs.folder.result_schema import read_results
 from pressrun.jobs.folder.series import alone
 from pressrun.jobs.planning.estimate import expected_seconds
-from pressrun.jobs.run.driver import forecast
+from pressrun.jobs.run.forecast import forecast
 from pressrun.jobs.spec.run_limits import Limits
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.request import RenderKeys, next_seed
 from tests.conftest import ROOT, Ended, Pressrun
+from tests.opening import open_store, stores
 
 EXAMPLES = ROOT / "jobs/examples"
 ROWS, CHANGED = 40, 2
@@ -136,14 +136,17 @@ def test_overlapping_nights_are_refused_but_two_drivers_of_one_night_are_not(
         assert main(night) == 2
         assert "A night is rendered into" in (err := capsys.readouterr().err) and "--wait waits for it" in err
         assert not (tmp_path / "2026-11-21").exists()
-    with alone(f"{tmp_path}/2026-11-21", "latest", False, print):
+    with alone(stores(), f"{tmp_path}/2026-11-21", "latest", False, print):
         assert main(night) == 0
     assert main([*night, "--wait"]) == 0
 
 
 def test_a_night_that_keeps_from_elsewhere_is_in_nobodys_way(tmp_path: Path) -> None:
     for since in (None, f"{tmp_path}/elsewhere/2026-11-20"):
-        with alone(f"{tmp_path}/2026-11-21", since, False, print), alone(f"{tmp_path}/2026-11-22", since, False, print):
+        with (
+            alone(stores(), f"{tmp_path}/2026-11-21", since, False, print),
+            alone(stores(), f"{tmp_path}/2026-11-22", since, False, print),
+        ):
             pass
     assert not (tmp_path / ".lock").exists()
 

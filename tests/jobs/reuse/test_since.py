@@ -12,15 +12,15 @@ import pytest
 
 from pressrun import JobSpec, render
 from pressrun.cluster.store.lease import Lease
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.results.changes import Changes
 from pressrun.jobs.results.status import read_status
-from pressrun.jobs.run.driver import Forecast, forecast
+from pressrun.jobs.run.forecast import Forecast, forecast
 from pressrun.pipeline.errors import JobError, StorageError
 from tests.conftest import mixed_rows, write_manifest
 from tests.jobs.killed import Killed, killing
+from tests.opening import open_store
 
 ROWS = len(mixed_rows())
 

@@ -21,8 +21,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pressrun import JobSpec, Summary, render
-from pressrun.cluster.actors.finisher import Finisher
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.delivery.bundle import Bundles
@@ -35,12 +33,14 @@ from pressrun.jobs.reports.diff_sheet import write_diff_sheet
 from pressrun.jobs.reports.matrix import Matrix, write_matrix
 from pressrun.jobs.results.failures import failed_rows
 from pressrun.jobs.results.status import read_status
-from pressrun.jobs.run.driver import Run
+from pressrun.jobs.run import driver
 from pressrun.jobs.tables.coercion import as_text
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.jobs.text.public_text import public, public_table
 from pressrun.jobs.text.value_text import obvious_texts, texts, values
 from pressrun.pipeline.errors import JobError, StorageError
+from tests.jobs.executor_here import HereExecutor
+from tests.opening import open_store, stores
 
 QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 SLOW = settings(QUICK, max_examples=400, phases=(Phase.generate,))
@@ -204,18 +204,10 @@ def manifests(draw: Any) -> pa.Table:
 # All that is done with them
 
 
-def drawn_here(self: Run, work: Any, plan: Any, progress: Any, scratch: Any) -> None:
-    """`Run.render` without a model: each picture is grey, and finished as any other."""
-    finisher = Finisher(self._parts(scratch)[1])
-    for item in work.items(plan.rows.tolist()):
-        self._results.add([finisher.finish(item, GREY, "cpu")])
-        self._rendered += 1
-
-
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_rendered() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "render", drawn_here)
+        patch.setattr(driver, "RayExecutor", lambda: HereExecutor(lambda job, item: GREY))
         # In this process: another one takes a second to start.
         patch.setattr("pressrun.jobs.resolve.resolved_job.read_manifest", read_table)
         yield
@@ -230,7 +222,7 @@ def goes_through(table: pa.Table, folder: Path) -> None:
     path = folder / "manifest.parquet"
     pq.write_table(table, path)
     try:
-        read = read_table(str(path))
+        read = read_table(stores(), str(path))
     except JobError as refused:  # pyarrow cannot read everything that it writes
         assert str(refused).endswith("; write it again.")
         return
@@ -248,10 +240,10 @@ def goes_through(table: pa.Table, folder: Path) -> None:
         assert verify(open_store(str(folder / job))).discrepancies == ()
     store = open_store(str(folder / "first"))
     assert read_status(store).finished and failed_rows(store).num_rows == 0
-    write_manifest(read.schema, [read], str(folder / "failures.jsonl"))
+    write_manifest(stores(), read.schema, [read], str(folder / "failures.jsonl"))
     json.dumps([*rows_of(public_table(read))], default=str)
-    write_diff_sheet(diff(str(folder / "first"), str(folder / "second")), str(folder / "diff.html"))
-    publish(str(folder / "first"), str(folder / "published"))
+    write_diff_sheet(diff(stores(), str(folder / "first"), str(folder / "second")), str(folder / "diff.html"))
+    publish(stores(), str(folder / "first"), str(folder / "published"))
     for name in theirs:
         asked_for(store, name, folder)
 
@@ -379,7 +371,7 @@ def test_the_columns_beside_an_extension_type_keep_their_types(tmp_path: Path) -
     column = pa.array([bytes(range(16))], pa.binary(16)).cast(pa.uuid())
     span, there = pa.array([1], pa.duration("us")), pa.array([0]).view(pa.timestamp("us", "Asia/Tokyo"))
     pq.write_table(manifest_of({"id": column, "span": span, "there": there}, 1), tmp_path / "m.parquet")
-    read = read_table(str(tmp_path / "m.parquet"))
+    read = read_table(stores(), str(tmp_path / "m.parquet"))
     assert [read.schema.field(name).type for name in ("id", "span", "there")] == [pa.binary(16), span.type, there.type]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from tests.conftest import mixed_rows
 from tests.jobs.killed import Killed, killing
+from tests.opening import open_store
 
 
 @pytest.mark.parametrize("what", ["everything but the pictures is gone", "a finished job loses its results"])

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.opening import open_store
 
 
 def test_two_drivers_at_once_make_each_picture_once(s3_bucket: str, pressrun: Pressrun, tmp_path: Path) -> None:

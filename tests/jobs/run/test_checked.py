@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs import examples
 from pressrun.jobs.audit.verify import verify
 from pressrun.pipeline.request import next_seed
 from tests.conftest import Pressrun, write_manifest
+from tests.opening import open_store
 
 SPEC = """
 [checks.sharpness]

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 from pressrun.cluster.protocol.unit import Outcome
-from pressrun.cluster.store.opening import open_store
-from pressrun.jobs.folder.job_file import open_job
+from pressrun.jobs.folder.job_file import create_job
 from pressrun.jobs.resolve.resolved_job import take_order
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.closing import close_job
 from pressrun.jobs.spec.job_spec import JobSpec
 from tests.conftest import write_manifest
+from tests.opening import open_store
 
 
 def test_the_summary_counts_the_picture_that_another_driver_made(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_the_summary_counts_the_picture_that_another_driver_made(tmp_path: Path)
     order = take_order(JobSpec(str(manifest), str(tmp_path / "out")))
     store = open_store(str(tmp_path / "out"))
     store.prepare()
-    open_job(store, order.job, order.frozen)
+    create_job(store, order.job, order.frozen)
     ours, theirs = (Results(store, order.job, order.manifest.table, []) for _ in range(2))
     theirs.add([Outcome(0, "a", "succeeded", image="images/a.png")])
     theirs.flush()

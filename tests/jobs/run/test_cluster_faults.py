@@ -10,10 +10,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from tests.cluster.cluster_here import SETTINGS, ClusterHere, cluster_here
 from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.opening import open_store
 
 SHARDED = ("--layout", "staged", "--shards", 2, "--replicas", 1)
 

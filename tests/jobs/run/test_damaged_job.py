@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.folder.job_file import read_job
 from pressrun.pipeline.errors import JobError
 from tests.conftest import Pressrun
+from tests.opening import open_store
 
 
 def test_pictures_that_are_there_need_not_be_rendered_again(

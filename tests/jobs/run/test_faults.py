@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from tests.conftest import Pressrun, mixed_rows, write_manifest
+from tests.opening import open_store
 
 ROWS = 32
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import pytest
 
 from infra.s3_server import S3Server
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.s3_client import s3_client
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.delivery.retention import prune
@@ -15,6 +14,7 @@ from pressrun.jobs.purge.purging import purge
 from pressrun.pipeline.errors import JobError, PressrunError, StorageError
 from tests.cluster.faulty_s3 import Answer, FaultyServer, Quirk, Request, paged, said, serving
 from tests.jobs.night_jobs import drawn, make_night
+from tests.opening import open_store, stores
 
 
 @pytest.fixture
@@ -78,13 +78,13 @@ def missing(ending: str) -> Quirk:
 
 
 def _publish(prefix: str) -> object:
-    return publish(f"{prefix}/2026-11-20", f"{prefix}/live", remove=True)
+    return publish(stores(), f"{prefix}/2026-11-20", f"{prefix}/live", remove=True)
 
 
 REMOVALS: dict[str, Callable[[str], object]] = {
-    "prune": lambda prefix: prune(prefix, 1),
+    "prune": lambda prefix: prune(stores(), prefix, 1),
     "publish": _publish,
-    "purge": lambda prefix: purge(["lamp.png"], f"{prefix}/live", prefix),
+    "purge": lambda prefix: purge(stores(), ["lamp.png"], f"{prefix}/live", prefix),
 }
 
 
@@ -92,7 +92,7 @@ REMOVALS: dict[str, Callable[[str], object]] = {
 def test_nothing_is_removed_after_a_listing_that_is_cut_off(
     server: FaultyServer, nights: str, remove: Callable[[str], object]
 ) -> None:
-    publish(f"{nights}/2026-11-19", f"{nights}/live")
+    publish(stores(), f"{nights}/2026-11-19", f"{nights}/live")
     cut_off = paged(1, lambda _, more, __: said(more))
     with nothing_changes(nights, server):
         server.quirk = cut_off
@@ -115,21 +115,21 @@ def test_no_night_is_pruned_where_the_server_contradicts_itself(
     with nothing_changes(nights, server):
         server.quirk = quirk
         with pytest.raises(error, match=sentence):
-            prune(nights, 1)
-    assert prune(nights, 1).pruned == ("2026-11-19",)
+            prune(stores(), nights, 1)
+    assert prune(stores(), nights, 1).pruned == ("2026-11-19",)
     assert open_store(nights).head("2026-11-19/images/mug.png") is not None
 
 
 def test_a_night_that_lacks_its_description_is_not_pruned_around(nights: str) -> None:
     open_store(nights).delete("2026-11-20/job.json")
     with pytest.raises(JobError, match="2026-11-20 looks like a job"):
-        prune(nights, 1)
+        prune(stores(), nights, 1)
 
 
 def test_a_damaged_summary_stops_pruning(nights: str) -> None:
     open_store(nights).put("2026-11-20/summary.json", b"{")
     with pytest.raises(JobError, match=r"2026-11-20/summary\.json is damaged; render that night again"):
-        prune(nights, 1)
+        prune(stores(), nights, 1)
 
 
 def test_rows_that_a_listing_loses_take_no_published_picture_away(server: FaultyServer, nights: str) -> None:
@@ -143,7 +143,7 @@ def test_rows_that_a_listing_loses_take_no_published_picture_away(server: Faulty
 
 
 def test_copies_for_undoing_stay_where_the_server_contradicts_itself(server: FaultyServer, nights: str) -> None:
-    publish(f"{nights}/2026-11-19", f"{nights}/live")
+    publish(stores(), f"{nights}/2026-11-19", f"{nights}/live")
     _publish(nights)
     with nothing_changes(nights, server):
         server.quirk = missing("/undo.parquet")

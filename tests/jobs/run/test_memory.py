@@ -12,11 +12,11 @@ import pytest
 
 from pressrun import JobSpec, render
 from pressrun.cluster.protocol.batch_limits import Fit
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.spec.progress import Silent
 from tests.cluster.cramped import cramped, cramped_shards
+from tests.opening import open_store
 
 HOLDS = {128: 2, 160: 0, 90: -1}
 """Rows at once by the width of the pictures: 128 x 128 goes by two, 160 x 96 not at all, 90 x 160 cannot be decoded."""

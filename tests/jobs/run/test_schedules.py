@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.cluster.store.s3_client import s3_client
 from pressrun.jobs.audit.verify import verify
 from pressrun.pipeline.errors import JobError
@@ -22,6 +21,7 @@ from tests.jobs.auditor import audit, files_under, read_file
 from tests.jobs.damage import damaged
 from tests.jobs.driven import Driven, driven
 from tests.jobs.worlds import BucketWorld
+from tests.opening import open_store
 
 
 @pytest.fixture(scope="module")

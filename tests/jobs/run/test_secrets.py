@@ -23,6 +23,7 @@ from pressrun.jobs.cli.command import main
 from pressrun.jobs.manifest.manifest import REQUEST_SCHEMA, read_manifest
 from tests.conftest import Pressrun
 from tests.jobs.night_jobs import make_night
+from tests.opening import stores
 from tests.picture_files import encoded
 from tests.web_server import Server, serving
 
@@ -234,7 +235,7 @@ def test_no_secret_is_in_anything_that_was_said(written: Written) -> None:
 
 def test_what_must_be_as_it_was_given_is(written: Written) -> None:
     given = {row["custom_id"]: row for row in written.rows}
-    again = read_manifest(str(written.folder / "again.parquet")).to_pylist()
+    again = read_manifest(stores(), str(written.folder / "again.parquet")).to_pylist()
     assert [row["custom_id"] for row in again] == ["lost", "odd", "barred"]
     assert [{name: row[name] for name in given["lost"]} for row in again] == [given[row["custom_id"]] for row in again]
     customers = [name for name in given["lost"] if name not in REQUEST_SCHEMA.names]

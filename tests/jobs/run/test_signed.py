@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun.cluster.protocol.signing import Signing
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.pipeline.finishing.credentials import Claim
 from pressrun.pipeline.finishing.development_certificate import make_development_chain
 from tests.conftest import Pressrun, write_manifest
+from tests.opening import open_store
 
 pytest.importorskip("c2pa", reason="the extra “sign” is not installed")
 

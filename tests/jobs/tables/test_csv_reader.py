@@ -8,11 +8,12 @@ import pytest
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.pipeline.errors import JobError
+from tests.opening import stores
 
 
 def read(folder: Path, content: bytes | str, **options: int) -> pa.Table:
     (folder / "m.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_table(str(folder / "m.csv"), **options)
+    return read_table(stores(), str(folder / "m.csv"), **options)
 
 
 def refusal(folder: Path, content: str) -> str:

@@ -14,6 +14,7 @@ from pressrun.jobs.manifest.manifest import Manifest, normalise
 from pressrun.jobs.tables.raw_cells import restored
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.models.catalogue import Model
+from tests.opening import stores
 
 MODEL = Model("mini", "flux2-klein", steps=10, guidance=1.0, width=128, height=96, max_pixels=512 * 512)
 LARGE = 2**53 + 1
@@ -40,7 +41,7 @@ def written(folder: Path, kind: str, column: str, cell: str) -> Manifest:
         path.write_text(
             "".join(f'{{"custom_id":"{n}","prompt":"p","{column}":{v}}}\n' for n, v in (("a", 1), ("b", value)))
         )
-    return checked(read_table(str(path)))
+    return checked(read_table(stores(), str(path)))
 
 
 TEXTS = ("csv", "JSON text", "parquet")
@@ -130,7 +131,7 @@ def test_a_json_seed_under_any_name_is_never_rounded(name: str, tmp_path: Path) 
     (tmp_path / "m.jsonl").write_text(
         f'{{"custom_id":"a","prompt":"p","{name}":{LARGE}}}\n{{"custom_id":"b","prompt":"p","{name}":1.0}}\n'
     )
-    assert checked(read_table(str(tmp_path / "m.jsonl"))).table["seed"].to_pylist() == [LARGE, 1]
+    assert checked(read_table(stores(), str(tmp_path / "m.jsonl"))).table["seed"].to_pylist() == [LARGE, 1]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from pressrun.jobs.tables.sandbox import read_apart
 from pressrun.jobs.tables.table_reader import DECODED_BYTES, read_table
 from pressrun.pipeline.errors import JobError, StorageError
 from tests.conftest import Pressrun
+from tests.opening import stores
 
 TABLE = pa.table({"custom_id": ["a", "b"], "prompt": ["a red mug", "b"], "references": [["x"], None]})
 
@@ -38,15 +39,15 @@ def instead(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
 
 def refused(manifest: Path, max_bytes: int = 1 << 20, **limits: float) -> str:
     with pytest.raises(JobError) as refused:
-        read_apart(str(manifest), None, max_bytes, **limits)
+        read_apart(stores(), str(manifest), None, max_bytes, **limits)
     [problem] = refused.value.problems
     return problem
 
 
 def test_a_table_comes_over_as_it_is(manifest: Path) -> None:
-    table = read_apart(str(manifest), None, DECODED_BYTES)
-    assert table.equals(read_table(str(manifest))) and table.schema == TABLE.schema
-    assert read_apart(str(manifest), 1, DECODED_BYTES).num_rows == 1
+    table = read_apart(stores(), str(manifest), None, DECODED_BYTES)
+    assert table.equals(read_table(stores(), str(manifest))) and table.schema == TABLE.schema
+    assert read_apart(stores(), str(manifest), 1, DECODED_BYTES).num_rows == 1
 
 
 def test_the_process_that_reads_imports_neither_ray_nor_torch_nor_the_rest_of_the_product(
@@ -107,13 +108,13 @@ def test_without_a_place_for_temporary_files_there_is_a_sentence(
 def test_a_bug_of_ours_stays_one(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     instead(monkeypatch, "1 / 0")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        read_apart(str(manifest), None, DECODED_BYTES)
+        read_apart(stores(), str(manifest), None, DECODED_BYTES)
 
 
 def test_a_store_that_says_no_says_it_here_too(manifest: Path, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     with pytest.raises((StorageError, JobError), match=r"\.$"):
-        read_apart(f"{s3_bucket}/m.parquet", None, DECODED_BYTES)
+        read_apart(stores(), f"{s3_bucket}/m.parquet", None, DECODED_BYTES)
 
 
 def test_modules_in_the_working_folder_are_never_imported(
@@ -122,7 +123,7 @@ def test_modules_in_the_working_folder_are_never_imported(
     (tmp_path / "csv.py").write_text("import os; os._exit(66)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    assert read_apart(str(manifest), None, DECODED_BYTES).num_rows == 2
+    assert read_apart(stores(), str(manifest), None, DECODED_BYTES).num_rows == 2
 
 
 def test_the_process_ends_with_a_driver_that_is_killed(manifest: Path) -> None:

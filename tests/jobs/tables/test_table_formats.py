@@ -10,6 +10,7 @@ from pressrun.jobs.manifest.manifest import normalise, read_manifest
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
+from tests.opening import stores
 
 MODEL = Model("mini", "flux2-klein", steps=10, guidance=1.0, width=128, height=96, max_pixels=512 * 512)
 
@@ -21,7 +22,7 @@ def put(path: Path, custom_ids: list[str], **columns: object) -> None:
 
 def refusal(place: Path | str) -> str:
     with pytest.raises(JobError) as refused:
-        read_table(str(place))
+        read_table(stores(), str(place))
     return str(refused.value)
 
 
@@ -57,14 +58,14 @@ def test_a_table_with_a_log_in_a_bucket_is_refused_by_name(
     for key, body in ((log, b"{}"), ("data/part-0.parquet", (tmp_path / "m.parquet").read_bytes())):
         s3.client.put_object(Bucket=s3_bucket.removeprefix("s3://"), Key=f"catalog/{key}", Body=body)
     with pytest.raises(JobError, match=r"is a table of (Delta|Iceberg)'s"):
-        read_manifest(f"{s3_bucket}/catalog{asked}")
+        read_manifest(stores(), f"{s3_bucket}/catalog{asked}")
 
 
 def test_a_folder_called_metadata_makes_no_table(tmp_path: Path) -> None:
     put(tmp_path / "part-0.parquet", ["a"])
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata" / "notes.json").write_text("{}")
-    assert read_table(str(tmp_path)).num_rows == 1
+    assert read_table(stores(), str(tmp_path)).num_rows == 1
 
 
 # Columns in folder names
@@ -73,7 +74,7 @@ def test_a_folder_called_metadata_makes_no_table(tmp_path: Path) -> None:
 def test_columns_in_folder_names_are_read(tmp_path: Path) -> None:
     put(tmp_path / "season=fall" / "region=DE%2FAT" / "part-0.parquet", ["a", "b"])
     put(tmp_path / "season=__HIVE_DEFAULT_PARTITION__" / "region=caf%C3%A9%20%3D1" / "part-0.parquet", ["c"])
-    assert read_table(str(tmp_path)).select(["custom_id", "season", "region"]).to_pylist() == [
+    assert read_table(stores(), str(tmp_path)).select(["custom_id", "season", "region"]).to_pylist() == [
         {"custom_id": "c", "season": None, "region": "café =1"},
         {"custom_id": "a", "season": "fall", "region": "DE/AT"},
         {"custom_id": "b", "season": "fall", "region": "DE/AT"},
@@ -85,13 +86,13 @@ def test_columns_in_folder_names_are_read_from_a_bucket(s3_bucket: str, s3, tmp_
     for season in ("fall", "spring%2Fsummer"):
         key = f"hive/season={season}/part-0.parquet"
         s3.client.put_object(Bucket=s3_bucket[5:], Key=key, Body=(tmp_path / "m.parquet").read_bytes())
-    assert read_table(f"{s3_bucket}/hive")["season"].to_pylist() == ["fall", "spring/summer"]
+    assert read_table(stores(), f"{s3_bucket}/hive")["season"].to_pylist() == ["fall", "spring/summer"]
 
 
 def test_numbers_in_folder_names_are_ours(tmp_path: Path) -> None:
     put(tmp_path / "width=64" / "steps=2" / "0.parquet", ["a"])
     put(tmp_path / "width=1,000" / "steps=4" / "0.parquet", ["b"])
-    manifest = normalise(read_table(str(tmp_path)), MODEL, str(tmp_path))
+    manifest = normalise(read_table(stores(), str(tmp_path)), MODEL, str(tmp_path))
     assert manifest.table["steps"].to_pylist() == [4, 2] and manifest.bad["row"].to_pylist() == [0]
     assert manifest.table["width"].to_pylist() == [None, 64]
 
@@ -109,7 +110,7 @@ def test_numbers_in_folder_names_are_ours(tmp_path: Path) -> None:
 def test_a_column_that_stands_in_the_file_as_well_may_agree(folder: str, column: pa.Array, tmp_path: Path) -> None:
     name = folder.partition("=")[0]
     put(tmp_path / folder / "0.parquet", ["a", "b"], **{name: column})
-    assert read_table(str(tmp_path))[name].combine_chunks().equals(column)
+    assert read_table(stores(), str(tmp_path))[name].combine_chunks().equals(column)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,6 @@ def test_what_a_writer_keeps_for_itself_is_left_out_as_by_spark(tmp_path: Path) 
         put(tmp_path / path, ["unwanted"])
     for path in ("_SUCCESS", "_metadata", "_common_metadata", "_season=fall/.part-0.parquet.crc", ".DS_Store"):
         (tmp_path / path).write_bytes(b"x")
-    assert read_table(str(tmp_path)).select(["custom_id", "_season"]).to_pylist() == [
+    assert read_table(stores(), str(tmp_path)).select(["custom_id", "_season"]).to_pylist() == [
         {"custom_id": "a", "_season": "fall"}
     ]

@@ -19,6 +19,7 @@ from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.jobs.tables.workbook_reader import read_workbook
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
+from tests.opening import stores
 
 MODEL = Model("mini", "flux2-klein", steps=10, guidance=1.0, width=128, height=96, max_pixels=512 * 512)
 HEADER = ("custom_id", "prompt")
@@ -57,7 +58,7 @@ def checked(content: bytes) -> Manifest:
 def test_a_workbook_is_a_manifest(tmp_path: Path) -> None:
     rows = [(*HEADER, "width", "guidance", "seed", "Note"), ("001", "a red mug", 64, 3.5, 2**53 - 1, None)]
     (tmp_path / "m.xlsx").write_bytes(workbook(Sheet1=[*rows, (4006381333931, "a lamp", None, None, 7, "x")]))
-    manifest = normalise(read_manifest(str(tmp_path / "m.xlsx")), MODEL, str(tmp_path / "m.xlsx"))
+    manifest = normalise(read_manifest(stores(), str(tmp_path / "m.xlsx")), MODEL, str(tmp_path / "m.xlsx"))
     assert manifest.bad.num_rows == 0
     assert manifest.table.select([*HEADER, "width", "guidance", "seed", "Note"]).to_pylist() == [
         dict(custom_id="001", prompt="a red mug", width=64, guidance=3.5, seed=2**53 - 1, Note=None),
@@ -184,13 +185,13 @@ def test_more_rows_than_a_sheet_has_are_refused(monkeypatch: pytest.MonkeyPatch)
 def test_other_spreadsheets_are_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(JobError, match=r"save it as \.xlsx or “CSV UTF-8”"):
-        read_table(str(tmp_path / name))
+        read_table(stores(), str(tmp_path / name))
 
 
 def test_a_workbook_that_is_called_csv_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes(workbook(S=[HEADER]))
     with pytest.raises(JobError, match=r"let its name end with \.xlsx"):
-        read_table(str(tmp_path / "m.csv"))
+        read_table(stores(), str(tmp_path / "m.csv"))
 
 
 def test_without_the_extra_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
