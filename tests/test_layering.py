@@ -82,6 +82,35 @@ def test_the_wheel_has_every_room_and_nothing_of_how_mini_was_trained() -> None:
     assert set(declared) == {"pressrun", "pressrun_entry", *(".".join(("pressrun", *parts)) for parts in folders)}
 
 
+ENVIRONMENT = {
+    "jobs/spec/context.py": "where somebody comes in",
+    "jobs/cli/terminal.py": "the terminal's encoding",
+    "cluster/store/opening.py": "the profile or role that a node of a joined cluster has of its own",
+    "cluster/runtime/ray_runtime.py": "where Ray is, and what Ray is started with",
+    "cluster/runtime/scratch.py": "the mark of a run's processes",
+    "cluster/placement/devices.py": "which GPUs may be seen",
+    "cluster/references/decoder_pool.py": "the few variables that a decoder gets",
+    "cluster/actors/transport.py": "a switch for trying things out",
+    "pipeline/models/locations.py": "where models lie on this machine",
+    "pipeline/models/hub.py": "which hub models are fetched from",
+    "pipeline/import_path.py": "PYTHONPATH",
+}
+"""Modules that look into this process's environment, and for what: nothing of it belongs to a job."""
+
+
+def test_a_jobs_keys_and_rules_are_not_looked_up_in_the_environment() -> None:
+    looking = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "getenv", "putenv")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    }
+    assert looking == set(ENVIRONMENT)
+
+
 def test_the_driver_process_starts_without_torch_and_ray() -> None:
     heavy = "{'torch', 'ray', 'diffusers'}"
     code = f"import sys, pressrun.jobs.cli.command; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"

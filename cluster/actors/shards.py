@@ -29,14 +29,14 @@ from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Report, ShardCall, Unit
 from pressrun.cluster.runtime.ray_errors import is_loss, sentence
 from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.memory import attempt, is_out_of_memory
 from pressrun.pipeline.redaction import without_folders
 
 if TYPE_CHECKING:
     import torch
 
-    from pressrun.pipeline.families.flux2.sampling import Sampling
-    from pressrun.pipeline.families.flux2.transformer import Stream, Terms
+    from pressrun.pipeline.families.family import ShardSampling, Stream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Crossing:
 
     ticket: int
     direct: bool
-    terms: "Terms"
+    terms: Any
     streams: "tuple[tuple[PackedTensor, ...], ...] | tuple[Stream, ...]"
 
 
@@ -62,7 +62,7 @@ class ShardActor:
     def __init__(self, spec: ModelSpec, number: int, shards: int) -> None:
         self._spec, self._number = spec, number
         self._compute = threading.Lock()
-        self._samplings: dict[int, tuple[Sampling, int]] = {}
+        self._samplings: dict[int, tuple[ShardSampling, int]] = {}
         self._calls: defaultdict[int, list[ShardCall]] = defaultdict(list)
         self._device, self._problem = spec.device, ""
         try:
@@ -74,17 +74,12 @@ class ShardActor:
     def _load(self, shards: int) -> None:
         import torch
 
-        from pressrun.pipeline.families.flux2.footprint import cut
-        from pressrun.pipeline.families.flux2.sampling import Schedule
-        from pressrun.pipeline.families.flux2.transformer import Transformer, block_count
-
         torch.set_num_threads(CPU_THREADS)
         model = checked_model(self._spec)
-        blocks = cut(block_count(model), shards)[self._number]
-        self._transformer = Transformer.load(model, self._spec.precision, self._spec.device, blocks)
+        family = family_of(model)
+        self._shard = family.load_shard(model, self._spec.precision, self._spec.device, self._number, shards)
         if self._spec.compiled:
-            self._transformer.compile()
-        self._schedule = Schedule.load(model)
+            self._shard.compile()
 
     def ready(self) -> tuple[str, ...]:
         """As a model actor's."""
@@ -96,11 +91,9 @@ class ShardActor:
         return self._timed(ticket, self._begun, ticket, direct, unit, inputs)
 
     def _begun(self, ticket: int, direct: bool, unit: Unit, inputs: Sequence[PackedTensor]) -> Crossing:
-        from pressrun.pipeline.families.flux2.sampling import Sampling
-
         tensors = [unpack(packed, self._spec.device) for packed in inputs]
         [batch] = batches_of(unit, tensors, self._spec.device)
-        sampling = Sampling(self._transformer, self._schedule, *batch)
+        sampling = self._shard.begin(*batch)
         crossing = self._first_blocks(ticket, direct, sampling)
         self._samplings[ticket] = sampling, len(unit.items)
         return crossing
@@ -110,7 +103,7 @@ class ShardActor:
         return self._timed(crossing.ticket, self._passed, crossing)
 
     def _passed(self, crossing: Crossing) -> Crossing:
-        streams = [self._transformer.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
+        streams = [self._shard.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
         return self._crossing(crossing.ticket, crossing.direct, crossing.terms, streams)
 
     def advance(self, crossing: Crossing) -> Crossing | PackedTensor:
@@ -131,13 +124,13 @@ class ShardActor:
             self._samplings.pop(ticket, None)
             return self._calls.pop(ticket, [])
 
-    def _first_blocks(self, ticket: int, direct: bool, sampling: "Sampling") -> Crossing:
+    def _first_blocks(self, ticket: int, direct: bool, sampling: "ShardSampling") -> Crossing:
         terms = sampling.terms()
         assert terms is not None, "a shape has at least one step"
-        streams = [self._transformer.run(stream, terms) for stream in sampling.streams()]
+        streams = [self._shard.run(stream, terms) for stream in sampling.streams()]
         return self._crossing(ticket, direct, terms, streams)
 
-    def _crossing(self, ticket: int, direct: bool, terms: "Terms", streams: Sequence["Stream"]) -> Crossing:
+    def _crossing(self, ticket: int, direct: bool, terms: Any, streams: Sequence["Stream"]) -> Crossing:
         if direct:
             settle(self._spec.device)
             return Crossing(ticket, direct, terms, tuple(streams))

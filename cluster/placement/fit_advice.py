@@ -7,7 +7,7 @@ from pressrun.cluster.placement.candidates import first_layout
 from pressrun.cluster.placement.devices import Devices, Node
 from pressrun.cluster.placement.layout import Wishes
 from pressrun.cluster.placement.requirements import STAGES, Needs, gib
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.precision import WEIGHT_BYTES
 from pressrun.pipeline.request import MULTIPLE
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pressrun.pipeline.families.flux2.footprint import Footprint, cut, footprint_of
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.family import Footprint, family_of
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 
 STAGES = ("encode", "denoise", "decode")
@@ -70,7 +70,9 @@ class Needs:
 
     def ranges(self, shards: int) -> list[range | None]:
         """The blocks of each shard; None for a transformer in one piece, or an unknown one."""
-        return list(cut(len(self.footprint.blocks), shards)) if self.footprint and shards > 1 else [None] * shards
+        if not self.footprint or shards == 1:
+            return [None] * shards
+        return list(self.footprint.cut(shards))
 
     def bytes(self, stages: Sequence[str], shards: int = 1) -> int:
         """Weights and activations of one actor; of several shards those of the largest."""
@@ -86,7 +88,7 @@ def needs_of(
     Raises:
         JobError: the model's configuration cannot be read.
     """
-    footprint = footprint_of(model)
+    footprint = family_of(model).footprint(model)
     seconds, longest = measured or GUESS, 0.0
     if footprint:
         calls = ((stage, shape, batch) for stage in STAGES for shape, batch, _ in shapes)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Unit
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.memory import attempt
 from pressrun.pipeline.models.precision import WEIGHT_BYTES
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from pressrun.pipeline.checks.finding import Finding
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.finishing.provenance import NOTHING_SAID, Provenance
 from pressrun.pipeline.request import RenderRequest
 

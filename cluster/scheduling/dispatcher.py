@@ -145,7 +145,7 @@ class Dispatcher:
             there = self._flights.inputs
             inputs = [there[item.request.prompt].ref for item in unit.items]
             inputs += [there[reference].ref for item in unit.items for reference in item.references]
-            if unit.shape.classifier_free:
+            if unit.shape.uses_cfg:
                 inputs.append(there[EMPTY_PROMPT].ref)
             flight.attempts += 1
             # A leader passes them on without ever holding them: inside a list Ray leaves them where they are.

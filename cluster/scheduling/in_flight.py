@@ -76,7 +76,7 @@ class Flights:
     def launch(self, unit: Unit) -> None:
         """Set a unit on its way."""
         self._numbers += 1
-        flight = Flight(self._numbers, unit, set(keys_of(unit.items, unit.shape.classifier_free)))
+        flight = Flight(self._numbers, unit, set(keys_of(unit.items, unit.shape.uses_cfg)))
         self._flights[flight.number] = flight
         self._at[flight.stage] += 1
         self.ask_for_inputs(flight)
@@ -84,7 +84,7 @@ class Flights:
     def ask_for_inputs(self, flight: Flight) -> None:
         """Have encoded whatever it needs that is neither there nor asked for."""
         prompts: list[Key] = []
-        for key in keys_of(flight.unit.items, flight.unit.shape.classifier_free):
+        for key in keys_of(flight.unit.items, flight.unit.shape.uses_cfg):
             entry = self.inputs.take(key, flight.number)
             if entry.asked or entry.failure(key):
                 continue
@@ -111,7 +111,7 @@ class Flights:
         if self.has_inputs(flight):
             self.move(flight, "denoise")
             return
-        guided = flight.unit.shape.classifier_free
+        guided = flight.unit.shape.uses_cfg
         wanted = keys_of(flight.unit.items, guided)
         if not all(key in self.inputs for key in wanted):
             self.ask_for_inputs(flight)  # some were lost with a node while others were awaited

@@ -12,7 +12,7 @@ from pressrun.cluster.actors.actors import JobActor, ModelActor
 from pressrun.cluster.placement.layout import Role
 from pressrun.cluster.placement.node_placement import Homes
 from pressrun.cluster.protocol.spec import ModelSpec
-from pressrun.pipeline.families.flux2.footprint import cut, footprint_of
+from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.models.catalogue import look_up
 
 DENOISE_SLOTS = 2
@@ -108,8 +108,9 @@ class _Replica:
     def __init__(self, spec: ModelSpec, role: Role, homes: Homes) -> None:
         self._spec, self._role, self._homes = spec, role, homes
         self._group: Any = None
-        footprint = footprint_of(look_up(spec.model))
-        blocks = cut(len(footprint.blocks), role.shards) if footprint else []
+        model = look_up(spec.model)
+        footprint = family_of(model).footprint(model)
+        blocks = footprint.cut(role.shards) if footprint else []
         self._sizes = [footprint.weights(role.stages, spec.precision, some) if footprint else 0 for some in blocks]
 
     def start(self) -> Any:

@@ -65,7 +65,7 @@ def estimate(order: Order, plan: Plan, results: pa.Table) -> tuple[float | None,
         return start + seconds / megapixels * plan.megapixels, why
     if not model.picture_seconds:
         return None, "nothing is known before the first pictures"
-    work = sum(shape.tokens * shape.passes * rows for shape, rows in plan.rows_by_shape())
+    work = sum(shape.tokens * shape.nfe * rows for shape, rows in plan.rows_by_shape())
     tokens = model.text_length + (model.width // MULTIPLE) * (model.height // MULTIPLE)
     return start + model.picture_seconds * work / (tokens * model.steps), f"one {model.picture_device}, with start-up"
 

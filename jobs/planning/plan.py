@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.pipeline.families.flux2.shape import Shape, classifier_free, effective_guidance
+from pressrun.pipeline.families.family import family_of
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.models.throughput import Throughput
 from pressrun.pipeline.request import MULTIPLE
@@ -75,7 +76,7 @@ class Sizes:
         """What a unit of so many rows costs, in the measure of `PlannedUnit`."""
         computed = rows if self.divisible else self.rows(shape)
         seconds = self.curve.unit_seconds(shape.tokens, computed) if self.curve else shape.tokens * computed
-        return float(seconds) * shape.passes
+        return float(seconds) * shape.nfe
 
 
 class Plan(Sequence[PlannedUnit]):
@@ -153,7 +154,8 @@ def group_by_shape(
     tokens = np.zeros(len(rows), np.int64) if reference_tokens is None else np.asarray(reference_tokens, np.int64)
     sides = [-(-_numbers(table, name)[rows] // MULTIPLE) * MULTIPLE for name in ("width", "height")]
     wanted, inverse = np.unique(_numbers(table, "guidance")[rows], return_inverse=True)
-    effective = np.array([effective_guidance(float(value), model) for value in wanted])[inverse]
+    family = family_of(model)
+    effective = np.array([family.effective_guidance(model, float(value)) for value in wanted])[inverse]
     columns: list[np.ndarray] = [*sides, _numbers(table, "steps")[rows], effective, tokens]
     codes = np.zeros(len(rows), np.int64)
     for column in columns:
@@ -165,9 +167,7 @@ def group_by_shape(
     groups = []
     for piece in sorted(pieces, key=lambda piece: int(rows[piece].min())):
         width, height, steps, guidance, references = (column[piece[0]].item() for column in columns)
-        passes_twice = classifier_free(guidance, model)
-        shape = Shape(width, height, steps, guidance, references, model.text_length, passes_twice)
-        groups.append((shape, rows[piece]))
+        groups.append((family.shape(model, width, height, steps, guidance, references), rows[piece]))
     return groups
 
 

@@ -27,7 +27,7 @@ from pressrun.jobs.spec.run_limits import Limits
 from pressrun.jobs.tables.row_errors import SCHEMA as BAD_ROWS
 from pressrun.jobs.tables.row_errors import Problem, grouped, merged
 from pressrun.pipeline.errors import JobError
-from pressrun.pipeline.families.flux2.footprint import footprint_of
+from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.finishing.codec import FORMATS, extension
 from pressrun.pipeline.finishing.spec import FinishingSpec, finish_key
 from pressrun.pipeline.models.catalogue import Model, find_model, look_up, model_digest
@@ -182,7 +182,7 @@ def _check_precision(spec: JobSpec, model: Model | None) -> None:
 
 def _check_wishes(spec: JobSpec, model: Model | None) -> None:
     """Raises JobError where the options make no layout for the model, whatever the devices are."""
-    footprint = footprint_of(model) if model else None
+    footprint = family_of(model).footprint(model) if model else None
     Wishes(spec.layout, spec.replicas, spec.shards).check(len(footprint.blocks) if footprint else None)
 
 

@@ -21,6 +21,8 @@ from pressrun.pipeline.models.weights import check_weights
 
 FAMILIES = {"Flux2Pipeline": "flux2", "Flux2KleinPipeline": "flux2-klein"}
 """Family by the `_class_name` in `model_index.json`."""
+_TEXT_LAYERS = {"flux2": (10, 20, 30), "flux2-klein": (9, 18, 27)}
+"""The text encoder's layers that a family's prompts are read from, unless a folder says otherwise."""
 
 
 RECIPE = ("family", "reference_pixels", "text_length", "text_layers", "distilled")
@@ -188,8 +190,7 @@ def _with_index(model: Model) -> Model:
         raise JobError(f"{path} names a {index.get('_class_name')}; Pressrun renders with {' and '.join(FAMILIES)}.")
     distilled = bool(index.get("is_distilled", False))
     if not model.family:
-        layers = (10, 20, 30) if family == "flux2" else (9, 18, 27)
-        model = replace(model, family=family, distilled=distilled, text_layers=layers)
+        model = replace(model, family=family, distilled=distilled, text_layers=_TEXT_LAYERS[family])
         return replace(model, steps=4, guidance=1.0) if distilled else model
     if (model.family, model.distilled) != (family, distilled):
         what = f"{family}{', distilled' if distilled else ''}"

@@ -26,7 +26,7 @@ from pressrun.cluster.runtime.ray_runtime import ray_runtime
 from pressrun.cluster.scheduling.dispatcher import Dispatcher
 from pressrun.cluster.scheduling.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
 from pressrun.cluster.scheduling.worker_pool import Crew
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.request import RenderRequest
 
 SHAPE = Shape(128, 128, 8, 1.0, 0, 48, False)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 
 STEPS = 4

@@ -15,7 +15,7 @@ runs.
 
 from dataclasses import dataclass
 
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 
 _HEAD, _CHANNELS, _TIME = 128, 128, 256
@@ -57,7 +57,7 @@ def work_of(model: Model, embedding: int, shape: Shape, rows: int) -> Work:
     moments = 2 if model.family == "flux2" else 1
     once = 2 * (17 * width**2 + moments * (_TIME * width + width**2))
     ways = 2 * width * (2 * pictures * _CHANNELS + words * embedding)
-    passes, each = shape.passes, rows * shape.tokens * width * 2 * shape.passes  # bytes of a bf16 number, each
+    passes, each = shape.nfe, rows * shape.tokens * width * 2 * shape.nfe  # bytes of a bf16 number, each
 
     def both(numbers: tuple[int, int]) -> int:
         return doubles * numbers[0] + singles * numbers[1]

@@ -12,7 +12,7 @@ from pressrun.cluster.actors.shards import Leader
 from pressrun.cluster.protocol.batch_limits import OUT_OF_MEMORY
 from pressrun.cluster.protocol.packed_tensor import PackedTensor
 from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Report, ShardCall, Unit
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.request import RenderRequest
 
 SHAPE = Shape(64, 64, 1, 1.0, 0, 8, False)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pressrun.pipeline.errors import JobError
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.models.precision import SCALE_BYTES, UNPACKED_BYTES, WEIGHT_BYTES, dense_bytes
 from pressrun.pipeline.models.weights import tensor_sizes
@@ -87,6 +87,10 @@ class Footprint:
     layers: tuple[int, ...]
     reference_pixels: int
 
+    def cut(self, shards: int) -> list[range]:
+        """The blocks of each of so many shards."""
+        return cut(len(self.blocks), shards)
+
     def weights(self, stages: Collection[str], precision: str, blocks: range | None = None) -> int:
         """Bytes of the parts that stages need; `blocks` are a shard's, None for the whole transformer."""
         dense, held = dense_bytes(precision), 0.0
@@ -134,7 +138,7 @@ class Footprint:
             # Of a double-stream block's weights each token meets half: those of the text, or those of the picture.
             met = len(self.blocks) * min(self.blocks)
             attention = 4.0 * shape.tokens * self.width * len(self.blocks)
-            return shape.passes * shape.tokens * (2.0 * met + attention)
+            return shape.nfe * shape.tokens * (2.0 * met + attention)
         pixels = shape.width * shape.height
         often = TILED_OFTEN if pixels > WHOLE_PIXELS else 1.0
         return CONVOLUTION * DECODE_OPERATIONS * often * self.channels[1] ** 2 * pixels

@@ -17,9 +17,10 @@ from PIL import Image
 
 from pressrun.pipeline.families.flux2.autoencoder import Autoencoder
 from pressrun.pipeline.families.flux2.sampling import Reference, Sampling, Schedule
-from pressrun.pipeline.families.flux2.shape import Shape, classifier_free, shape_of
+from pressrun.pipeline.families.flux2.shape import shape_of, uses_cfg
 from pressrun.pipeline.families.flux2.text_encoder import TextEncoder
 from pressrun.pipeline.families.flux2.transformer import Transformer
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.references.decode import decode_reference
 from pressrun.pipeline.request import RenderRequest
@@ -93,7 +94,7 @@ class Renderer:
     ) -> torch.Tensor:
         """Stage denoise: latents (B, h * w, C) of a unit, requests of one shape; see `sampling.sample`.
 
-        `negative_embedding`, the empty prompt's, is needed where the shape is `classifier_free` and ignored elsewhere.
+        `negative_embedding`, the empty prompt's, is needed where the shape is `uses_cfg` and ignored elsewhere.
         """
         sampling = self.prepare(requests, embeddings, references, negative_embedding)
         return sampling.finish(_loaded(self.transformer, "denoise"))
@@ -107,7 +108,7 @@ class Renderer:
     ) -> Sampling:
         """Stage denoise up to its first step: what a thread may do for a unit while another one is computed."""
         transformer, schedule = _loaded(self.transformer, "denoise"), _loaded(self.schedule, "denoise")
-        if not classifier_free(requests[0].guidance, self.model):
+        if not uses_cfg(requests[0].guidance, self.model):
             negative_embedding = None
         elif negative_embedding is None:
             raise ValueError(f"{self.model.name} at guidance {requests[0].guidance} needs the empty prompt's embedding")
@@ -146,7 +147,7 @@ class Renderer:
         finished: dict[int, Image.Image] = {}
         for shape, rows in units.items():
             unit = [requests[index] for index in rows]
-            negative = self.encode_prompt("") if shape.classifier_free else None
+            negative = self.encode_prompt("") if shape.uses_cfg else None
             embeddings = [words[request.prompt] for request in unit]
             latents = self.denoise(unit, embeddings, [encoded[index] for index in rows], negative)
             for index, request, row in zip(rows, unit, latents, strict=True):

@@ -7,15 +7,16 @@ per request, on CPU, from its own seed; one timestep and one guidance value that
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.families.flux2.footprint import cut
 from pressrun.pipeline.families.flux2.transfer import to_device
-from pressrun.pipeline.families.flux2.transformer import Positions, Stream, Terms, Transformer
+from pressrun.pipeline.families.flux2.transformer import Positions, Stream, Terms, Transformer, block_count
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.models.checkpoint import load_files
 from pressrun.pipeline.request import MULTIPLE, Grid, RenderRequest
@@ -158,6 +159,31 @@ class Sampling:
             velocity = without + self._scale * (velocity - without)
         t = self._left.popleft()
         self.latents = self._scheduler.step(velocity, t, self.latents, return_dict=False)[0]  # (B, h * w, C)
+
+
+class Shard:
+    """One block range of a transformer, with the schedule that the first of several shards begins units by."""
+
+    def __init__(self, transformer: Transformer, schedule: Schedule) -> None:
+        self._transformer, self._schedule = transformer, schedule
+
+    @classmethod
+    def load(cls, model: Model, precision: str, device: str, number: int, shards: int) -> Self:
+        """Read the block range with this number, of so many."""
+        blocks = cut(block_count(model), shards)[number]
+        return cls(Transformer.load(model, precision, device, blocks), Schedule.load(model))
+
+    def compile(self) -> None:
+        """As `Transformer.compile`."""
+        self._transformer.compile()
+
+    def begin(self, *batch: Any) -> Sampling:
+        """A unit's rows before their first step; for `batch` see `Sampling`."""
+        return Sampling(self._transformer, self._schedule, *batch)
+
+    def run(self, stream: Stream, terms: Terms) -> Stream:
+        """As `Transformer.run`."""
+        return self._transformer.run(stream, terms)
 
 
 def noise(seed: int, channels: int, rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:

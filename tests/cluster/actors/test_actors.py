@@ -10,7 +10,7 @@ from pressrun.cluster.actors.actors import ModelActor
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Item, Unit
 from pressrun.pipeline.families.flux2.renderer import STAGES
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import find_model, model_digest
 from pressrun.pipeline.request import RenderRequest
 

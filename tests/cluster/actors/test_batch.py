@@ -5,7 +5,7 @@ import torch
 
 from pressrun.cluster.actors.batch import batches_of
 from pressrun.cluster.protocol.unit import Item, Reference, Unit
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.request import RenderRequest
 
 SHAPE = Shape(64, 64, 1, 1.0, 0, 8, True)

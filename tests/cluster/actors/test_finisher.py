@@ -18,7 +18,7 @@ from pressrun.cluster.protocol.unit import Item, Outcome, Unit
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.opening import Place, Stores
 from pressrun.pipeline.checks.spec import CheckSpec
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.finishing.codec import FORMATS
 from pressrun.pipeline.finishing.credentials import Claim
 from pressrun.pipeline.finishing.metadata import read_record

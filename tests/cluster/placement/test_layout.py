@@ -11,7 +11,7 @@ from pressrun.cluster.placement.devices import Devices, Node
 from pressrun.cluster.placement.layout import Layout, Wishes
 from pressrun.cluster.placement.requirements import CONTEXT_BYTES, PATIENCE_SEC, Needs, StageSeconds, needs_of
 from pressrun.pipeline.errors import JobError
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import catalogue
 
 GPUS = {24: 23_034, 48: 46_068, 80: 81_559}

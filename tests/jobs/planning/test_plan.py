@@ -54,8 +54,8 @@ def test_guidance_that_a_model_ignores_makes_no_shape():
     table = manifest([(64, 64)] * 3, guidance=[1.0, 4.0, 1.0])
     assert len(group_by_shape(table, DISTILLED)) == 1
     [(plain, first), (guided, second)] = group_by_shape(table, BASE)
-    assert (plain.classifier_free, first.tolist()) == (False, [0, 2])
-    assert (guided.classifier_free, guided.guidance, second.tolist()) == (True, 4.0, [1])
+    assert (plain.uses_cfg, first.tolist()) == (False, [0, 2])
+    assert (guided.uses_cfg, guided.guidance, second.tolist()) == (True, 4.0, [1])
 
 
 def test_reference_tokens_and_steps_make_shapes():

@@ -7,7 +7,7 @@ import pytest
 
 from pressrun.jobs.planning.plan import Plan, Sizes, plan_units
 from pressrun.jobs.planning.unit_sizing import DRIVER_SEC, DRIVER_SHARE, Pace
-from pressrun.pipeline.families.flux2.shape import Shape
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.throughput import throughput
 
 MINI = Sizes("cpu", throughput("mini", "cpu", "fp32"))

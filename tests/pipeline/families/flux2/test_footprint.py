@@ -14,8 +14,8 @@ from transformers import MistralConfig, MistralModel, Qwen3Config, Qwen3Model
 
 from pressrun.pipeline.families.flux2.footprint import Footprint, cut, footprint_of
 from pressrun.pipeline.families.flux2.renderer import Renderer
-from pressrun.pipeline.families.flux2.shape import Shape
 from pressrun.pipeline.families.flux2.transformer import Positions, Terms, Transformer
+from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model, catalogue, find_model
 from pressrun.pipeline.models.quantisation import held_bytes
 
