@@ -22,13 +22,13 @@ import numpy as np
 from pressrun.cluster.actors.batch import batches_of
 from pressrun.cluster.actors.finisher import Finisher, refusal
 from pressrun.cluster.placement.layout import CPU_THREADS
-from pressrun.cluster.protocol.batch_limits import Room, no_room
+from pressrun.cluster.protocol.batch_limits import BatchLimits, no_room
 from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.packed_tensor import PackedTensor, pack, unpack
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Report, Unit
 from pressrun.cluster.references.source import ReferenceSource
-from pressrun.cluster.runtime.ray_errors import bug
+from pressrun.cluster.runtime.ray_errors import internal_error_message
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.memory import attempt
@@ -49,7 +49,7 @@ class ModelActor:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self._compute = threading.Lock()
-        self._room = Room()
+        self._room = BatchLimits()
         self._problem = ""
         self._device = spec.device
         try:
@@ -217,7 +217,7 @@ class JobActor:
             except MemoryError:
                 raise
             except Exception as error:  # our bug; the pictures beside it are stored, and their rows say so
-                outcomes.append(refusal(item, RequestError("internal_error", bug(error))))
+                outcomes.append(refusal(item, RequestError("internal_error", internal_error_message(error))))
         return Report(
             "finish",
             started,

@@ -21,7 +21,7 @@ import numpy as np
 
 from pressrun.cluster.net.url import file_name
 from pressrun.cluster.protocol.spec import Finishing
-from pressrun.cluster.protocol.unit import Item, Outcome, Written
+from pressrun.cluster.protocol.unit import Item, Outcome, StoredRendition
 from pressrun.pipeline.checks.checker import Checker, reasons_to_reseed, rejection
 from pressrun.pipeline.checks.finding import Finding, findings_to_text
 from pressrun.pipeline.checks.likeness import likeness
@@ -302,12 +302,12 @@ def source_type_of(item: Item) -> str:
     return COMPOSITE if item.references else GENERATED
 
 
-def written_as(rendition: Rendition, path: str, data: bytes) -> Written:
+def written_as(rendition: Rendition, path: str, data: bytes) -> StoredRendition:
     """How the results tell of a rendition's file."""
     header = read_picture_header(data)
     width, height = (header.width, header.height) if header else (rendition.width, rendition.height)
     digest = hashlib.sha256(data).hexdigest()
-    return Written(rendition.name, path, width, height, rendition.format, len(data), digest)
+    return StoredRendition(rendition.name, path, width, height, rendition.format, len(data), digest)
 
 
 def name_taken(item: Item, path: str) -> Outcome:

@@ -23,7 +23,7 @@ from pressrun.cluster.actors.actors import checked_model, device_name, node_here
 from pressrun.cluster.actors.batch import batches_of, parts_of
 from pressrun.cluster.actors.transport import connected, settle, transport_of
 from pressrun.cluster.placement.layout import CPU_THREADS
-from pressrun.cluster.protocol.batch_limits import Room, no_room
+from pressrun.cluster.protocol.batch_limits import BatchLimits, no_room
 from pressrun.cluster.protocol.packed_tensor import PackedTensor, joined, pack, unpack
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Report, ShardCall, Unit
@@ -36,7 +36,7 @@ from pressrun.pipeline.redaction import without_folders
 if TYPE_CHECKING:
     import torch
 
-    from pressrun.pipeline.families.family import ShardSampling, Stream
+    from pressrun.pipeline.families.family import HiddenStates, ShardSampling
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,14 +46,14 @@ UNITS_PER_SHARD = 2
 
 
 @dataclass(frozen=True)
-class Crossing:
+class IntermediateTensors:
     """What goes from one shard to the next: the unit's ticket, the step's terms, and a stream for each of its passes.
     `direct` tensors are on the sender's device, and Ray brings them to the receiver's; others are packed."""
 
     ticket: int
     direct: bool
     terms: Any
-    streams: "tuple[tuple[PackedTensor, ...], ...] | tuple[Stream, ...]"
+    streams: "tuple[tuple[PackedTensor, ...], ...] | tuple[HiddenStates, ...]"
 
 
 class ShardActor:
@@ -85,12 +85,12 @@ class ShardActor:
         """As a model actor's."""
         return self._device, self._problem, node_here()
 
-    def begin(self, ticket: int, direct: bool, unit: Unit, *inputs: PackedTensor) -> Crossing:
+    def begin(self, ticket: int, direct: bool, unit: Unit, *inputs: PackedTensor) -> IntermediateTensors:
         """The first step, in the first shard, of a unit of one batch; `ticket` names it from here on. Like the other
         calls it raises MemoryError where memory ran out over it, and nothing of it is left."""
         return self._timed(ticket, self._begun, ticket, direct, unit, inputs)
 
-    def _begun(self, ticket: int, direct: bool, unit: Unit, inputs: Sequence[PackedTensor]) -> Crossing:
+    def _begun(self, ticket: int, direct: bool, unit: Unit, inputs: Sequence[PackedTensor]) -> IntermediateTensors:
         tensors = [unpack(packed, self._spec.device) for packed in inputs]
         [batch] = batches_of(unit, tensors, self._spec.device)
         sampling = self._shard.begin(*batch)
@@ -98,20 +98,20 @@ class ShardActor:
         self._samplings[ticket] = sampling, len(unit.items)
         return crossing
 
-    def through(self, crossing: Crossing) -> Crossing:
+    def through(self, crossing: IntermediateTensors) -> IntermediateTensors:
         """A step's passes in this shard's blocks."""
         return self._timed(crossing.ticket, self._passed, crossing)
 
-    def _passed(self, crossing: Crossing) -> Crossing:
+    def _passed(self, crossing: IntermediateTensors) -> IntermediateTensors:
         streams = [self._shard.run(stream, crossing.terms) for stream in self._unpacked(crossing)]
         return self._crossing(crossing.ticket, crossing.direct, crossing.terms, streams)
 
-    def advance(self, crossing: Crossing) -> Crossing | PackedTensor:
+    def advance(self, crossing: IntermediateTensors) -> IntermediateTensors | PackedTensor:
         """In the first shard: take the step along what the last one gave, and begin the next; behind the last step the
         unit's latents (B, tokens, C)."""
         return self._timed(crossing.ticket, self._advanced, crossing)
 
-    def _advanced(self, crossing: Crossing) -> Crossing | PackedTensor:
+    def _advanced(self, crossing: IntermediateTensors) -> IntermediateTensors | PackedTensor:
         sampling, rows = self._samplings[crossing.ticket]
         sampling.advance(self._unpacked(crossing))
         if sampling.terms() is not None:
@@ -124,19 +124,23 @@ class ShardActor:
             self._samplings.pop(ticket, None)
             return self._calls.pop(ticket, [])
 
-    def _first_blocks(self, ticket: int, direct: bool, sampling: "ShardSampling") -> Crossing:
+    def _first_blocks(self, ticket: int, direct: bool, sampling: "ShardSampling") -> IntermediateTensors:
         terms = sampling.terms()
         assert terms is not None, "a shape has at least one step"
         streams = [self._shard.run(stream, terms) for stream in sampling.streams()]
         return self._crossing(ticket, direct, terms, streams)
 
-    def _crossing(self, ticket: int, direct: bool, terms: Any, streams: Sequence["Stream"]) -> Crossing:
+    def _crossing(
+        self, ticket: int, direct: bool, terms: Any, streams: Sequence["HiddenStates"]
+    ) -> IntermediateTensors:
         if direct:
             settle(self._spec.device)
-            return Crossing(ticket, direct, terms, tuple(streams))
-        return Crossing(ticket, direct, terms, tuple(tuple(pack(part) for part in stream) for stream in streams))
+            return IntermediateTensors(ticket, direct, terms, tuple(streams))
+        return IntermediateTensors(
+            ticket, direct, terms, tuple(tuple(pack(part) for part in stream) for stream in streams)
+        )
 
-    def _unpacked(self, crossing: Crossing) -> list["Stream"]:
+    def _unpacked(self, crossing: IntermediateTensors) -> list["HiddenStates"]:
         if crossing.direct:
             settle(self._spec.device)
         return [tuple(self._here(part) for part in stream) for stream in crossing.streams]
@@ -179,7 +183,7 @@ class Leader:
         ]
         self._waiting = ThreadPoolExecutor(UNITS_PER_SHARD * len(places))
         self._tickets = itertools.count()
-        self._spec, self._device, self._room = spec, spec.device, Room()
+        self._spec, self._device, self._room = spec, spec.device, BatchLimits()
 
     async def ready(self) -> tuple[str, ...]:
         """Answers once all shards are loaded: their device, what is wrong with the first that cannot work, and the
@@ -206,7 +210,7 @@ class Leader:
         return latents, self._report(started, calls=tuple(calls), batch=batch, failures=failures)
 
     async def _most(self, unit: Unit, inputs: list[Any], calls: list[ShardCall]) -> tuple[PackedTensor | None, int]:
-        """As `Room.most`, over calls that others compute."""
+        """As `BatchLimits.most`, over calls that others compute."""
         while True:
             sized = self._room.fitted(self._device, unit)
             try:

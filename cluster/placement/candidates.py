@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from pressrun.cluster.placement.devices import Devices, Node
-from pressrun.cluster.placement.layout import Layout, Role, Wishes
-from pressrun.cluster.placement.requirements import CONTEXT_BYTES, LIBRARY_BYTES, STAGES, Needs, gib
+from pressrun.cluster.placement.layout import Layout, PlacementRequest, Role
+from pressrun.cluster.placement.requirements import CONTEXT_BYTES, LIBRARY_BYTES, STAGES, Requirements, gib
 
 GPU_SHARE = 0.95
 """Of a GPU's memory is planned with: the rest goes to fragments, and to what convolutions try out."""
@@ -24,7 +24,7 @@ CPU_REPLICAS = 8
 POOL = ("encode", "decode")
 
 
-def first_layout(wishes: Wishes, devices: Devices, needs: Needs, units: int = 1) -> Layout | None:
+def first_layout(wishes: PlacementRequest, devices: Devices, needs: Requirements, units: int = 1) -> Layout | None:
     """The best of the layouts that fit, with no more replicas than units unless somebody asks for them; or None."""
     on = _Gpus(wishes, devices, needs, units) if devices.gpus else _Cpus(wishes, devices, needs, units)
     layouts: Iterator[Layout | None] = iter(())
@@ -38,9 +38,9 @@ def first_layout(wishes: Wishes, devices: Devices, needs: Needs, units: int = 1)
 
 @dataclass(frozen=True)
 class _Question:
-    wishes: Wishes
+    wishes: PlacementRequest
     devices: Devices
-    needs: Needs
+    needs: Requirements
     units: int
 
     def _count(self, most: int) -> int:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pressrun.cluster.placement.candidates import first_layout
 from pressrun.cluster.placement.devices import Devices
 from pressrun.cluster.placement.fit_advice import refusal
-from pressrun.cluster.placement.layout import Holding, Layout, Role, Wishes
-from pressrun.cluster.placement.requirements import Needs
+from pressrun.cluster.placement.layout import ActorMemory, Layout, PlacementRequest, Role
+from pressrun.cluster.placement.requirements import Requirements
 from pressrun.pipeline.errors import JobError
 
 _HOLDS = {"encode": "text encoder", "denoise": "transformer", "decode": "autoencoder"}
 
 
-def choose_layout(wishes: Wishes, devices: Devices, needs: Needs, units: int = 1) -> Layout:
+def choose_layout(wishes: PlacementRequest, devices: Devices, needs: Requirements, units: int = 1) -> Layout:
     """The layout for the devices that there are and the units that are to come.
 
     Raises:
@@ -25,7 +25,7 @@ def choose_layout(wishes: Wishes, devices: Devices, needs: Needs, units: int = 1
     return layout
 
 
-def holdings(layout: Layout, devices: Devices, needs: Needs) -> Iterator[Holding]:
+def holdings(layout: Layout, devices: Devices, needs: Requirements) -> Iterator[ActorMemory]:
     """What every model actor of a layout holds; GPUs are counted as they are handed out, Ray decides which is which."""
     taken = 0.0
     for name, role in layout.members():
@@ -34,7 +34,7 @@ def holdings(layout: Layout, devices: Devices, needs: Needs) -> Iterator[Holding
             device = f"GPU {int(taken + 1e-6) + 1} of {devices.gpus}" if role.gpus else "CPU"
             part = f", 1/{round(1 / role.gpus)} of it" if 0 < role.gpus < 1 else ""
             weights, activations = needs.weights(role.stages, blocks), needs.activations(role.stages)
-            yield Holding(actor, _holds(role, blocks), weights, activations, device + part)
+            yield ActorMemory(actor, _holds(role, blocks), weights, activations, device + part)
             taken += role.gpus
 
 

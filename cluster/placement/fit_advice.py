@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from pressrun.cluster.placement.candidates import first_layout
 from pressrun.cluster.placement.devices import Devices, Node
-from pressrun.cluster.placement.layout import Wishes
-from pressrun.cluster.placement.requirements import STAGES, Needs, gib
+from pressrun.cluster.placement.layout import PlacementRequest
+from pressrun.cluster.placement.requirements import STAGES, Requirements, gib
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.precision import WEIGHT_BYTES
 from pressrun.pipeline.request import MULTIPLE
@@ -17,7 +17,7 @@ MOST_GPUS = 64
 _PARTS = {"encode": "text encoder", "denoise": "transformer", "decode": "decoder"}
 
 
-def refusal(wishes: Wishes, devices: Devices, needs: Needs) -> str:
+def refusal(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> str:
     """The sentence for a model that does not fit."""
     parts = ", ".join(f"its {_PARTS[stage]} {gib(needs.bytes((stage,)))}" for stage in STAGES)
     shape, batch = max(needs.shapes, key=lambda one: one[0].tokens * one[1])
@@ -31,8 +31,8 @@ def refusal(wishes: Wishes, devices: Devices, needs: Needs) -> str:
     )
 
 
-def _remedies(wishes: Wishes, devices: Devices, needs: Needs) -> Iterator[str]:
-    free = Wishes(replicas=wishes.replicas)
+def _remedies(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> Iterator[str]:
+    free = PlacementRequest(replicas=wishes.replicas)
     if wishes != free and fits(free, devices, needs):
         yield "--layout auto and no --shards"
     elif wishes.shards is not None:
@@ -52,7 +52,7 @@ def _remedies(wishes: Wishes, devices: Devices, needs: Needs) -> Iterator[str]:
     yield from _more_devices(wishes, devices, needs)
 
 
-def _more_devices(wishes: Wishes, devices: Devices, needs: Needs) -> Iterator[str]:
+def _more_devices(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> Iterator[str]:
     if not devices.gpus:
         sizes = (
             size for size in (16, 32, 64, 128, 256, 512) if size << 30 > max(node.memory for node in devices.nodes)
@@ -74,7 +74,7 @@ def _more_devices(wishes: Wishes, devices: Devices, needs: Needs) -> Iterator[st
     )
 
 
-def _fewer_pixels(wishes: Wishes, devices: Devices, needs: Needs) -> Iterator[str]:
+def _fewer_pixels(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> Iterator[str]:
     """The largest square picture that would do, if one does: sides are tried from large to small."""
     shapes = [shape for shape, _ in needs.shapes]
     model = max(shapes, key=lambda shape: shape.tokens)
@@ -91,7 +91,7 @@ def _square(shape: Shape, side: int) -> Shape:
     return replace(shape, width=side, height=side)
 
 
-def fits(wishes: Wishes, devices: Devices, needs: Needs) -> bool:
+def fits(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> bool:
     """Whether there is a layout at all."""
     return first_layout(wishes, devices, needs) is not None
 
@@ -105,7 +105,7 @@ def _gpus(count: int, size: int) -> Devices:
     return Devices((Node(gpus=(size,) * count),))
 
 
-def _asked(wishes: Wishes) -> str:
+def _asked(wishes: PlacementRequest) -> str:
     options = (("--layout", wishes.layout), ("--replicas", wishes.replicas), ("--shards", wishes.shards))
     given = [f"{name} {value}" for name, value in options if value not in (None, "auto")]
     return f" with {' '.join(given)}" if given else ""

@@ -18,7 +18,7 @@ differently, and MKL splits products differently. Cores are used by more replica
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PlacementRequest:
     """What somebody asked for: a layout by name, how many denoise replicas, in how many shards; None is up to us."""
 
     layout: str = "auto"
@@ -70,7 +70,7 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Holding:
+class ActorMemory:
     """One actor: what it `holds`, the bytes of its weights and of what it computes in at most, and on which device."""
 
     actor: str

@@ -7,7 +7,7 @@ from typing import Any
 from pressrun.cluster.placement.devices import Devices, Node
 
 
-class Homes:
+class NodePlacer:
     """Counts who was sent where; `devices` are the nodes that there are now."""
 
     def __init__(self, devices: Devices | None = None) -> None:

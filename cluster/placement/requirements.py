@@ -37,7 +37,7 @@ GUESS = StageSeconds(0.05, 1.0, 0.05, "a guess")
 
 
 @dataclass(frozen=True)
-class Needs:
+class Requirements:
     """Of one model in one precision, for units of these `shapes` (each with its batch) and for stages that take these
     `seconds`. Without a `footprint` nothing is known of the model, and its bytes count as nothing. The longest call
     takes so many `operations`."""
@@ -79,9 +79,9 @@ class Needs:
         return max(self.weights(stages, blocks) for blocks in self.ranges(shards)) + self.activations(stages)
 
 
-def needs_of(
+def requirements_of(
     model: Model, precision: str, shapes: Sequence[tuple[Shape, int, int]], measured: StageSeconds | None = None
-) -> Needs:
+) -> Requirements:
     """What a plan needs whose shapes have these batches and numbers of rows. The seconds are those that were measured,
     else in the proportion of the stages' arithmetic.
 
@@ -105,7 +105,7 @@ def needs_of(
         lambda shape, _: shape.reference_tokens,
     )
     decisive = dict.fromkeys(max(shapes, key=lambda one: size(*one[:2]))[:2] for size in extremes)
-    return Needs(footprint, precision, tuple(decisive), seconds, model.name, longest)
+    return Requirements(footprint, precision, tuple(decisive), seconds, model.name, longest)
 
 
 def gib(size: float) -> str:

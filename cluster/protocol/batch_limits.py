@@ -23,7 +23,7 @@ OUT_OF_MEMORY = "out_of_memory"
 
 
 @dataclass(frozen=True)
-class Fit:
+class BatchLimit:
     """On `device` (as the results name it) `rows` pictures of that size, with references of so many tokens each, are
     denoised at once, because `wanted` did not fit."""
 
@@ -35,15 +35,15 @@ class Fit:
     wanted: int
 
 
-class Room:
+class BatchLimits:
     """What is known so far. Steps and guidance do not count: memory does not depend on them."""
 
-    def __init__(self, known: Iterable[Fit] = ()) -> None:
-        self._fits: dict[tuple[str, int, int, int], Fit] = {}
+    def __init__(self, known: Iterable[BatchLimit] = ()) -> None:
+        self._fits: dict[tuple[str, int, int, int], BatchLimit] = {}
         self.learn(*known)
 
     @property
-    def fits(self) -> tuple[Fit, ...]:
+    def fits(self) -> tuple[BatchLimit, ...]:
         """Every shape that has less than its own batch size, in the order in which that was found out."""
         return tuple(self._fits.values())
 
@@ -52,7 +52,7 @@ class Room:
         fit = self._fits.get(_place(device, unit.shape))
         return unit if fit is None or unit.batch <= fit.rows else replace(unit, batch=fit.rows)
 
-    def learn(self, *fits: Fit) -> None:
+    def learn(self, *fits: BatchLimit) -> None:
         """Take over what somebody else knows; of two sizes of a shape the smaller one is known to fit."""
         for fit in fits:
             place = fit.device, fit.width, fit.height, fit.reference_tokens
@@ -61,7 +61,7 @@ class Room:
 
     def remember(self, device: str, unit: Unit, rows: int) -> None:
         """The unit's batch did not fit; so many rows do, or are to be tried."""
-        self.learn(Fit(*_place(device, unit.shape), rows, unit.batch))
+        self.learn(BatchLimit(*_place(device, unit.shape), rows, unit.batch))
 
     def most(self, device: str, unit: Unit, compute: Callable[[Unit], T]) -> tuple[T | None, int]:
         """What `compute` makes of the unit with the largest batch that fits, and that batch; None and 0 where not even

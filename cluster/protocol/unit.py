@@ -79,7 +79,7 @@ def _unpacked(packed: bytes) -> Unit:
 
 
 @dataclass(frozen=True)
-class Written:
+class StoredRendition:
     """A rendition that stands in the store: `image` is its path, sides in pixels."""
 
     name: str
@@ -109,7 +109,7 @@ class Outcome:
     bytes: int | None = None
     render_key: str | None = None
     finish_key: str | None = None
-    renditions: tuple[Written, ...] = ()
+    renditions: tuple[StoredRendition, ...] = ()
     seed: int | None = None
     reseeds: int = 0
     tried: tuple[str, ...] = ()

@@ -57,6 +57,6 @@ def sentence(error: BaseException) -> str:
     return f"{type(cause).__name__}: {without_folders(lines[0].strip()) or 'no text'}"[:200]
 
 
-def bug(error: BaseException) -> str:
+def internal_error_message(error: BaseException) -> str:
     """What a row says that failed through our fault."""
     return f"Internal error, please report it: {sentence(error)}"

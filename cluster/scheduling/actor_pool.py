@@ -14,11 +14,11 @@ import ray
 
 from pressrun.cluster.placement.devices import Devices
 from pressrun.cluster.placement.layout import Layout
-from pressrun.cluster.placement.node_placement import Homes
+from pressrun.cluster.placement.node_placement import NodePlacer
 from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.scheduling.worker import Post, Worker, end_actor, job_post, model_post
-from pressrun.cluster.scheduling.worker_pool import Crew, Posts, finishers
+from pressrun.cluster.scheduling.worker_pool import PoolSizes, WorkerPool, finishers
 
 
 class ActorPool:
@@ -26,14 +26,14 @@ class ActorPool:
 
     def __init__(self, layout: Layout, spec: ModelSpec, devices: Devices | None = None) -> None:
         self.layout = layout
-        self._homes = Homes(devices)
+        self._homes = NodePlacer(devices)
         self._spec = replace(spec, device=layout.device)
         self._roles = {role.title: role for role in layout.roles}
         self._posts: dict[str, Post] = {}
         self._handles: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def lease(self, job: JobContext, wanted: Callable[[Devices], Posts] | None = None) -> Crew:
+    def lease(self, job: JobContext, wanted: Callable[[Devices], PoolSizes] | None = None) -> WorkerPool:
         """Workers for one job. With `wanted` their number follows the cluster; only a job that is alone asks so."""
         context = ray.put(job)  # travels once to each node, and not with every call
 
@@ -45,7 +45,7 @@ class ActorPool:
 
         names = [name for name, _ in self.layout.members()]
         names += [f"finish-{number}" for number in range(finishers(self.layout.replicas))]
-        return Crew(self.layout, [hire(name) for name in names], hire, wanted, self._homes, context)
+        return WorkerPool(self.layout, [hire(name) for name in names], hire, wanted, self._homes, context)
 
     def close(self) -> None:
         """End every actor; on a joined cluster nothing else ends them before the driver's process does."""

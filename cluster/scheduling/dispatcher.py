@@ -15,17 +15,17 @@ from typing import Any
 import ray.exceptions
 
 from pressrun.cluster.placement.requirements import PATIENCE_SEC
-from pressrun.cluster.protocol.batch_limits import Room
+from pressrun.cluster.protocol.batch_limits import BatchLimits
 from pressrun.cluster.protocol.unit import Outcome, Report, Unit
 from pressrun.cluster.runtime.ray_errors import is_loss, sentence
 from pressrun.cluster.scheduling.conditioning_cache import EMPTY_PROMPT
-from pressrun.cluster.scheduling.flight import Call, Errand, Flight
-from pressrun.cluster.scheduling.free_slots import Roster
-from pressrun.cluster.scheduling.in_flight import Flights
+from pressrun.cluster.scheduling.flight import Call, EncodeTask, InFlightUnit
+from pressrun.cluster.scheduling.free_slots import SlotIndex
+from pressrun.cluster.scheduling.in_flight import InFlight
 from pressrun.cluster.scheduling.recovery import after_error, after_loss, after_no_room
 from pressrun.cluster.scheduling.timeline import STAGES, Timeline
 from pressrun.cluster.scheduling.worker import Worker
-from pressrun.cluster.scheduling.worker_pool import Crew
+from pressrun.cluster.scheduling.worker_pool import WorkerPool
 from pressrun.pipeline.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -41,14 +41,16 @@ class Dispatcher:
     """One run's loop. `rendered` counts the pictures that were denoised, `units` those sent on their way, `timeline`
     when and where each call ran. `room` is what is known of batches that are too large, and what becomes known."""
 
-    def __init__(self, crew: Crew, *, patience_sec: float = PATIENCE_SEC, room: Room | None = None) -> None:
+    def __init__(
+        self, crew: WorkerPool, *, patience_sec: float = PATIENCE_SEC, room: BatchLimits | None = None
+    ) -> None:
         self.rendered = self.units = 0
         self.timeline = Timeline()
         self._crew = crew
-        self._room = room or Room()
+        self._room = room or BatchLimits()
         self._patience = patience_sec
-        self._flights = Flights()
-        self._roster = Roster()
+        self._flights = InFlight()
+        self._roster = SlotIndex()
         self._pending: dict[Any, Call] = {}
         self._more = True
         self._looked = time.monotonic()
@@ -126,7 +128,7 @@ class Dispatcher:
         last = not self._more and self._flights.at("encode", "denoise") <= self._ahead // 2
         return self._roster.free(stage, alone=suspect, ahead=stage != "denoise" or not last)
 
-    def _send(self, stage: str, worker: Worker, errand: Errand) -> None:
+    def _send(self, stage: str, worker: Worker, errand: EncodeTask) -> None:
         keys = errand.keys
         if stage == "fetch":
             refs = worker.handle.fetch.options(num_returns=2).remote(self._crew.job, keys[0])
@@ -136,7 +138,7 @@ class Dispatcher:
             refs = worker.handle.encode_prompts.options(num_returns=len(keys) + 1).remote(keys)
         self._track(Call(stage, worker, refs[:-1], errand), refs[-1])
 
-    def _submit(self, worker: Worker, flight: Flight) -> None:
+    def _submit(self, worker: Worker, flight: InFlightUnit) -> None:
         unit, handle = flight.unit, worker.handle
         if flight.stage == "denoise":
             if not self._flights.has_inputs(flight):
@@ -221,7 +223,7 @@ class Dispatcher:
         self._take_back(call, ref)
         call.worker.quiet_since = time.monotonic()
         self._storage_error = self._storage_error or report.storage_error
-        if isinstance(call.cause, Flight):
+        if isinstance(call.cause, InFlightUnit):
             self.timeline.add(report, call.worker.name, call.cause.unit.index)
             if report.failures:
                 after_no_room(self._flights, call.cause, report.failures[0])

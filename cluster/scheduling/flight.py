@@ -9,7 +9,7 @@ from pressrun.cluster.scheduling.worker import Worker
 
 
 @dataclass
-class Flight:
+class InFlightUnit:
     """A unit on its way. `latents` and `pixels` are what its stages left in the object store, `batch` how many rows
     were denoised at once.
 
@@ -33,7 +33,7 @@ class Flight:
 
 
 @dataclass
-class Errand:
+class EncodeTask:
     """Inputs that one call encodes, for whoever needs them: prompts together, a reference by itself, whose `pixels`
     have been fetched before. `losses` are the times that those went down with a node."""
 
@@ -56,7 +56,7 @@ class Call:
     stage: str
     worker: Worker
     payload: list[Any]
-    cause: Flight | Errand
+    cause: InFlightUnit | EncodeTask
 
     def __str__(self) -> str:
-        return f"{self.stage} of unit {self.cause.unit.index}" if isinstance(self.cause, Flight) else self.stage
+        return f"{self.stage} of unit {self.cause.unit.index}" if isinstance(self.cause, InFlightUnit) else self.stage

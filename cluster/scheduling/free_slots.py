@@ -7,7 +7,7 @@ Rank = tuple[bool, int]
 """Whether a call more would only wait there, and how many calls the worker holds: the lowest is asked first."""
 
 
-class Roster:
+class SlotIndex:
     """`free` names the least-loaded worker; whoever changes a worker's calls, or loads or loses it, calls `update`."""
 
     def __init__(self) -> None:

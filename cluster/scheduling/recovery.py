@@ -10,22 +10,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pressrun.cluster.protocol.unit import Unit
-from pressrun.cluster.runtime.ray_errors import bug
-from pressrun.cluster.scheduling.flight import Call, Errand, Flight
-from pressrun.cluster.scheduling.in_flight import Flights
+from pressrun.cluster.runtime.ray_errors import internal_error_message
+from pressrun.cluster.scheduling.flight import Call, EncodeTask, InFlightUnit
+from pressrun.cluster.scheduling.in_flight import InFlight
 
 STRIKES = 3
 LOSSES = 10
 """Times that a unit's inputs may be lost with a node before the unit is given up."""
 
 
-def after_loss(flights: Flights, calls: Sequence[Call], excused: bool = False) -> None:
+def after_loss(flights: InFlight, calls: Sequence[Call], excused: bool = False) -> None:
     """A worker was lost with these calls, the oldest first. It is `excused` where no call can have been the reason."""
     for place, call in enumerate(calls):
         if not excused:
             call.cause.suspect = call.cause.suspect or place == 0
             call.cause.strikes += len(calls) == 1
-        if isinstance(call.cause, Errand):
+        if isinstance(call.cause, EncodeTask):
             _encode_again(flights, call.cause)
         elif call.cause.strikes >= STRIKES:
             _split(flights, call.cause)
@@ -33,7 +33,7 @@ def after_loss(flights: Flights, calls: Sequence[Call], excused: bool = False) -
             flights.wait(call.cause)
 
 
-def after_no_room(flights: Flights, flight: Flight, why: tuple[str, str]) -> None:
+def after_no_room(flights: InFlight, flight: InFlightUnit, why: tuple[str, str]) -> None:
     """Not even one row of a flight fits the device that was to compute it. Code and sentence tell `why`."""
     if flight.suspect:
         flights.fail_all(flight, *why)
@@ -42,20 +42,20 @@ def after_no_room(flights: Flights, flight: Flight, why: tuple[str, str]) -> Non
     flights.wait(flight)
 
 
-def after_error(flights: Flights, cause: Flight | Errand, loss: str, error: Exception) -> None:
+def after_error(flights: InFlight, cause: InFlightUnit | EncodeTask, loss: str, error: Exception) -> None:
     """A call raised and its worker is well: what it was given is gone (`loss` is "input"), or the fault is ours."""
-    if isinstance(cause, Errand) and loss == "input" and cause.losses < LOSSES:
+    if isinstance(cause, EncodeTask) and loss == "input" and cause.losses < LOSSES:
         cause.losses, cause.pixels = cause.losses + 1, None
         flights.send(cause)
-    elif isinstance(cause, Errand):
-        flights.give_up(cause, "internal_error", bug(error))
+    elif isinstance(cause, EncodeTask):
+        flights.give_up(cause, "internal_error", internal_error_message(error))
     elif loss == "input" and cause.losses < LOSSES:
         _step_back(flights, cause)
     else:
-        flights.fail_all(cause, "internal_error", bug(error))
+        flights.fail_all(cause, "internal_error", internal_error_message(error))
 
 
-def _step_back(flights: Flights, flight: Flight) -> None:
+def _step_back(flights: InFlight, flight: InFlightUnit) -> None:
     """What a call was given went down with a node: make it again, from the last thing that is still there."""
     flight.losses += 1
     if flight.stage == "finish":
@@ -66,7 +66,7 @@ def _step_back(flights: Flights, flight: Flight) -> None:
     flights.ask_for_inputs(flight)
 
 
-def _encode_again(flights: Flights, errand: Errand) -> None:
+def _encode_again(flights: InFlight, errand: EncodeTask) -> None:
     """Suspects are encoded one by one; one that loses three workers alone is given up."""
     if errand.strikes >= STRIKES and len(errand.keys) == 1:
         text = f"Encoding it alone ended {STRIKES} workers; look at the prompt or the reference."
@@ -74,12 +74,12 @@ def _encode_again(flights: Flights, errand: Errand) -> None:
     elif errand.suspect:
         strikes = errand.strikes if len(errand.keys) == 1 else 0
         for key in errand.keys:
-            flights.send(Errand([key], True, strikes, errand.pixels))
+            flights.send(EncodeTask([key], True, strikes, errand.pixels))
     else:
         flights.send(errand)
 
 
-def _split(flights: Flights, flight: Flight) -> None:
+def _split(flights: InFlight, flight: InFlightUnit) -> None:
     """After three strikes: a unit's requests go on one by one, a request alone has failed."""
     if len(flight.unit.items) == 1:
         text = f"Rendering it alone ended {STRIKES} workers (memory?); try it smaller or with fewer references."

@@ -10,7 +10,7 @@ from ray.util.placement_group import remove_placement_group
 
 from pressrun.cluster.actors.actors import JobActor, ModelActor
 from pressrun.cluster.placement.layout import Role
-from pressrun.cluster.placement.node_placement import Homes
+from pressrun.cluster.placement.node_placement import NodePlacer
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.models.catalogue import look_up
@@ -88,7 +88,7 @@ class Post:
     shards: int = 1
 
 
-def model_post(role: Role, spec: ModelSpec, homes: Homes) -> Post:
+def model_post(role: Role, spec: ModelSpec, homes: NodePlacer) -> Post:
     """One that holds the model's parts for a role's stages."""
     part, slots = replace(spec, stages=role.stages), DENOISE_SLOTS * role.shards
     if role.shards > 1:
@@ -105,7 +105,7 @@ def model_post(role: Role, spec: ModelSpec, homes: Homes) -> Post:
 class _Replica:
     """A leader and the places of its shards: Ray would keep a placement group until the whole run is over."""
 
-    def __init__(self, spec: ModelSpec, role: Role, homes: Homes) -> None:
+    def __init__(self, spec: ModelSpec, role: Role, homes: NodePlacer) -> None:
         self._spec, self._role, self._homes = spec, role, homes
         self._group: Any = None
         model = look_up(spec.model)
@@ -128,7 +128,7 @@ class _Replica:
             self._group = None
 
 
-def job_post(homes: Homes) -> Post:
+def job_post(homes: NodePlacer) -> Post:
     """One that fetches references and turns pixels into stored pictures, for any job."""
     actor, options = ray.remote(JobActor), {**_OURS, "max_concurrency": 2 * FINISH_SLOTS}
 

@@ -10,7 +10,7 @@ import ray
 
 from pressrun.cluster.placement.devices import Devices, devices_of_cluster, draining
 from pressrun.cluster.placement.layout import Layout
-from pressrun.cluster.placement.node_placement import Homes
+from pressrun.cluster.placement.node_placement import NodePlacer
 from pressrun.cluster.runtime.last_words import stillborn
 from pressrun.cluster.runtime.ray_errors import WITHOUT_REASON
 from pressrun.cluster.runtime.ray_runtime import head_answers, joined
@@ -25,11 +25,11 @@ LOOK_SEC = 5.0
 """How often it looks for nodes that have come, or that were told to leave."""
 _LOAD_ATTEMPTS = 3
 
-Posts = Mapping[str, int]
+PoolSizes = Mapping[str, int]
 """How many workers of each kind there are to be, by what they are called without their number."""
 
 
-class Crew:
+class WorkerPool:
     """Starts every actor at once; `of` names the workers of a stage, `loading` those that have not answered yet, by
     the answer that is awaited. Whatever is asked of Ray while units are under way is asked here.
 
@@ -42,14 +42,14 @@ class Crew:
         layout: Layout,
         workers: Sequence[Worker],
         hire: Callable[[str], Worker] | None = None,
-        wanted: Callable[[Devices], Posts] | None = None,
-        homes: Homes | None = None,
+        wanted: Callable[[Devices], PoolSizes] | None = None,
+        homes: NodePlacer | None = None,
         job: Any = None,
     ) -> None:
         self.layout, self.job = layout, job
         self.workers = list(workers)
         self.loading: dict[Any, Worker] = {}
-        self._hire, self._wanted, self._homes = hire, wanted, homes or Homes()
+        self._hire, self._wanted, self._homes = hire, wanted, homes or NodePlacer()
         self._posts: dict[str, int] = Counter(worker.post for worker in workers)
         self._hired = Counter(self._posts)
         self._known = self._homes.devices

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.jobs.audit.audited import Audited, Discrepancy, Found, Unchecked
-from pressrun.jobs.finish.row_metadata import SILENCE, Captions
+from pressrun.jobs.finish.row_metadata import NO_METADATA, Captions
 from pressrun.jobs.folder.job_file import JOB
 from pressrun.jobs.folder.result_schema import is_done, mask
 from pressrun.jobs.references.validators import read_stamped
@@ -73,9 +73,9 @@ class KeyAudit:
 
     def _finishes(self, outcomes: pa.Table, requests: pa.Table, captions: Captions) -> Iterator[Found]:
         spec = self._audited.job["finishing_digest"]
-        silent = finish_key(spec, SILENCE.given)
+        silent = finish_key(spec, NO_METADATA.given)
         told = outcomes.select(["custom_id", "finish_key"]).to_pylist()
-        said = repeat(SILENCE, len(told)) if captions.silent else captions.each(requests)
+        said = repeat(NO_METADATA, len(told)) if captions.silent else captions.each(requests)
         for row, words in zip(told, said, strict=True):
             if row["finish_key"] is None:
                 self._unfinished += 1

@@ -23,7 +23,7 @@ COLUMNS = ("custom_id", "status", "seed", "reseeds", "render_key", "findings", "
 
 
 @dataclass(frozen=True)
-class Repetition:
+class Reseed:
     """A picture that repeats another: the seed that it was made from, how many before it, why each was not good."""
 
     seed: int
@@ -42,7 +42,7 @@ class Repetition:
 
 def repetitions(
     rows: np.ndarray, outcomes: pa.Table, check: CheckSpec, tried: Collection[tuple[int, int]] = ()
-) -> dict[int, Repetition]:
+) -> dict[int, Reseed]:
     """Those that one round tries again. `outcomes` are those of pictures that are there (`COLUMNS`), `rows` the
     manifest's row of each; `tried` are rows that came to no other picture when they had so many seeds behind them."""
     reseeds = outcomes["reseeds"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
@@ -64,7 +64,7 @@ def repetitions(
     for row, name, one in zip(rows[places].tolist(), named, told, strict=True):
         seeds = tuple(line for line in (one["findings"] or "").split("\n") if line.startswith("Seed "))
         why = f"It nearly repeats the picture of {name}."
-        found[row] = Repetition(one["seed"], one["reseeds"] or 0, seeds, one["render_key"], check, why)
+        found[row] = Reseed(one["seed"], one["reseeds"] or 0, seeds, one["render_key"], check, why)
     return found
 
 

@@ -12,7 +12,7 @@ from pressrun.cluster.actors.finisher import rendition_path
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.dedup.near_duplicates import earliest_alike, first_that_stays
 from pressrun.jobs.folder.result_schema import is_done
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.checks.checker import finding
 from pressrun.pipeline.checks.finding import FLAGGED, PASSED, REJECTED
 from pressrun.pipeline.checks.spec import CheckSpec
@@ -43,7 +43,7 @@ def judged(table: pa.Table, check: CheckSpec) -> pa.Table:
     return _told(table, alike, whys, check)
 
 
-def remove_rejected(store: Store, order: Order, table: pa.Table, check: CheckSpec) -> None:
+def remove_rejected(store: Store, order: ResolvedJob, table: pa.Table, check: CheckSpec) -> None:
     """Take away the pictures of rows that were rejected as duplicates; their thumbnails stay."""
     for row in np.flatnonzero(_is_rejected(table, check)).tolist():
         path = order.paths[row].as_py()

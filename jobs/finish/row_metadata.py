@@ -28,7 +28,7 @@ _NOTHING = Template(("",), ())
 
 
 @dataclass(frozen=True)
-class Said:
+class RowMetadata:
     """What one row says: its provenance, the text that must stand in its picture, "" if none, and by column the words
     that are set on it."""
 
@@ -43,7 +43,7 @@ class Said:
         return self.provenance.given | required | ({"words": dict(self.words)} if self.words else {})
 
 
-SILENCE = Said()
+NO_METADATA = RowMetadata()
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,13 @@ class Captions:
         """Whether no row says anything."""
         return not (self.texts or self.keywords or self.prompt or self.required != _NOTHING or self.words)
 
-    def each(self, rows: pa.Table) -> Iterator[Said]:
+    def each(self, rows: pa.Table) -> Iterator[RowMetadata]:
         """What each of some rows of the manifest says."""
         prompts = public(rows["prompt"]).to_pylist() if self.prompt else [""] * rows.num_rows
         required = _filled(self.required, rows).to_pylist()
         words = [{name: text for name, text in row.items() if text} for row in self._set(rows).to_pylist()]
         for said, prompt, text, set_on in zip(self.table(rows).to_pylist(), prompts, required, words, strict=True):
-            yield Said(Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt), text, set_on)
+            yield RowMetadata(Provenance(**{**said, "keywords": tuple(said["keywords"])}, prompt=prompt), text, set_on)
 
     def _set(self, rows: pa.Table) -> pa.Table:
         """The columns that are set on the pictures of some rows, as text."""

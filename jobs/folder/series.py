@@ -84,7 +84,7 @@ def _back_from(prefix: Store, tonight: NightName) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def alone(
+def series_lock(
     stores: Stores, out: str, since: str | None, wait: bool, tell: Callable[[str], None]
 ) -> Iterator[Callable[[], None]]:
     """No other night is rendered under the same prefix meanwhile; several drivers of one job are one night.

@@ -17,7 +17,7 @@ from pressrun.jobs.manifest.request_columns import KINDS, READERS, checked_colum
 from pressrun.jobs.tables.near_misses import hint, settled
 from pressrun.jobs.tables.parquet_reader import TEXT_CELLS
 from pressrun.jobs.tables.raw_cells import COLUMN as AS_WRITTEN
-from pressrun.jobs.tables.raw_cells import LostCells, restored
+from pressrun.jobs.tables.raw_cells import RawCells, restored
 from pressrun.jobs.tables.row_errors import BadRows
 from pressrun.jobs.tables.sandbox import read_apart
 from pressrun.jobs.tables.table_reader import DECODED_BYTES, manifest_place
@@ -93,7 +93,7 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     problems = [*near.problems, *_column_problems(table)]
     if problems:
         raise JobError(*problems, *(near.notes if near.problems else ()))  # who mends its columns wants to know all
-    bad, lost = BadRows(), LostCells()
+    bad, lost = BadRows(), RawCells()
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
     texts = {name: readable_texts(table[name], name, bad, lost) for name in [*ours, *theirs]}

@@ -8,7 +8,7 @@ from pressrun.cluster.net.url import is_data, is_readable
 from pressrun.cluster.store.uri import refused_uri, resolve_uri
 from pressrun.jobs.tables.addresses import holds_several
 from pressrun.jobs.tables.coercion import lists_of_text
-from pressrun.jobs.tables.raw_cells import LostCells
+from pressrun.jobs.tables.raw_cells import RawCells
 from pressrun.jobs.tables.row_errors import BadRows
 from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import RequestError
@@ -21,7 +21,7 @@ MAX_DATA = 1 << 20
 
 
 def resolved_references(
-    column: pa.ChunkedArray, model: Model, bad: BadRows, lost: LostCells, place: str
+    column: pa.ChunkedArray, model: Model, bad: BadRows, lost: RawCells, place: str
 ) -> pa.ListArray:
     """Each row's references as URIs and absolute paths, relative ones meant from `place`; `bad` has what is wrong."""
     lists, wrong = lists_of_text(column)

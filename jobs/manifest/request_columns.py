@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pressrun.jobs.manifest.number_advice import advice
 from pressrun.jobs.manifest.reference_cells import resolved_references
 from pressrun.jobs.tables.coercion import CONTROLS, Numbers, decimal_numbers, shown, whole_numbers
-from pressrun.jobs.tables.raw_cells import LostCells
+from pressrun.jobs.tables.raw_cells import RawCells
 from pressrun.jobs.tables.row_errors import BadRows
 from pressrun.jobs.text.column_types import is_text
 from pressrun.jobs.text.wording import shortened
@@ -41,7 +41,7 @@ READERS = {"int32": _WHOLE, "int64": _WHOLE, "float64": (decimal_numbers, "a num
 _CHUNK = 65_536
 
 
-def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows, lost: LostCells) -> pa.ChunkedArray:
+def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows, lost: RawCells) -> pa.ChunkedArray:
     """`column` in valid UTF-8 and with no text longer than `MAX_CELL`; rows that were mended for it are bad.
 
     Raises JobError for lists or structs with invalid text inside.
@@ -74,7 +74,7 @@ def _is_valid(column: pa.Array | pa.ChunkedArray) -> bool:
     return True
 
 
-def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows, lost: LostCells) -> pa.Array:
+def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows, lost: RawCells) -> pa.Array:
     texts: list[str | None] = []
     rows: list[int] = []
     for row, value in enumerate(chunk.cast(pa.large_binary()).to_pylist()):
@@ -91,7 +91,7 @@ def _mended(chunk: pa.Array, start: int, name: str, bad: BadRows, lost: LostCell
     return pa.array(texts, chunk.type)
 
 
-def checked_columns(columns: Columns, model: Model, bad: BadRows, lost: LostCells, place: str) -> dict[str, pa.Array]:
+def checked_columns(columns: Columns, model: Model, bad: BadRows, lost: RawCells, place: str) -> dict[str, pa.Array]:
     """Our columns, typed, with the defaults of `model` where a cell is empty; what is wrong goes to `bad`.
 
     `columns` holds at least custom_id and prompt; relative references are meant from `place`. A bad cell is null where
@@ -126,7 +126,7 @@ def _check_text(texts: pa.Array, name: str, bad: BadRows) -> None:
     )
 
 
-def _prompts(column: pa.ChunkedArray, bad: BadRows, lost: LostCells) -> pa.Array:
+def _prompts(column: pa.ChunkedArray, bad: BadRows, lost: RawCells) -> pa.Array:
     texts = column.cast(pa.string()).combine_chunks()
     nothing = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), True)
     bad.add(nothing, "missing_prompt", "The prompt is empty; say what the picture shows.")
@@ -136,7 +136,7 @@ def _prompts(column: pa.ChunkedArray, bad: BadRows, lost: LostCells) -> pa.Array
     return pc.if_else(too_long, pc.utf8_slice_codeunits(texts, 0, MAX_PROMPT), texts)
 
 
-def _sizes(columns: Columns, model: Model, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
+def _sizes(columns: Columns, model: Model, bad: BadRows, lost: RawCells) -> dict[str, pa.Array]:
     read = {name: _checked(columns, name, bad, getattr(model, name), model.max_side) for name in ("width", "height")}
     typed = {name: _typed(numbers, columns, name, right, lost) for name, (numbers, right) in read.items()}
     fine = np.all([right for _, right in read.values()], axis=0)
@@ -155,13 +155,13 @@ def _sizes(columns: Columns, model: Model, bad: BadRows, lost: LostCells) -> dic
     return typed
 
 
-def _settings(columns: Columns, model: Model, bad: BadRows, lost: LostCells) -> dict[str, pa.Array]:
+def _settings(columns: Columns, model: Model, bad: BadRows, lost: RawCells) -> dict[str, pa.Array]:
     names = ("steps", "guidance")
     read = {name: _checked(columns, name, bad, getattr(model, name)) for name in names}
     return {name: _typed(numbers, columns, name, right, lost) for name, (numbers, right) in read.items()}
 
 
-def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells) -> pa.Array:
+def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: RawCells) -> pa.Array:
     numbers, right = _checked(columns, "seed", bad, 0)
     seeds = numbers.values.copy()
     unnamed = np.flatnonzero(numbers.empty)
@@ -171,7 +171,7 @@ def _seeds(columns: Columns, custom_ids: pa.Array, bad: BadRows, lost: LostCells
     return _typed(replace(numbers, values=seeds), columns, "seed", right, lost)
 
 
-def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: LostCells, place: str) -> pa.Array:
+def _references(columns: Columns, model: Model, rows: int, bad: BadRows, lost: RawCells, place: str) -> pa.Array:
     if "references" not in columns or pa.types.is_null(columns["references"].type):
         return pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(rows, np.int64)))
     return resolved_references(columns["references"], model, bad, lost, place)
@@ -200,7 +200,7 @@ def _checked(
     return numbers, ~wrong
 
 
-def _typed(numbers: Numbers, columns: Columns, name: str, right: np.ndarray, lost: LostCells) -> pa.Array:
+def _typed(numbers: Numbers, columns: Columns, name: str, right: np.ndarray, lost: RawCells) -> pa.Array:
     """The numbers as their column's type, null where they do not fit into it.
 
     What is not `right` is kept as it was, unless a number of the same kind shows as well what was written.

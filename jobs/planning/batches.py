@@ -8,7 +8,7 @@ size on devices of that kind. Which size a row was rendered with is `batch_rows`
 import json
 from dataclasses import asdict
 
-from pressrun.cluster.protocol.batch_limits import Fit, Room
+from pressrun.cluster.protocol.batch_limits import BatchLimit, BatchLimits
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import BATCHES
 from pressrun.jobs.spec.progress import Progress
@@ -19,7 +19,7 @@ class Batches:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.room = Room(_read(store))
+        self.room = BatchLimits(_read(store))
         self._known = self.room.fits
 
     def keep(self, progress: Progress) -> None:
@@ -39,15 +39,15 @@ class Batches:
         self._store.put(BATCHES, told.encode(), "application/json")
 
 
-def _read(store: Store) -> list[Fit]:
+def _read(store: Store) -> list[BatchLimit]:
     """What the store holds; nothing where that is not readable: it will be found out again."""
     try:
-        return [Fit(**each) for each in json.loads(store.get(BATCHES))]
+        return [BatchLimit(**each) for each in json.loads(store.get(BATCHES))]
     except (FileNotFoundError, ValueError, TypeError):
         return []
 
 
-def _sentence(fit: Fit) -> str:
+def _sentence(fit: BatchLimit) -> str:
     beside = f" with {fit.reference_tokens:,} tokens of references" if fit.reference_tokens else ""
     return (
         f"Pictures of {fit.width} x {fit.height}{beside} are denoised {fit.rows} at a time instead of {fit.wanted}, "

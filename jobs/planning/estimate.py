@@ -13,7 +13,7 @@ from pressrun.jobs.folder.job_file import SUMMARY
 from pressrun.jobs.folder.night_name import NightName
 from pressrun.jobs.folder.series import prefix_of
 from pressrun.jobs.planning.plan import Plan
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.request import MULTIPLE
 
@@ -49,7 +49,7 @@ def past_runs(out: Store, model: str, earlier: Sequence[str] = ()) -> list[tuple
     return runs
 
 
-def estimate(order: Order, plan: Plan, results: pa.Table) -> tuple[float | None, str]:
+def estimate(order: ResolvedJob, plan: Plan, results: pa.Table) -> tuple[float | None, str]:
     """Seconds that a plan takes, and by what that was judged: by other nights, else by this job's earlier `results`,
     else by what the catalogue knows of the model."""
     model = order.model

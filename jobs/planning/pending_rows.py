@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Unit
-from pressrun.jobs.dedup.reseeding import Repetition
+from pressrun.jobs.dedup.reseeding import Reseed
 from pressrun.jobs.finish.prompt_policy import Policy
-from pressrun.jobs.finish.row_metadata import SILENCE
+from pressrun.jobs.finish.row_metadata import NO_METADATA
 from pressrun.jobs.manifest.manifest import REQUEST_SCHEMA, requests
 from pressrun.jobs.planning.plan import Plan, Sizes, group_by_shape, plan_units
-from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.jobs.references.probe import Surveyed
-from pressrun.jobs.references.references import Mentions, References
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.references.references import ReferenceIndex, References
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.errors import RequestError
 from pressrun.pipeline.finishing.spec import finish_key
 from pressrun.pipeline.models.throughput import throughput
@@ -27,16 +27,16 @@ UNITS_AT_ONCE = 32
 """Units whose items are made together: a look into a table costs the same for one row as for a few hundred."""
 
 
-class Work:
+class PendingRows:
     """The rows that still need something: their references looked at, each as an `Item`, all of them as units. Rows of
     `again` have a picture, which repeats another's."""
 
     def __init__(
         self,
-        order: Order,
+        order: ResolvedJob,
         pending: np.ndarray,
         references: References,
-        again: Mapping[int, Repetition] | None = None,
+        again: Mapping[int, Reseed] | None = None,
     ) -> None:
         self._order = order
         self._again, self._survey = again or {}, references
@@ -45,14 +45,14 @@ class Work:
         check = order.finishing.check("policy")
         self._policy = Policy(check, order.manifest.table["prompt"].combine_chunks()) if check else None
         pending = self._without_barred(pending)
-        named = Mentions(order.manifest.table, pending)
+        named = ReferenceIndex(order.manifest.table, pending)
         self._references = references.look(named.uris)
         self._tokens = np.zeros(order.rows, np.int64)
         self.rows = self._without_unusable(pending, named)
 
-    def again(self, rows: np.ndarray, repetitions: Mapping[int, Repetition]) -> "Work":
+    def again(self, rows: np.ndarray, repetitions: Mapping[int, Reseed]) -> "PendingRows":
         """The work of trying rows with their next seeds."""
-        return Work(self._order, rows, self._survey, repetitions)
+        return PendingRows(self._order, rows, self._survey, repetitions)
 
     def item(self, row: int) -> Item:
         """One row as what travels to the cluster."""
@@ -64,8 +64,8 @@ class Work:
         order, places = self._order, pa.array(rows, pa.int64())
         paths, asked = order.paths.take(places).to_pylist(), requests(self._requests.take(places))
         silent, digest = order.captions.silent, order.job.finishing_digest
-        unsaid, keys = finish_key(digest, SILENCE.given), RenderKeys(order.job.model_digest, order.job.precision)
-        said = repeat(SILENCE, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
+        unsaid, keys = finish_key(digest, NO_METADATA.given), RenderKeys(order.job.model_digest, order.job.precision)
+        said = repeat(NO_METADATA, len(rows)) if silent else order.captions.each(order.manifest.table.take(places))
         for row, request, path, words in zip(rows, asked, paths, said, strict=True):
             references = tuple(self._usable(uri) for uri in request.references)
             digests = [reference.sha256 for reference in references]
@@ -86,7 +86,7 @@ class Work:
         sizes = Sizes(device, throughput(model.name, device, precision))
         return plan_units(group_by_shape(self._order.manifest.table, model, rows, self._tokens[rows]), sizes)
 
-    def units(self, plan: Plan, pace: Pace) -> Iterator[Unit]:
+    def units(self, plan: Plan, pace: UnitSizer) -> Iterator[Unit]:
         """The plan's units with their items, as large as `pace` wants them, made when they are asked for."""
         planned = pace.units(plan)
         while some := list(islice(planned, UNITS_AT_ONCE)):
@@ -107,7 +107,7 @@ class Work:
             self.failures.append(replace(told, findings=(found,)))
         return pending[~barred]
 
-    def _without_unusable(self, pending: np.ndarray, named: Mentions) -> np.ndarray:
+    def _without_unusable(self, pending: np.ndarray, named: ReferenceIndex) -> np.ndarray:
         """The pending rows all of whose references can be used; the others become failures, each with its first."""
         found = [self._references[uri] for uri in named.uris]
         tokens = np.array([0 if isinstance(one, RequestError) else math.prod(one.grid) for one in found], np.int64)

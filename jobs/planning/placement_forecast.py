@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 from pressrun.cluster.placement.autoscaling import posts_for
 from pressrun.cluster.placement.choice import choose_layout, holdings
 from pressrun.cluster.placement.devices import Devices, devices_here, devices_of_cluster
-from pressrun.cluster.placement.layout import Holding, Layout, Wishes
-from pressrun.cluster.placement.requirements import STAGES, Needs, StageSeconds, needs_of
+from pressrun.cluster.placement.layout import ActorMemory, Layout, PlacementRequest
+from pressrun.cluster.placement.requirements import STAGES, Requirements, StageSeconds, requirements_of
 from pressrun.cluster.runtime.ray_runtime import joined, ray_runtime
 from pressrun.jobs.planning.plan import Plan
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.spec.job_spec import JobSpec
 
 ENOUGH = 8
@@ -22,31 +22,33 @@ ENOUGH = 8
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PlacementForecast:
     """A layout as a person reads it, why it was chosen, and its actors."""
 
     layout: str
     why: str
-    actors: Sequence[Holding]
+    actors: Sequence[ActorMemory]
 
 
-def layout_for(spec: JobSpec, order: Order, plan: Plan, results: pa.Table, devices: Devices) -> tuple[Layout, Needs]:
+def layout_for(
+    spec: JobSpec, order: ResolvedJob, plan: Plan, results: pa.Table, devices: Devices
+) -> tuple[Layout, Requirements]:
     """The layout for a plan on these devices, and what it was chosen by; `results` are what the job has so far.
 
     Raises:
         JobError: the model does not fit them.
     """
     shapes = [(shape, plan.sizes.rows(shape), rows) for shape, rows in plan.rows_by_shape()]
-    needs = needs_of(order.model, order.job.precision, shapes, measured_seconds(results))
+    needs = requirements_of(order.model, order.job.precision, shapes, measured_seconds(results))
     return choose_layout(_wishes(spec), devices, needs, len(plan)), needs
 
 
-def growth(spec: JobSpec, layout: Layout, needs: Needs, units: int) -> Callable[[Devices], dict[str, int]]:
+def growth(spec: JobSpec, layout: Layout, needs: Requirements, units: int) -> Callable[[Devices], dict[str, int]]:
     """How many workers of a layout there are to be on the devices that a cluster has by then."""
     return partial(posts_for, layout, _wishes(spec), needs=needs, units=units)
 
 
-def outlook(spec: JobSpec, order: Order, plan: Plan, results: pa.Table) -> Outlook:
+def outlook(spec: JobSpec, order: ResolvedJob, plan: Plan, results: pa.Table) -> PlacementForecast:
     """The layout that a plan would get now. A cluster is joined to ask what it has; on this machine Ray stays asleep.
 
     Raises:
@@ -54,7 +56,7 @@ def outlook(spec: JobSpec, order: Order, plan: Plan, results: pa.Table) -> Outlo
     """
     devices = _devices()
     layout, needs = layout_for(spec, order, plan, results, devices)
-    return Outlook(layout.describe(), layout.why, list(holdings(layout, devices, needs)))
+    return PlacementForecast(layout.describe(), layout.why, list(holdings(layout, devices, needs)))
 
 
 def likely_device() -> str:
@@ -78,5 +80,5 @@ def _devices() -> Devices:
         return devices_of_cluster()
 
 
-def _wishes(spec: JobSpec) -> Wishes:
-    return Wishes(spec.layout, spec.replicas, spec.shards)
+def _wishes(spec: JobSpec) -> PlacementRequest:
+    return PlacementRequest(spec.layout, spec.replicas, spec.shards)

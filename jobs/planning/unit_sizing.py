@@ -31,7 +31,7 @@ that each, since smaller ones follow."""
 
 
 @dataclass(frozen=True)
-class Pace:
+class UnitSizer:
     """For a crew of `replicas`. `unit_seconds` tells, given a unit's cost, how long a replica takes for one of it, and
     None as long as nobody knows; `together`: whether a replica takes several batches as one unit."""
 

@@ -22,7 +22,7 @@ from pressrun.jobs.references.validators import Stamped, noted_as, read_stamped,
 from pressrun.pipeline.models.catalogue import Model
 
 
-class Mentions:
+class ReferenceIndex:
     """What some rows name: every distinct URI, and for each mention its row and its place in `uris`; rows ascend."""
 
     def __init__(self, table: pa.Table, rows: np.ndarray) -> None:
@@ -94,7 +94,9 @@ def _digest(found: Surveyed) -> str | None:
     return found.sha256 if isinstance(found, Reference) else None
 
 
-def rows_digests(mentions: Mentions, digests: Sequence[str | None], rows: np.ndarray) -> Iterable[list[str | None]]:
+def rows_digests(
+    mentions: ReferenceIndex, digests: Sequence[str | None], rows: np.ndarray
+) -> Iterable[list[str | None]]:
     """The digests of each of `rows`' references, in order; `digests` are those of `mentions.uris`."""
     starts = np.searchsorted(mentions.rows, rows, "left")
     ends = np.searchsorted(mentions.rows, rows, "right")

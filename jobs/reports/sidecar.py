@@ -16,7 +16,7 @@ import pyarrow.csv
 from pressrun.jobs.finish.row_metadata import SEPARATOR
 from pressrun.jobs.folder.result_schema import is_done
 from pressrun.jobs.folder.schema_version import NAME, VERSION
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.text.column_types import is_list
 from pressrun.jobs.text.public_text import public
 from pressrun.jobs.text.value_text import bare, is_binary, is_string, joined, texts
@@ -28,7 +28,7 @@ _RUNS = r"^([=+\-@\t\r\n])"
 _BATCH_ROWS = 65_536
 
 
-def sidecar(order: Order, results: pa.Table) -> bytes:
+def sidecar(order: ResolvedJob, results: pa.Table) -> bytes:
     """The bytes of metadata.csv; `results` is the closed job's table, a row for each of the manifest's."""
     file = io.BytesIO()
     options = pa.csv.WriteOptions(include_header=True)
@@ -39,7 +39,7 @@ def sidecar(order: Order, results: pa.Table) -> bytes:
     return file.getvalue()
 
 
-def _lines(order: Order, results: pa.Table, manifest: pa.Table) -> pa.Table:
+def _lines(order: ResolvedJob, results: pa.Table, manifest: pa.Table) -> pa.Table:
     done = np.flatnonzero(is_done(results) & results["image"].is_valid().to_numpy())
     results, manifest = (table.take(pa.array(done)).combine_chunks() for table in (results, manifest))
     files, parents = _files(results)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pressrun.cluster.actors.finisher import rendition_suffix
 from pressrun.cluster.net.fetch_rules import WebRules, web_rules
-from pressrun.cluster.placement.layout import Wishes
+from pressrun.cluster.placement.layout import PlacementRequest
 from pressrun.cluster.protocol.signing import Signing, signing_of
 from pressrun.cluster.protocol.unit import Outcome
 from pressrun.cluster.store.store import Store
@@ -23,7 +23,7 @@ from pressrun.jobs.manifest.output_names import NameTemplate
 from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.failure_budget import FailureBudget
 from pressrun.jobs.spec.job_spec import JobSpec
-from pressrun.jobs.spec.run_limits import Limits
+from pressrun.jobs.spec.run_limits import RunLimits
 from pressrun.jobs.tables.row_errors import SCHEMA as BAD_ROWS
 from pressrun.jobs.tables.row_errors import Problem, grouped, merged
 from pressrun.pipeline.errors import JobError
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Order:
+class ResolvedJob:
     """What is to be rendered: the job, how it is finished and captioned, its model, its manifest, and where every row's
     picture belongs (null: nowhere); the renditions' places follow from it.
 
@@ -91,7 +91,7 @@ class Order:
         return grouped(merged(self.bad, failed), self.manifest.table["custom_id"])
 
 
-def take_order(spec: JobSpec, context: Context) -> Order:
+def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
     """Check a job's spec against its manifest and model. A model that can be fetched need not be on this machine yet.
 
     Raises:
@@ -147,12 +147,12 @@ def take_order(spec: JobSpec, context: Context) -> Order:
     )
     paths = pc.binary_join_element_wise(pa.scalar(IMAGES, pa.string()), named, pa.scalar("", pa.string()))
     bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return Order(
+    return ResolvedJob(
         job, finishing, captions, model, manifest, paths, bad, frozen, web, store, context, earlier or (), signing
     )
 
 
-def bring_model(order: Order, watch: Callable[[str, int, int], None]) -> Order:
+def ensure_model(order: ResolvedJob, watch: Callable[[str, int, int], None]) -> ResolvedJob:
     """`order` with its model on this machine, fetched if need be; `watch` is told its name, and bytes done and in all.
 
     Raises:
@@ -183,7 +183,7 @@ def _check_precision(spec: JobSpec, model: Model | None) -> None:
 def _check_wishes(spec: JobSpec, model: Model | None) -> None:
     """Raises JobError where the options make no layout for the model, whatever the devices are."""
     footprint = family_of(model).footprint(model) if model else None
-    Wishes(spec.layout, spec.replicas, spec.shards).check(len(footprint.blocks) if footprint else None)
+    PlacementRequest(spec.layout, spec.replicas, spec.shards).check(len(footprint.blocks) if footprint else None)
 
 
 def _check_licence(store: Store | None, spec: JobSpec, model: Model | None) -> None:
@@ -201,4 +201,4 @@ def _check_licence(store: Store | None, spec: JobSpec, model: Model | None) -> N
 def _odd_options(spec: JobSpec) -> Iterator[str]:
     if spec.format not in FORMATS:
         yield f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
-    yield from Limits(spec.limit, spec.max_images, spec.max_minutes).problems()
+    yield from RunLimits(spec.limit, spec.max_images, spec.max_minutes).problems()

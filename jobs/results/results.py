@@ -110,7 +110,7 @@ class Results:
         """Whether anything was added, or an earlier run left more than the one part of a closed job."""
         return self._number > 0 or bool(self._waiting) or not self._closed
 
-    def disown(self, pictures: pa.Array) -> None:
+    def discard_missing(self, pictures: pa.Array) -> None:
         """Forget successes whose picture is not among those that are there: a result is worth what its picture is."""
         last = self.last
         ours = pc.starts_with(last["image"], "images/").fill_null(False)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.protocol.batch_limits import Fit
+from pressrun.cluster.protocol.batch_limits import BatchLimit
 from pressrun.jobs.folder.causes import Cause
 from pressrun.jobs.folder.result_schema import STATUSES, is_done
 from pressrun.jobs.folder.schema_version import NAME, VERSION
@@ -43,7 +43,7 @@ class Summary:
     images_per_second: float = 0.0
     busy: dict[str, float] = field(default_factory=dict)
     layout: str = ""
-    smaller_batches: tuple[Fit, ...] = ()
+    smaller_batches: tuple[BatchLimit, ...] = ()
     causes: tuple[Cause, ...] = ()
     changes: Changes = NOTHING
     unmade: tuple[str, ...] = ()

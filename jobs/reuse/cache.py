@@ -20,31 +20,31 @@ from pressrun.cluster.store.store import never
 from pressrun.jobs.folder.job_file import IMAGES
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.references.references import References
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.results.changes import NOTHING, Changes, counted, note_changes, with_reasons
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.reuse.earlier import Earlier
-from pressrun.jobs.reuse.fingerprints import Tonight
+from pressrun.jobs.reuse.fingerprints import Fingerprints
 
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheHits:
     """The manifest's rows that need no rendering because of earlier jobs, and what changed in the others."""
 
     rows: np.ndarray
     changes: Changes = NOTHING
 
 
-class Keeping:
+class CacheLookup:
     """Compares an order with the jobs that it keeps from; `known` is what those noted of references. `fence` is called
     before anything is kept, and raises StorageError if somebody may be removing those jobs by now.
 
     Raises JobError where one of them cannot be read.
     """
 
-    def __init__(self, order: Order, fence: Callable[[], None] = never) -> None:
+    def __init__(self, order: ResolvedJob, fence: Callable[[], None] = never) -> None:
         store = order.store
         self._order, self._store, self._fence = order, store, fence
         self._earlier = [Earlier(store.stores, uri) for uri in order.earlier]
@@ -53,18 +53,18 @@ class Keeping:
         self._seeds_differ = repeated is not None and repeated.action == "reseed"
         self.known = {uri: one for earlier in reversed(self._earlier) for uri, one in earlier.stamped.items()}
 
-    def keep(self, rows: np.ndarray, references: References, results: Results | None) -> Kept:
+    def keep(self, rows: np.ndarray, references: References, results: Results | None) -> CacheHits:
         """Keep what can be kept of `rows`, of which none is bad; with `results` in truth, else only on paper.
 
         Raises:
             StorageError: a store failed although it was asked again.
         """
         if not self._earlier:
-            return Kept(rows[:0])
+            return CacheHits(rows[:0])
         job, earlier_job = self._order.job, self._earlier[0].job
         # A model that is not on this machine yet, in a dry run, is taken for the one that it was.
         was = str(earlier_job["model_digest"]) if earlier_job["model"] == job.model else ""
-        tonight = Tonight.of(self._order, rows, references, job.model_digest or was)
+        tonight = Fingerprints.of(self._order, rows, references, job.model_digest or was)
         left = np.ones(len(rows), bool)
         finds, reasons = [], []
         for earlier in self._earlier:
@@ -80,7 +80,7 @@ class Keeping:
         changes = self._changes(tonight, left, reasons)
         since = self._earlier[0].uri
         if results is None:
-            return Kept(rows[~left], counted(since, changes))
+            return CacheHits(rows[~left], counted(since, changes))
         references.note(self._store)
         note_changes(self._store, since, tonight.ids, changes)
         for earlier, found in zip(self._earlier, finds, strict=True):
@@ -88,9 +88,9 @@ class Keeping:
         gone = tonight.ids.filter(pa.array(left & np.isin(np.arange(len(rows)), np.concatenate(finds))))
         if len(gone):
             note_changes(self._store, since, gone, with_reasons(gone, {"picture missing": np.ones(len(gone), bool)}))
-        return Kept(rows[~left], counted(since, changes))
+        return CacheHits(rows[~left], counted(since, changes))
 
-    def _changes(self, tonight: Tonight, left: np.ndarray, reasons: Sequence[dict[str, np.ndarray]]) -> pa.Table:
+    def _changes(self, tonight: Fingerprints, left: np.ndarray, reasons: Sequence[dict[str, np.ndarray]]) -> pa.Table:
         """Why each row is not kept: as the newest of the jobs says that has an outcome of it."""
         merged: dict[str, np.ndarray] = {}
         explained = np.zeros(len(left), bool)

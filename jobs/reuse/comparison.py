@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.jobs.references.references import Mentions, rows_digests
+from pressrun.jobs.references.references import ReferenceIndex, rows_digests
 from pressrun.jobs.references.validators import Stamped, noted_as
 from pressrun.pipeline.request import FIELDS, KEYED
 
@@ -32,7 +32,7 @@ def compared(before: pa.Table, after: pa.Table, were: Digests, are: Digests) -> 
 def noted_digests(table: pa.Table, stamped: Mapping[str, Stamped]) -> Digests:
     """The digests of each row's references, as a job has noted them; None where it has not."""
     rows = np.arange(table.num_rows)
-    mentions = Mentions(table, rows)
+    mentions = ReferenceIndex(table, rows)
     noted = [stamped.get(noted_as(uri)) for uri in mentions.uris]
     return rows_digests(mentions, [one.sha256 if one else None for one in noted], rows)
 

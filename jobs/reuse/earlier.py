@@ -14,7 +14,7 @@ from pressrun.jobs.folder.result_schema import is_done, read_results
 from pressrun.jobs.references.references import rows_digests
 from pressrun.jobs.references.validators import Stamped, read_stamped
 from pressrun.jobs.reuse.comparison import COMPARED, compared, noted_digests, unequal
-from pressrun.jobs.reuse.fingerprints import Tonight
+from pressrun.jobs.reuse.fingerprints import Fingerprints
 from pressrun.jobs.reuse.recovery import paths_in
 from pressrun.pipeline.errors import JobError
 
@@ -58,7 +58,7 @@ class Earlier:
         """For each custom_id the place of its outcome in `results`, -1 if it has none."""
         return pc.index_in(ids, self._column("custom_id")).fill_null(-1).to_numpy().astype(np.int64)
 
-    def unchanged(self, tonight: Tonight, places: np.ndarray) -> np.ndarray:
+    def unchanged(self, tonight: Fingerprints, places: np.ndarray) -> np.ndarray:
         """Whether the outcome at each place (-1: none) is what the request would come to tonight."""
         unchanged = np.zeros(len(places), bool)
         known = np.flatnonzero(places >= 0)
@@ -99,7 +99,7 @@ class Earlier:
         return pc.if_else(pc.starts_with(images, IMAGES), here, images)
 
     def reasons(
-        self, job: Job, tonight: Tonight, places: np.ndarray, missing: np.ndarray, reseeded: np.ndarray
+        self, job: Job, tonight: Fingerprints, places: np.ndarray, missing: np.ndarray, reseeded: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Why the requests that have an outcome here (at `places`, -1: none, or kept) are not kept; for each reason
         the rows that it holds for. `missing` are those whose picture is gone, `reseeded` those that begin with their

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.jobs.manifest.manifest import CHUNK_ROWS
-from pressrun.jobs.references.references import Mentions, References, rows_digests
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.references.references import ReferenceIndex, References, rows_digests
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.request import KEYED, RenderKeys, next_seed
 
 
 @dataclass(frozen=True)
-class Tonight:
+class Fingerprints:
     """Rows of a manifest that may be kept: their numbers in `table`, their custom_ids, their render keys (null where a
     reference cannot be used) and finish keys, what they mention, and the digest of each reference that is mentioned."""
 
@@ -23,15 +23,15 @@ class Tonight:
     ids: pa.Array
     keys: pa.Array
     finish_keys: pa.Array
-    mentions: Mentions
+    mentions: ReferenceIndex
     digests: Sequence[str | None]
     key: RenderKeys
 
     @classmethod
-    def of(cls, order: Order, rows: np.ndarray, references: References, model_digest: str) -> "Tonight":
+    def of(cls, order: ResolvedJob, rows: np.ndarray, references: References, model_digest: str) -> "Fingerprints":
         """Some of an order's rows. Raises StorageError as `References.look` does."""
         table = order.manifest.table
-        mentions = Mentions(table, rows)
+        mentions = ReferenceIndex(table, rows)
         digests = references.digests(mentions.uris)
         key = RenderKeys(model_digest, order.job.precision)
         keys = pa.chunked_array(_keys(table, rows, key, mentions, digests), pa.string()).combine_chunks()
@@ -56,7 +56,7 @@ class Tonight:
 
 
 def _keys(
-    table: pa.Table, rows: np.ndarray, key: RenderKeys, mentions: Mentions, digests: Sequence[str | None]
+    table: pa.Table, rows: np.ndarray, key: RenderKeys, mentions: ReferenceIndex, digests: Sequence[str | None]
 ) -> Iterator[pa.Array]:
     """Render keys, a few thousand at a time."""
     keyed = table.select(KEYED)

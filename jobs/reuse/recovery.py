@@ -14,8 +14,8 @@ from pressrun.cluster.protocol.unit import Item, Outcome
 from pressrun.cluster.store.opening import stored_record
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import IMAGES
-from pressrun.jobs.planning.pending_rows import Work
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.planning.pending_rows import PendingRows
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.checks.finding import findings_from_text
 from pressrun.pipeline.finishing.codec import read_picture_header
 from pressrun.pipeline.finishing.metadata import Record, read_record
@@ -31,7 +31,7 @@ class Pictures:
         self._store = store
         self.paths = paths_in(store, IMAGES)
 
-    def whole(self, order: Order) -> pa.Array:
+    def whole(self, order: ResolvedJob) -> pa.Array:
         """The paths of rendered pictures that stand there with all their renditions."""
         renditions = order.finishing.renditions
         if not renditions:
@@ -42,17 +42,17 @@ class Pictures:
             places = places.filter(pc.is_in(beside, self.paths))
         return places
 
-    def unaccounted(self, order: Order, rows: np.ndarray, whole: pa.Array) -> np.ndarray:
+    def unaccounted(self, order: ResolvedJob, rows: np.ndarray, whole: pa.Array) -> np.ndarray:
         """Those of `rows` whose pictures stand there (`whole`) although no result says so."""
         there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), whole)
         return rows[there.to_numpy(zero_copy_only=False)]
 
-    def recover(self, order: Order, work: Work, rows: np.ndarray) -> Iterator[Outcome]:
+    def recover(self, order: ResolvedJob, work: PendingRows, rows: np.ndarray) -> Iterator[Outcome]:
         """What the pictures of `rows` say of themselves: this row's own picture, or somebody else's in its place."""
         with ThreadPoolExecutor(_THREADS) as threads:
             yield from threads.map(lambda row: self._outcome(order, work.item(row)), rows.tolist())
 
-    def _outcome(self, order: Order, item: Item) -> Outcome:
+    def _outcome(self, order: ResolvedJob, item: Item) -> Outcome:
         record = stored_record(self._store, item.path, order.job.format)
         item = _with_seed_of(item, record, order)
         written = []
@@ -89,7 +89,7 @@ class Pictures:
         )
 
 
-def _with_seed_of(item: Item, record: Record | None, order: Order) -> Item:
+def _with_seed_of(item: Item, record: Record | None, order: ResolvedJob) -> Item:
     """The item with the seed that its picture was made from, if checks may have led to another than its own."""
     most = max((check.attempts for check in order.finishing.checks), default=0)
     for _ in range(min(record.reseeds, most) if record else 0):

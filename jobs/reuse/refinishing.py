@@ -18,8 +18,8 @@ from pressrun.cluster.protocol.unit import Item, Outcome
 from pressrun.cluster.runtime.ray_runtime import joined
 from pressrun.cluster.store.opening import Place, Stores
 from pressrun.jobs.folder.job_file import PIXELS, product_version
-from pressrun.jobs.planning.pending_rows import Work
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.planning.pending_rows import PendingRows
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.reuse.recovery import paths_in
 from pressrun.jobs.spec.job_spec import JobSpec
@@ -29,7 +29,7 @@ _THREADS = 4
 _BATCH_ROWS = 1_024
 
 
-def finishing_of(order: Order, spec: JobSpec) -> Finishing:
+def finishing_of(order: ResolvedJob, spec: JobSpec) -> Finishing:
     """What everybody who finishes a job's pictures is told."""
     job, store, stores = order.job, order.store, travelling(order.context.stores)
     place = Place(store.uri, store.conditional, stores)
@@ -49,7 +49,7 @@ def travelling(stores: Stores) -> Stores:
 class Refinishing:
     """Of some `rows`, those whose pixels are kept where `finishing` says."""
 
-    def __init__(self, finishing: Finishing, work: Work, rows: np.ndarray) -> None:
+    def __init__(self, finishing: Finishing, work: PendingRows, rows: np.ndarray) -> None:
         self._finishing, self._work = finishing, work
         self.rows = rows[:0]
         there = paths_in(finishing.pixels.open(), "") if finishing.pixels else pa.array([], pa.string())

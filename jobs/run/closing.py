@@ -15,7 +15,7 @@ from pressrun.jobs.folder.causes import group_causes
 from pressrun.jobs.folder.job_file import SHEET, SIDECAR, SUMMARY, TIMELINE
 from pressrun.jobs.reports.contact_sheet import contact_sheet
 from pressrun.jobs.reports.sidecar import sidecar
-from pressrun.jobs.resolve.resolved_job import Order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.results.changes import NOTHING, read_changes
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.results.summary import Summary, count_flagged, count_statuses
@@ -71,7 +71,9 @@ def finalise(job: OpenJob, ending: Ending, use: Use, seconds: float) -> Summary:
     return summary
 
 
-def close_job(store: Store, order: Order, results: Results, summary: Summary, trace: dict[str, Any] | None) -> Summary:
+def close_job(
+    store: Store, order: ResolvedJob, results: Results, summary: Summary, trace: dict[str, Any] | None
+) -> Summary:
     """Write everything that a finished job has beside its pictures; returns the summary as it was written.
 
     Its counts are those of the closed results, in which another driver's outcomes may count more than this run's.

@@ -12,7 +12,7 @@ from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Outcome, Unit
 from pressrun.cluster.runtime.scratch import Scratch
 from pressrun.jobs.planning.placement_forecast import growth, layout_for
-from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.jobs.reuse.refinishing import travelling
 from pressrun.jobs.run.open_job import OpenJob
 from pressrun.jobs.run.settling import Settled
@@ -31,7 +31,7 @@ class Session(Protocol):
     """
 
     todo: Settled
-    pace: Pace
+    pace: UnitSizer
     layout: str
 
     @property
@@ -118,7 +118,7 @@ class RaySession:
         self.todo, self._stop = todo, stop
         self._dispatcher: Dispatcher = Dispatcher(pool.lease(context, grow), room=job.batches.room, **more)
         together = all(role.shards == 1 for role in pool.layout.roles)
-        self.pace = Pace(pool.layout.replicas, self._dispatcher.unit_seconds, together)
+        self.pace = UnitSizer(pool.layout.replicas, self._dispatcher.unit_seconds, together)
         self.layout = pool.layout.describe()
 
     @property

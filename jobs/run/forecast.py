@@ -7,8 +7,8 @@ import numpy as np
 from pressrun.jobs.dedup.reseeding import further_pictures
 from pressrun.jobs.folder.job_file import refuse_another
 from pressrun.jobs.planning.estimate import estimate
-from pressrun.jobs.planning.placement_forecast import Outlook, outlook
-from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.planning.placement_forecast import PlacementForecast, outlook
+from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.changes import NOTHING, Changes
 from pressrun.jobs.run.open_job import OpenJob
 from pressrun.jobs.run.settling import Settled, settle
@@ -37,7 +37,7 @@ class Forecast:
     problems: tuple[Problem, ...]
     fetch: str = ""
     fetch_bytes: int = 0
-    outlook: Outlook | None = None
+    outlook: PlacementForecast | None = None
     changes: Changes = NOTHING
     further: int = 0
     notes: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def forecast(spec: JobSpec, *, context: Context | None = None) -> Forecast:
     Raises:
         JobError: as `render`.
     """
-    order = take_order(spec, context or Context.of_this_process())
+    order = resolve(spec, context or Context.of_this_process())
     refuse_another(order.store, order.job)
     job = OpenJob(spec, order)
     todo = settle(job, write=False)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from pressrun.cluster.store.store import Store, never
 from pressrun.jobs.finish.finish_file import refuse_signing
 from pressrun.jobs.folder.job_file import create_job, refuse_another
-from pressrun.jobs.folder.series import alone, unpruned
+from pressrun.jobs.folder.series import series_lock, unpruned
 from pressrun.jobs.planning.batches import Batches
-from pressrun.jobs.resolve.resolved_job import Order, bring_model, take_order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob, ensure_model, resolve
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.reuse.refinishing import finishing_of
 from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.failure_budget import FailureBudget
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.jobs.spec.progress import Progress
-from pressrun.jobs.spec.run_limits import Limits
+from pressrun.jobs.spec.run_limits import RunLimits
 from pressrun.pipeline.errors import StorageError
 
 
@@ -24,9 +24,9 @@ class OpenJob:
     raises once somebody else has taken over. `tried` are rows that were tried with their next seeds, by how many they
     had behind them."""
 
-    def __init__(self, spec: JobSpec, order: Order, fence: Callable[[], None] = never) -> None:
+    def __init__(self, spec: JobSpec, order: ResolvedJob, fence: Callable[[], None] = never) -> None:
         self.spec, self.order, self.store, self.fence = spec, order, order.store, fence
-        self.limits = Limits(spec.limit, spec.max_images, spec.max_minutes)
+        self.limits = RunLimits(spec.limit, spec.max_images, spec.max_minutes)
         self.budget = FailureBudget.parse(spec.max_failures, order.rows)
         self.results = Results(order.store, order.job, order.manifest.table, order.manifest.customer_columns)
         self.batches = Batches(order.store)
@@ -41,11 +41,11 @@ def opened(spec: JobSpec, context: Context, events: Progress) -> Iterator[OpenJo
     Raises:
         JobError: the job is refused; nothing was written.
     """
-    with alone(context.stores, spec.out, spec.since, spec.wait, events.note) as fence:
-        order = take_order(spec, context)
+    with series_lock(context.stores, spec.out, spec.since, spec.wait, events.note) as fence:
+        order = resolve(spec, context)
         for note in order.manifest.notes:
             events.warn(note)
-        order = bring_model(order, events.fetching)
+        order = ensure_model(order, events.fetching)
         store = order.store
         _refuse_folder(store, order)
         store.prepare()
@@ -58,7 +58,7 @@ def opened(spec: JobSpec, context: Context, events: Progress) -> Iterator[OpenJo
             yield OpenJob(spec, order, fence)
 
 
-def _refuse_folder(store: Store, order: Order) -> None:
+def _refuse_folder(store: Store, order: ResolvedJob) -> None:
     """Refuse a folder that is not the job's before even temporaries are made in it; a bucket has none."""
     if not store.uri.startswith("s3://"):
         with contextlib.suppress(StorageError):  # `prepare` says better what is in the way

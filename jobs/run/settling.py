@@ -9,13 +9,13 @@ import numpy as np
 from pressrun.cluster.runtime.scratch import Scratch
 from pressrun.jobs.dedup.reseeding import COLUMNS, repetitions
 from pressrun.jobs.folder.job_file import SUMMARY
-from pressrun.jobs.planning.pending_rows import Work
+from pressrun.jobs.planning.pending_rows import PendingRows
 from pressrun.jobs.planning.placement_forecast import likely_device
 from pressrun.jobs.planning.plan import Plan
 from pressrun.jobs.references.references import References
 from pressrun.jobs.results.changes import Changes
 from pressrun.jobs.results.summary import count_statuses
-from pressrun.jobs.reuse.cache import Keeping
+from pressrun.jobs.reuse.cache import CacheLookup
 from pressrun.jobs.reuse.recovery import Pictures
 from pressrun.jobs.reuse.refinishing import Refinishing
 from pressrun.jobs.run.open_job import OpenJob
@@ -29,7 +29,7 @@ class Settled:
     job, those included that would be; `changes` is why others were not.
     """
 
-    rows: Work
+    rows: PendingRows
     plan: Plan
     done: int
     cached: int
@@ -47,15 +47,15 @@ def settle(
     how many references were looked at."""
     order, results, pictures = job.order, job.results, Pictures(job.store)
     whole = pictures.whole(order)
-    results.disown(whole)
+    results.discard_missing(whole)
     pending = np.flatnonzero(~results.settled)
     settled = order.rows - len(pending)
     pending = job.limits.within(pending)
     bad = np.isin(pending, order.bad["row"].to_numpy())
-    keeping = Keeping(order, job.fence)
+    keeping = CacheLookup(order, job.fence)
     references = References(order.model, order.web, order.context.stores, scratch, watch, keeping.known, noting=write)
     kept = keeping.keep(pending[~bad], references, results if write else None)
-    rows = Work(order, np.setdiff1d(pending[~bad], kept.rows), references)
+    rows = PendingRows(order, np.setdiff1d(pending[~bad], kept.rows), references)
     found = pictures.unaccounted(order, rows.rows, whole)
     again = Refinishing(job.finishing, rows, np.setdiff1d(rows.rows, found))
     finished = again.into(results) if write else again.rows

@@ -10,7 +10,7 @@ from pressrun.cluster.protocol.unit import Unit
 
 
 @dataclass
-class Limits:
+class RunLimits:
     """`rows` are the manifest's first, `images` and `minutes` this run's, counted from its start. None: no limit."""
 
     rows: int | None = None

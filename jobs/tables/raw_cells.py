@@ -25,7 +25,7 @@ MAX_KEPT = 1 << 20
 """Characters of a text that are kept: one more than the longest cell is too long again (see `request_columns`)."""
 
 
-class LostCells:
+class RawCells:
     """Collects the cells of single rows that a normalised manifest does not hold as they were."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Stream: TypeAlias = "tuple[torch.Tensor, ...]"
+HiddenStates: TypeAlias = "tuple[torch.Tensor, ...]"
 """The hidden states of one pass between two blocks."""
 
 _MODULES = {name: f"pressrun.pipeline.families.{name.partition('-')[0]}.family" for name in ("flux2", "flux2-klein")}
@@ -89,10 +89,10 @@ class ShardSampling(Protocol):
     def terms(self) -> Any:
         """What the next step's passes need in every shard; None after the last one."""
 
-    def streams(self) -> "list[Stream]":
+    def streams(self) -> "list[HiddenStates]":
         """The next step's passes, before their first block."""
 
-    def advance(self, streams: "Sequence[Stream]") -> None:
+    def advance(self, streams: "Sequence[HiddenStates]") -> None:
         """Take a step along what came out behind the last block."""
 
 
@@ -105,7 +105,7 @@ class Shard(Protocol):
     def begin(self, *batch: Any) -> ShardSampling:
         """A unit's rows before their first step, in the first shard."""
 
-    def run(self, stream: "Stream", terms: Any) -> "Stream":
+    def run(self, stream: "HiddenStates", terms: Any) -> "HiddenStates":
         """A pass through its blocks."""
 
 

@@ -87,8 +87,8 @@ def read_picture_header(data: bytes) -> PictureHeader | None:
     WebP and AVIF must be whole.
     """
     try:
-        alone, _ = pixels_alone(data)
-        with Image.open(io.BytesIO(alone), formats=[name.upper() for name in FORMATS]) as picture:
+        series_lock, _ = pixels_alone(data)
+        with Image.open(io.BytesIO(series_lock), formats=[name.upper() for name in FORMATS]) as picture:
             return PictureHeader(str(picture.format).lower(), picture.width, picture.height)
     except Exception:  # whatever a decoder makes of foreign bytes, they are no picture of ours
         return None

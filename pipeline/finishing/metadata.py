@@ -154,8 +154,8 @@ def read_properties(data: bytes) -> dict[str, str | list[str]]:
 
 
 def _description(data: bytes) -> Any:
-    alone, told = pixels_alone(data)
-    with Image.open(io.BytesIO(alone), formats=[name.upper() for name in FORMATS]) as picture:
+    series_lock, told = pixels_alone(data)
+    with Image.open(io.BytesIO(series_lock), formats=[name.upper() for name in FORMATS]) as picture:
         packet: Any = told.get("xmp") or picture.info.get("xmp")
     if len(packet) > _MAX_PACKET:
         raise ValueError("somebody's history, and no record of ours")

@@ -85,9 +85,9 @@ def decode_reference(data: bytes, model: Model) -> Image.Image:
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """The picture with only its header read. Whatever a decoder stumbles over in it becomes a RequestError."""
-    alone, info = pixels_alone(data)
+    series_lock, info = pixels_alone(data)
     try:
-        with Image.open(io.BytesIO(alone), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(series_lock), formats=FORMATS) as image:
             image.info.update(info)
             yield image
     except (RequestError, MemoryError):

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pressrun.jobs.planning.plan import Sizes, group_by_shape, plan_units
-from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.pipeline.models.catalogue import find_model
 from pressrun.pipeline.models.throughput import throughput
 
@@ -30,7 +30,7 @@ def units_of(path: str, replicas: int) -> list[list[dict[str, Any]]]:
     sizes = Sizes("cpu", throughput("mini", "cpu", "fp32"))
     rows = table.to_pylist()
     plan = plan_units(group_by_shape(table, model), sizes)
-    return [[rows[row] for row in unit.rows] for unit in Pace(replicas).units(plan)]
+    return [[rows[row] for row in unit.rows] for unit in UnitSizer(replicas).units(plan)]
 
 
 def replica(units: list[list[dict[str, Any]]], following: Any) -> None:

@@ -25,7 +25,7 @@ from pressrun.cluster.protocol.unit import Item, Outcome, Report, Unit
 from pressrun.cluster.runtime.ray_runtime import ray_runtime
 from pressrun.cluster.scheduling.dispatcher import Dispatcher
 from pressrun.cluster.scheduling.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
-from pressrun.cluster.scheduling.worker_pool import Crew
+from pressrun.cluster.scheduling.worker_pool import WorkerPool
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.request import RenderRequest
 
@@ -80,7 +80,7 @@ def measure(replicas: int, count: int, seconds: float) -> dict[str, float]:
     workers = [Worker(f"replica-{n}", STAGES, DENOISE_SLOTS, lambda: actor.remote(seconds)) for n in range(replicas)]
     finisher = ray.remote(Sleeper).options(num_cpus=0, max_concurrency=FINISH_SLOTS)
     workers.append(Worker("finish-0", ("finish",), FINISH_SLOTS, lambda: finisher.remote(seconds)))
-    crew = Crew(layout, workers)
+    crew = WorkerPool(layout, workers)
     ray.get([worker.ready_ref for worker in crew.workers])
     dispatcher = Dispatcher(crew)
     process, thread, wall = time.process_time(), time.thread_time(), time.perf_counter()

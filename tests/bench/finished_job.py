@@ -21,8 +21,8 @@ from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import PARQUET, SHEET, SIDECAR, create_job
 from pressrun.jobs.folder.result_schema import SCHEMA
 from pressrun.jobs.references.references import References
-from pressrun.jobs.resolve.resolved_job import Order, take_order
-from pressrun.jobs.reuse.fingerprints import Tonight
+from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
+from pressrun.jobs.reuse.fingerprints import Fingerprints
 from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.pipeline.finishing.codec import encode_picture
@@ -34,7 +34,7 @@ _PIECE = 50_000
 
 def build(manifest: str, out: str, missing: int = 0, parts: int = 0, whole: bool = False) -> None:
     """Write the job's folder."""
-    order = take_order(JobSpec(manifest, out), Context.of_this_process())
+    order = resolve(JobSpec(manifest, out), Context.of_this_process())
     store = open_store(out)
     store.prepare()
     create_job(store, order.job, order.frozen)
@@ -54,12 +54,12 @@ def build(manifest: str, out: str, missing: int = 0, parts: int = 0, whole: bool
         store.put("summary.json", json.dumps({"rows": rows, **counts}).encode(), "application/json")
 
 
-def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.Table]:
+def _pieces(order: ResolvedJob, rows: int, whole: bool, store: Store) -> Iterator[pa.Table]:
     """Results of a few thousand rows at a time; their files are written on the way."""
     random = np.random.default_rng(0)
     job = order.job
     references = References(order.model, order.web, noting=True)
-    tonight = Tonight.of(order, np.arange(rows), references, job.model_digest)
+    tonight = Fingerprints.of(order, np.arange(rows), references, job.model_digest)
     references.note(store)
     for start in range(0, rows, _PIECE):
         count = min(_PIECE, rows - start)
@@ -96,7 +96,7 @@ def _pieces(order: Order, rows: int, whole: bool, store: Store) -> Iterator[pa.T
         yield pa.table(columns, schema=schema)
 
 
-def _picture(order: Order, manifest: pa.Table, row: int, key: str) -> bytes:
+def _picture(order: ResolvedJob, manifest: pa.Table, row: int, key: str) -> bytes:
     job = order.job
     custom_id, seed, width, height = (manifest[name][row].as_py() for name in ("custom_id", "seed", "width", "height"))
     finish = order.finish_keys(np.array([row]))[0].as_py()

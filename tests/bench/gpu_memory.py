@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pressrun.cluster.protocol.batch_limits import Room
+from pressrun.cluster.protocol.batch_limits import BatchLimits
 from pressrun.cluster.protocol.unit import Item, Unit
 from pressrun.pipeline.memory import release
 from tests.bench.gpu_measurements import Bench
@@ -21,7 +21,7 @@ def measure_memory(bench: Bench) -> dict[str, Any]:
     """
     device, count = torch.device("cuda", torch.cuda.current_device()), bench.case.rows
     items = tuple(Item(row, request, "", "", "") for row, request in enumerate(bench.requests))
-    unit, room = Unit(0, bench.shape, items, batch=count), Room()
+    unit, room = Unit(0, bench.shape, items, batch=count), BatchLimits()
 
     def compute(sized: Unit) -> torch.Tensor:
         rows = list(range(count))

@@ -30,14 +30,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pressrun.cluster.scheduling.dispatcher import Dispatcher
-from pressrun.jobs.planning.pending_rows import Work
-from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.planning.pending_rows import PendingRows
+from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.jobs.references.references import References
-from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.spec.job_spec import JobSpec
 from tests.bench.measured import run_measured
-from tests.bench.simulated import RayCosts, Service, SimulatedCrew
+from tests.bench.simulated import RayCosts, Service, SimulatedWorkerPool
 from tests.opening import open_store
 
 SIZES = np.array([(128, 128), (160, 96), (96, 160), (192, 128), (256, 256)])
@@ -74,17 +74,17 @@ def simulate(replicas: int, rows: int, folder: Path, costs: RayCosts) -> Line:
     if not manifest.exists():
         write_manifest(manifest, rows)
     started = time.perf_counter()
-    order = take_order(JobSpec(str(manifest), str(folder / f"out-{replicas}-{rows}")))
+    order = resolve(JobSpec(str(manifest), str(folder / f"out-{replicas}-{rows}")))
     store = open_store(order_out := str(folder / f"out-{replicas}-{rows}"))
     store.prepare()
     results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
-    work = Work(order, np.arange(rows), References(order.model, order.web))
+    work = PendingRows(order, np.arange(rows), References(order.model, order.web))
     plan = work.plan(work.rows, "cpu")
-    crew = SimulatedCrew(replicas, MINI, costs)
+    crew = SimulatedWorkerPool(replicas, MINI, costs)
     dispatcher = Dispatcher(crew)
     results.busy = dispatcher.busy
     done = 0
-    pace = Pace(replicas, dispatcher.unit_seconds, together=True)
+    pace = UnitSizer(replicas, dispatcher.unit_seconds, together=True)
     begun = crew.now()
     for outcomes in dispatcher.run(work.units(plan, pace), Event()):
         results.add(outcomes)

@@ -19,7 +19,7 @@ from ray import cloudpickle
 from pressrun.cluster.placement.layout import Layout, Role
 from pressrun.cluster.protocol.unit import Outcome, Report, Unit
 from pressrun.cluster.scheduling.worker import DENOISE_SLOTS, FINISH_SLOTS, Worker
-from pressrun.cluster.scheduling.worker_pool import REPLICAS_PER_FINISHER, Crew
+from pressrun.cluster.scheduling.worker_pool import REPLICAS_PER_FINISHER, WorkerPool
 
 STAGES = ("encode", "denoise", "decode")
 DEVICE = "cpu AVX512, torch 2.13.0+cpu"
@@ -46,7 +46,7 @@ class Service:
     spread: Sequence[float] = (1.0,)
 
 
-class SimulatedCrew(Crew):
+class SimulatedWorkerPool(WorkerPool):
     """`now` is the simulated time, `cpu` what the dispatcher and whoever runs it have spent in reality, `ray` what Ray
     would have spent beside, `idle` how long the driver had nothing to do."""
 
@@ -144,7 +144,7 @@ def _succeeded(item: Any) -> Outcome:
 class _Actor:
     """What a handle looks like from the dispatcher: `actor.denoise.options(num_returns=2).remote(unit, …)`."""
 
-    def __init__(self, crew: SimulatedCrew, computing: int) -> None:
+    def __init__(self, crew: SimulatedWorkerPool, computing: int) -> None:
         self._crew, self.free_at = crew, [0.0] * computing
 
     def __getattr__(self, method: str) -> "_Method":
@@ -152,7 +152,7 @@ class _Actor:
 
 
 class _Method:
-    def __init__(self, crew: SimulatedCrew, actor: _Actor, stage: str, payload: int = 0) -> None:
+    def __init__(self, crew: SimulatedWorkerPool, actor: _Actor, stage: str, payload: int = 0) -> None:
         self._crew, self._actor, self._stage, self._payload = crew, actor, stage, payload
 
     def options(self, num_returns: int) -> "_Method":

@@ -10,7 +10,7 @@ import numpy as np
 from pressrun.cluster.actors.finisher import Finisher
 from pressrun.cluster.protocol.unit import Item, Outcome, Unit
 from pressrun.cluster.runtime.scratch import Scratch
-from pressrun.jobs.planning.unit_sizing import Pace
+from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.jobs.run.open_job import OpenJob
 from pressrun.jobs.run.settling import Settled
 from pressrun.jobs.spec.progress import Progress
@@ -32,7 +32,7 @@ class HereExecutor:
 class HereSession:
     """One job's; a unit's outcomes come one by one, in the manifest's order."""
 
-    pace = Pace()
+    pace = UnitSizer()
     layout = "here"
 
     def __init__(self, job: OpenJob, todo: Settled, draw: Callable[[OpenJob, Item], np.ndarray]) -> None:

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from pressrun.cluster.placement.layout import NAMES as LAYOUTS
-from pressrun.cluster.placement.layout import Holding
+from pressrun.cluster.placement.layout import ActorMemory
 from pressrun.cluster.runtime.ray_runtime import joined
 from pressrun.cluster.runtime.supervisor import guarded
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import busy_words, cause_words, change_words, say
 from pressrun.jobs.delivery.hook import tell
 from pressrun.jobs.folder.job_file import SHEET
-from pressrun.jobs.planning.placement_forecast import Outlook
+from pressrun.jobs.planning.placement_forecast import PlacementForecast
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.driver import render
 from pressrun.jobs.run.forecast import Forecast, forecast
@@ -169,11 +169,11 @@ def _forecast_words(plan: Forecast) -> str:
     return "\n".join(lines)
 
 
-def _outlook_words(outlook: Outlook) -> list[str]:
+def _outlook_words(outlook: PlacementForecast) -> list[str]:
     """The layout and a table of its actors; those that differ only in their number share a line."""
     lines = [f"Layout {outlook.layout}" + (f": {outlook.why}." if outlook.why else ".")]
     lines.append(f"  {'actor':<26}{'holds':<44}{'GiB weights':>12}{'activations':>12}  device")
-    alike: dict[tuple, list[Holding]] = {}
+    alike: dict[tuple, list[ActorMemory]] = {}
     for actor in outlook.actors:
         kind, shard = actor.actor.split("-")[0], actor.actor.partition(" ")[2]
         alike.setdefault((kind, shard, actor.holds, actor.weights_bytes, actor.activations_bytes), []).append(actor)

@@ -16,7 +16,13 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.families.flux2.footprint import cut
 from pressrun.pipeline.families.flux2.transfer import to_device
-from pressrun.pipeline.families.flux2.transformer import Positions, Stream, Terms, Transformer, block_count
+from pressrun.pipeline.families.flux2.transformer import (
+    HiddenStates,
+    Positions,
+    StepConditioning,
+    Transformer,
+    block_count,
+)
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.models.checkpoint import load_files
 from pressrun.pipeline.request import MULTIPLE, Grid, RenderRequest
@@ -139,20 +145,20 @@ class Sampling:
             self.advance([transformer.run(stream, terms) for stream in self.streams()])
         return self.latents
 
-    def terms(self) -> Terms | None:
+    def terms(self) -> StepConditioning | None:
         """What the next step's passes have in common; None behind the last step. One timestep and one guidance for
         all rows: see `Transformer.run`."""
         if not self._left:
             return None
-        return Terms(self._positions, self._left[0], self._guidance)
+        return StepConditioning(self._positions, self._left[0], self._guidance)
 
-    def streams(self) -> list[Stream]:
+    def streams(self) -> list[HiddenStates]:
         """What enters the first shard in the next step: once, or with the prompt and without."""
         tokens = self.latents if self._clean is None else torch.cat([self.latents, self._clean], dim=1)
         return [(tokens, text) for text in self._texts]  # (B, h * w + R, C), (B, L, D)
 
     @torch.no_grad()
-    def advance(self, streams: Sequence[Stream]) -> None:
+    def advance(self, streams: Sequence[HiddenStates]) -> None:
         """Take the step along the velocities that came out of the last shard."""
         [velocity], *more = (tuple(part[:, : self.latents.shape[1]] for part in stream) for stream in streams)
         for [without] in more:
@@ -181,7 +187,7 @@ class Shard:
         """A unit's rows before their first step; for `batch` see `Sampling`."""
         return Sampling(self._transformer, self._schedule, *batch)
 
-    def run(self, stream: Stream, terms: Terms) -> Stream:
+    def run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:
         """As `Transformer.run`."""
         return self._transformer.run(stream, terms)
 

@@ -33,7 +33,7 @@ ROTARY_KEPT = 8
 """Units whose rotary factors are kept: as many as are in flight on one shard."""
 
 
-class RowTables:
+class PerSampleRope:
     """Rotary factors that differ by row, in the place where diffusers expects one table (S, D) for all rows.
 
     `apply_rotary_emb` takes a table as `table[None, :, None, :]` to broadcast it over (B, S, heads, D). This answers
@@ -47,7 +47,7 @@ class RowTables:
         return self.tables.unsqueeze(2)  # (B or 1, S, 1, D)
 
 
-Rotary = tuple[RowTables, RowTables]
+Rotary = tuple[PerSampleRope, PerSampleRope]
 """Cosines and sines of the positions of a unit's whole sequence: text, picture, references."""
 
 
@@ -55,7 +55,7 @@ WORTH_TRYING = 1 << 24
 """Numbers in a batch up to which one product may beat its rows' own; trying larger ones would cost memory."""
 
 
-class RowsApart(TorchFunctionMode):
+class BatchInvariantLinear(TorchFunctionMode):
     """Inside it, linear layers give each row of a batch (B, S, D) the bits that it has alone.
 
     For the matrix libraries of a CPU a batch is one matrix of B * S lines, and the number of lines decides where they
@@ -94,7 +94,7 @@ def _rows_keep(rows: int, lines: int, width: int, outputs: int, dtype: torch.dty
     return torch.equal(linear(batch, weight), torch.cat([linear(row, weight) for row in batch.split(1)]))
 
 
-Stream = tuple[torch.Tensor, ...]
+HiddenStates = tuple[torch.Tensor, ...]
 """What enters, leaves or crosses a cut of the transformer: see `Transformer.run`."""
 
 
@@ -108,7 +108,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class Terms:
+class StepConditioning:
     """What one pass of a unit tells every shard besides the stream. Small: numbers only.
 
     `timestep` runs from 1 to 0; `guidance` is None where it is no input of the model.
@@ -192,24 +192,24 @@ class Transformer:
             layouts[layout] = torch.cat([text_cos, cos]), torch.cat([text_sin, sin])  # (S, D) each
         rows = list(layouts.values()) if len(layouts) == 1 else [layouts[row] for row in positions.references]
         cosines, sines = zip(*rows, strict=True)
-        return RowTables(torch.stack(cosines)), RowTables(torch.stack(sines))
+        return PerSampleRope(torch.stack(cosines)), PerSampleRope(torch.stack(sines))
 
     def _positions(self, *axes: range) -> torch.Tensor:
         """Positions (tokens, 4) of what these axes span, the last one fastest."""
         return torch.cartesian_prod(*(torch.arange(axis.start, axis.stop, device=self.device) for axis in axes))
 
     @torch.no_grad()
-    def run(self, stream: Stream, terms: Terms) -> Stream:
+    def run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:
         """Take a unit through this transformer's blocks.
 
         What enters the first shard is `(tokens, text)`: (B, N, C), the picture's tokens and then the references', and
         (B, L, D). Between double-stream blocks `(picture, words)` crosses a cut: (B, N, width) and (B, L, width);
         behind the last of them one tensor (B, L + N, width) of both. The last shard gives `(velocity,)`: (B, N, C).
         One timestep and one guidance broadcast over the batch. That is part of what keeps a row's bits independent of
-        its neighbours; on a CPU, `RowsApart` is the other.
+        its neighbours; on a CPU, `BatchInvariantLinear` is the other.
         Source: `Flux2Transformer2DModel.forward` in diffusers 0.42.
         """
-        with RowsApart() if self.device.type == "cpu" else best_attention(self.device):
+        with BatchInvariantLinear() if self.device.type == "cpu" else best_attention(self.device):
             return self._run(stream, terms)
 
     def compile(self, backend: str | Callable = "inductor") -> None:
@@ -227,14 +227,14 @@ class Transformer:
             sizes = [(1, 12, width)]
         stream = tuple(torch.zeros(size, dtype=self.dtype, device=self.device) for size in sizes)
         try:
-            self.run(stream, Terms(Positions(8, (2, 2), ((),)), 1.0, 1.0 if self.takes_guidance else None))
+            self.run(stream, StepConditioning(Positions(8, (2, 2), ((),)), 1.0, 1.0 if self.takes_guidance else None))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a compiler, its compiler, a driver: whatever is missing, nothing was rendered yet
             why = " ".join(str(error).split())[:300] or type(error).__name__
             raise JobError(f"Nothing can be compiled for this device: {why} Leave out --compile.") from error
 
-    def _run(self, stream: Stream, terms: Terms) -> Stream:
+    def _run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:
         network, rotary = self.network, self.rotary(terms.positions)
         # 1. Time and guidance modulate every block alike: every shard computes these for itself.
         moment = network.time_guidance_embed(self._scaled(terms.timestep), self._scaled(terms.guidance))  # (1, width)

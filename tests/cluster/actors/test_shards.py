@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pressrun.cluster.actors.shards import Crossing, Leader, ShardActor
+from pressrun.cluster.actors.shards import IntermediateTensors, Leader, ShardActor
 from pressrun.cluster.actors.transport import settle, transport_of
 from pressrun.cluster.protocol.packed_tensor import pack
 from pressrun.cluster.protocol.spec import ModelSpec
@@ -72,7 +72,7 @@ def test_tensors_leave_a_gpu_when_they_are_computed_and_are_used_when_they_have_
 class MortalShard(ShardActor):
     """Ends with its process over pictures that are 96 wide."""
 
-    def through(self, crossing: Crossing) -> Crossing:
+    def through(self, crossing: IntermediateTensors) -> IntermediateTensors:
         if crossing.terms.positions.grid[1] == 96 // 16:
             os._exit(1)
         return super().through(crossing)

@@ -8,8 +8,14 @@ import pytest
 from pressrun.cluster.placement.candidates import GPU_SHARE
 from pressrun.cluster.placement.choice import choose_layout, holdings
 from pressrun.cluster.placement.devices import Devices, Node
-from pressrun.cluster.placement.layout import Layout, Wishes
-from pressrun.cluster.placement.requirements import CONTEXT_BYTES, PATIENCE_SEC, Needs, StageSeconds, needs_of
+from pressrun.cluster.placement.layout import Layout, PlacementRequest
+from pressrun.cluster.placement.requirements import (
+    CONTEXT_BYTES,
+    PATIENCE_SEC,
+    Requirements,
+    StageSeconds,
+    requirements_of,
+)
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import catalogue
@@ -17,7 +23,7 @@ from pressrun.pipeline.models.catalogue import catalogue
 GPUS = {24: 23_034, 48: 46_068, 80: 81_559}
 """MiB of an L4, an L40S and an H100, as their driver says."""
 
-NOTHING = Needs(None, "fp32", ())
+NOTHING = Requirements(None, "fp32", ())
 
 
 def gpus(count: int, size: int = 80) -> Devices:
@@ -28,10 +34,10 @@ def cores(*counts: float, memory: float = 0.0) -> Devices:
     return Devices(tuple(Node(count, memory) for count in counts))
 
 
-def needs(name: str, side: int = 1024, **more: Any) -> Needs:
+def needs(name: str, side: int = 1024, **more: Any) -> Requirements:
     model = catalogue()[name]
     shape = Shape(side, side, model.steps, model.guidance, 0, model.text_length, False)
-    return needs_of(model, more.pop("precision", "bf16"), [(shape, 1, 1000)], **more)
+    return requirements_of(model, more.pop("precision", "bf16"), [(shape, 1, 1000)], **more)
 
 
 def said(layout: Layout) -> str:
@@ -86,7 +92,7 @@ TABLE = {
 def test_a_model_gets_the_layout_that_its_bytes_allow(model: str, size: int) -> None:
     for count, wanted in TABLE[model, size].items():
         try:
-            layout = choose_layout(Wishes(), gpus(count, size), needs(model), units=1000)
+            layout = choose_layout(PlacementRequest(), gpus(count, size), needs(model), units=1000)
         except JobError:
             assert wanted == "refused", (count, wanted)
             continue
@@ -102,7 +108,7 @@ def test_more_gpus_never_render_less(model: str, size: int) -> None:
     replicas = []
     for count in range(1, 17):
         try:
-            layout = choose_layout(Wishes(), gpus(count, size), needs(model), units=1000)
+            layout = choose_layout(PlacementRequest(), gpus(count, size), needs(model), units=1000)
         except JobError:
             assert not replicas, f"{count} GPUs are refused and fewer are not"
             continue
@@ -114,22 +120,26 @@ def test_more_gpus_never_render_less(model: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("model", "devices", "wishes", "sentence"),
     [
-        pytest.param("flux2-dev", gpus(1), Wishes(), "2 such GPUs or a GPU of 141 GB", id="one GPU too few"),
-        pytest.param("flux2-dev", gpus(2, 48), Wishes(), "3 such GPUs or 2 GPUs of 80 GB", id="two GPUs too small"),
+        pytest.param("flux2-dev", gpus(1), PlacementRequest(), "2 such GPUs or a GPU of 141 GB", id="one GPU too few"),
+        pytest.param(
+            "flux2-dev", gpus(2, 48), PlacementRequest(), "3 such GPUs or 2 GPUs of 80 GB", id="two GPUs too small"
+        ),
         pytest.param(
             "flux2-dev",
             gpus(16, 24),
-            Wishes(),
+            PlacementRequest(),
             "with --precision fp8 or 16 GPUs of 40 GB.",
             id="a text encoder too large",
         ),
-        pytest.param("flux2-dev", gpus(4), Wishes("whole"), "--layout auto", id="whole where it must not be"),
-        pytest.param("flux2-dev", gpus(8, 48), Wishes(shards=1), "no --shards", id="one shard too few"),
-        pytest.param("flux2-klein-9b", gpus(2, 24), Wishes(replicas=2), "fewer --replicas", id="too many replicas"),
+        pytest.param("flux2-dev", gpus(4), PlacementRequest("whole"), "--layout auto", id="whole where it must not be"),
+        pytest.param("flux2-dev", gpus(8, 48), PlacementRequest(shards=1), "no --shards", id="one shard too few"),
+        pytest.param(
+            "flux2-klein-9b", gpus(2, 24), PlacementRequest(replicas=2), "fewer --replicas", id="too many replicas"
+        ),
     ],
 )
 def test_a_model_that_cannot_fit_is_refused_with_what_would_make_it_fit(
-    model: str, devices: Devices, wishes: Wishes, sentence: str
+    model: str, devices: Devices, wishes: PlacementRequest, sentence: str
 ) -> None:
     with pytest.raises(JobError, match=f"{model} in bf16 does not fit") as refused:
         choose_layout(wishes, devices, needs(model))
@@ -139,27 +149,27 @@ def test_a_model_that_cannot_fit_is_refused_with_what_would_make_it_fit(
 
 def test_dev_in_eight_bits_fits_one_gpu_that_it_does_not_fit_in_sixteen() -> None:
     with pytest.raises(JobError, match=r"It would fit with --precision fp8, "):
-        choose_layout(Wishes(), gpus(1), needs("flux2-dev"))
+        choose_layout(PlacementRequest(), gpus(1), needs("flux2-dev"))
     for precision in ("fp8", "int8"):
-        assert said(choose_layout(Wishes(), gpus(1), needs("flux2-dev", precision=precision))) == "1 whole"
+        assert said(choose_layout(PlacementRequest(), gpus(1), needs("flux2-dev", precision=precision))) == "1 whole"
 
 
 def test_a_machine_without_gpus_is_advised_what_is_nearest() -> None:
     with pytest.raises(JobError, match=r"It would fit with --precision int8 or "):
-        choose_layout(Wishes(), cores(8, memory=80 << 30), needs("flux2-dev"))
+        choose_layout(PlacementRequest(), cores(8, memory=80 << 30), needs("flux2-dev"))
 
 
 def test_fewer_pixels_or_a_smaller_precision_are_advised_where_they_help() -> None:
     with pytest.raises(JobError, match=r"--precision bf16.* pictures of \d+ x \d+ at most"):
-        choose_layout(Wishes(), gpus(1, 48), needs("flux2-klein-4b", 4096, precision="fp32"))
+        choose_layout(PlacementRequest(), gpus(1, 48), needs("flux2-klein-4b", 4096, precision="fp32"))
 
 
 def test_pools_are_sized_by_the_seconds_that_stages_were_seen_to_take() -> None:
     slow = StageSeconds(encode=0.5, denoise=1.0, decode=0.5)
-    assert said(choose_layout(Wishes("staged"), gpus(8), needs("flux2-klein-4b"), 1000)) == (
+    assert said(choose_layout(PlacementRequest("staged"), gpus(8), needs("flux2-klein-4b"), 1000)) == (
         "1 encode + 6 denoise + 1 decode"
     )
-    layout = choose_layout(Wishes("staged"), gpus(8), needs("flux2-klein-4b", measured=slow), 1000)
+    layout = choose_layout(PlacementRequest("staged"), gpus(8), needs("flux2-klein-4b", measured=slow), 1000)
     assert said(layout) == "2 encode + 4 denoise + 2 decode"
 
 
@@ -174,18 +184,18 @@ def test_pools_are_sized_by_the_seconds_that_stages_were_seen_to_take() -> None:
 )
 def test_staged_on_cpus_takes_the_cores_that_there_are(devices: Devices, shards: int | None, wanted: str) -> None:
     seconds = StageSeconds(encode=0.05, denoise=1.0, decode=0.35)
-    layout = choose_layout(Wishes("staged", shards=shards), devices, replace(NOTHING, seconds=seconds), 99)
+    layout = choose_layout(PlacementRequest("staged", shards=shards), devices, replace(NOTHING, seconds=seconds), 99)
     assert said(layout) == wanted
 
 
 def test_a_gpu_whose_memory_is_not_known_is_trusted() -> None:
-    layout = choose_layout(Wishes(), Devices((Node(gpus=(0, 0)),)), needs("flux2-dev"), 1000)
+    layout = choose_layout(PlacementRequest(), Devices((Node(gpus=(0, 0)),)), needs("flux2-dev"), 1000)
     assert said(layout) == "2 whole"
 
 
 def test_the_smallest_gpu_decides() -> None:
     mixed = Devices((*gpus(1, 24).nodes, *gpus(3, 80).nodes))
-    assert said(choose_layout(Wishes(), mixed, needs("flux2-klein-9b"), 1000)) == "1 pool + 3 denoise"
+    assert said(choose_layout(PlacementRequest(), mixed, needs("flux2-klein-9b"), 1000)) == "1 pool + 3 denoise"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +215,7 @@ def test_the_smallest_gpu_decides() -> None:
 def test_a_layout_uses_the_devices_that_there_are(
     name: str, devices: Devices, units: int, roles: list[tuple[str, int, float]]
 ) -> None:
-    layout = choose_layout(Wishes(name), devices, NOTHING, units)
+    layout = choose_layout(PlacementRequest(name), devices, NOTHING, units)
     assert [("+".join(role.stages), role.count, role.gpus) for role in layout.roles] == roles
 
 
@@ -213,7 +223,7 @@ def test_a_layout_uses_the_devices_that_there_are(
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 8])
 def test_every_actor_finds_a_place_on_one_gpu(name: str, count: int, replicas: int) -> None:
-    layout = choose_layout(Wishes(name, replicas), gpus(count), NOTHING)
+    layout = choose_layout(PlacementRequest(name, replicas), gpus(count), NOTHING)
     free = [1.0] * count
     for share in sorted((role.gpus for role in layout.roles for _ in range(role.count)), reverse=True):
         place = next(place for place, left in enumerate(free) if left >= share - 1e-9)
@@ -231,7 +241,7 @@ def test_every_actor_finds_a_place_on_one_gpu(name: str, count: int, replicas: i
 def test_shards_make_a_chain_of_devices_beside_encode_and_decode(
     devices: Devices, shards: int, roles: list[tuple[int, float, int]]
 ) -> None:
-    layout = choose_layout(Wishes(shards=shards), devices, NOTHING, 99)
+    layout = choose_layout(PlacementRequest(shards=shards), devices, NOTHING, 99)
     assert [(role.count, role.gpus, role.shards) for role in layout.roles] == roles
 
 
@@ -243,20 +253,20 @@ def test_a_worker_may_be_silent_for_as_long_as_its_longest_call_takes_on_a_slow_
 
 
 def test_a_machine_with_little_memory_gets_fewer_replicas() -> None:
-    layout = choose_layout(Wishes(), cores(8, memory=40e9), needs("flux2-klein-4b"), 99)
+    layout = choose_layout(PlacementRequest(), cores(8, memory=40e9), needs("flux2-klein-4b"), 99)
     assert layout.replicas == 2
 
 
 def test_a_model_that_fits_no_machine_whole_is_cut_over_several() -> None:
-    layout = choose_layout(Wishes(), cores(4, 4, 4, 4, memory=48e9), needs("flux2-dev"), 99)
+    layout = choose_layout(PlacementRequest(), cores(4, 4, 4, 4, memory=48e9), needs("flux2-dev"), 99)
     assert said(layout) == "1 encode + 1 x 2 denoise + 1 decode"
     with pytest.raises(JobError, match="128 GiB free on one machine"):
-        choose_layout(Wishes(), cores(4, memory=48e9), needs("flux2-dev"))
+        choose_layout(PlacementRequest(), cores(4, memory=48e9), needs("flux2-dev"))
 
 
 def test_the_table_of_a_layout_says_what_every_actor_holds() -> None:
     wanted = needs("flux2-dev")
-    layout = choose_layout(Wishes(), gpus(4, 48), wanted, 99)
+    layout = choose_layout(PlacementRequest(), gpus(4, 48), wanted, 99)
     rows = [
         (row.actor, row.holds, round(row.weights_bytes / 2**30, 1), row.device)
         for row in holdings(layout, gpus(4, 48), wanted)
@@ -271,19 +281,19 @@ def test_the_table_of_a_layout_says_what_every_actor_holds() -> None:
 
 def test_the_table_names_a_single_block_as_one() -> None:
     wanted = needs("flux2-klein-4b")
-    layout = choose_layout(Wishes(shards=25), cores(2), wanted, 99)
+    layout = choose_layout(PlacementRequest(shards=25), cores(2), wanted, 99)
     said = [row.holds for row in holdings(layout, cores(2), wanted)]
     assert said[1] == "block 1 of the transformer" and said[25] == "block 25 of the transformer"
 
 
 def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:
     with pytest.raises(JobError) as refused:
-        choose_layout(Wishes("sideways", 0, 0), cores(2), NOTHING)
+        choose_layout(PlacementRequest("sideways", 0, 0), cores(2), NOTHING)
     assert len(refused.value.problems) == 3
 
 
 def test_more_shards_than_blocks_and_shards_of_a_whole_are_no_layout() -> None:
     with pytest.raises(JobError, match="the transformer has 25 blocks"):
-        choose_layout(Wishes(shards=26), cores(2), needs("flux2-klein-4b"))
+        choose_layout(PlacementRequest(shards=26), cores(2), needs("flux2-klein-4b"))
     with pytest.raises(JobError, match="--layout whole keeps whole"):
-        choose_layout(Wishes("whole", shards=2), gpus(2), replace(NOTHING, precision="bf16"))
+        choose_layout(PlacementRequest("whole", shards=2), gpus(2), replace(NOTHING, precision="bf16"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pressrun.cluster.placement.layout import Layout, Role
-from pressrun.cluster.protocol.batch_limits import Fit, Room
+from pressrun.cluster.protocol.batch_limits import BatchLimit, BatchLimits
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Report, Unit
 from pressrun.cluster.runtime.ray_runtime import ray_runtime
@@ -36,7 +36,7 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
 
     from pressrun.cluster.scheduling.dispatcher import Dispatcher
     from pressrun.cluster.scheduling.worker import Worker
-    from pressrun.cluster.scheduling.worker_pool import Crew
+    from pressrun.cluster.scheduling.worker_pool import WorkerPool
 
     crews = []
 
@@ -51,7 +51,7 @@ def run(ray_here: None) -> Iterator[Callable[..., dict[str, str]]]:
                 Worker("encode+decode-0", ("encode", "decode"), 2, actor.remote),
                 Worker("denoise-0", ("denoise",), 4, lambda: leader.remote(NO_MODEL, 0.0, places), shards=2),
             ]
-        crew = Crew(layout, [*replica, Worker("finish-0", ("fetch", "finish"), 4, actor.remote)])
+        crew = WorkerPool(layout, [*replica, Worker("finish-0", ("fetch", "finish"), 4, actor.remote)])
         crews.append(crew)
         dispatcher = Dispatcher(crew, **options)
         go.dispatcher = dispatcher  # type: ignore[attr-defined]
@@ -134,9 +134,9 @@ def test_a_replica_of_shards_forgets_a_unit_that_failed_through_a_bug(ray_here: 
     import ray
 
     leader = ray.remote(PuppetsLeader).options(num_cpus=0).remote(NO_MODEL, 0.0, ["DEFAULT"] * 2)
-    bug, alone = units(["bug"], ["alone"])
+    internal_error_message, alone = units(["bug"], ["alone"])
     with pytest.raises(ZeroDivisionError):
-        ray.get(leader.denoise.options(num_returns=2).remote(bug, []))
+        ray.get(leader.denoise.options(num_returns=2).remote(internal_error_message, []))
     ray.get(leader.denoise.options(num_returns=2).remote(alone, []))
 
 
@@ -150,9 +150,9 @@ def test_a_request_that_takes_all_memory_has_it_for_itself_before_it_fails(
 
 
 def test_a_batch_that_turned_out_too_large_is_remembered_and_recorded(run: Callable[..., dict[str, str]]) -> None:
-    room = Room()
+    room = BatchLimits()
     assert set(run(["tight"] * 4, room=room).values()) == {"succeeded"}
-    assert room.fits == (Fit("cpu", 64, 64, 0, rows=2, wanted=4),)
+    assert room.fits == (BatchLimit("cpu", 64, 64, 0, rows=2, wanted=4),)
     run(["a"] * 4, room=room)
     assert {outcome.batch_rows for outcome in run.outcomes} == {2}  # type: ignore[attr-defined]
 
@@ -237,12 +237,12 @@ def test_workers_are_not_blamed_for_the_time_in_which_nobody_looked(
 
     from pressrun.cluster.scheduling import dispatcher as dispatch
     from pressrun.cluster.scheduling.worker import Worker
-    from pressrun.cluster.scheduling.worker_pool import Crew
+    from pressrun.cluster.scheduling.worker_pool import WorkerPool
 
     actor = ray.remote(Puppet).options(num_cpus=0, max_concurrency=2, max_restarts=0)
     stages = ("encode", "denoise", "decode")
     layout = Layout("whole", 1, (Role(stages, 1, 0.0),), "cpu")
-    crew = Crew(
+    crew = WorkerPool(
         layout, [Worker("replica-0", stages, 2, actor.remote), Worker("finish-0", ("fetch", "finish"), 4, actor.remote)]
     )
     monkeypatch.setattr(dispatch, "_AWAY_SEC", 1.0)

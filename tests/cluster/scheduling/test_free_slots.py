@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from pressrun.cluster.scheduling.flight import Call, Errand
-from pressrun.cluster.scheduling.free_slots import Roster
+from pressrun.cluster.scheduling.flight import Call, EncodeTask
+from pressrun.cluster.scheduling.free_slots import SlotIndex
 from pressrun.cluster.scheduling.worker import Worker
 
 
 def worker(name: str, held: Sequence[str] = (), suspect: bool = False, **more: object) -> Worker:
     made = Worker(name, ("encode", "denoise", "decode"), 2, lambda: None, **more)  # type: ignore[arg-type]
-    made.calls = [Call(stage, made, [], Errand([], suspect)) for stage in held]
+    made.calls = [Call(stage, made, [], EncodeTask([], suspect)) for stage in held]
     return made
 
 
-def roster(*workers: Worker) -> Roster:
-    made = Roster()
+def roster(*workers: Worker) -> SlotIndex:
+    made = SlotIndex()
     for one in workers:
         made.update(one)
     return made

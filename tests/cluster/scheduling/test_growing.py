@@ -32,14 +32,14 @@ class Run:
         import ray
 
         from pressrun.cluster.placement.devices import Devices, devices_of_cluster
-        from pressrun.cluster.placement.node_placement import Homes
+        from pressrun.cluster.placement.node_placement import NodePlacer
         from pressrun.cluster.scheduling.dispatcher import Dispatcher
         from pressrun.cluster.scheduling.worker import Worker
-        from pressrun.cluster.scheduling.worker_pool import Crew
+        from pressrun.cluster.scheduling.worker_pool import WorkerPool
 
         actor, options = ray.remote(Puppet), {"num_cpus": 0, "max_concurrency": 2, "max_restarts": 0}
         devices = devices_of_cluster()
-        homes = Homes(devices)
+        homes = NodePlacer(devices)
 
         self.hired: list[str] = []
         self.problem = ""
@@ -59,7 +59,7 @@ class Run:
         count = wanted(devices)["replica"]
         layout = Layout("whole", count, (Role(STAGES, count, 0.0),), "cpu")
         names = [*(f"replica-{number}" for number in range(count)), "finish-0"]
-        self.crew = Crew(layout, [hire(name) for name in names], hire, wanted, homes)
+        self.crew = WorkerPool(layout, [hire(name) for name in names], hire, wanted, homes)
         self.dispatcher = Dispatcher(self.crew)
         self.outcomes: list[Outcome] = []
 
@@ -163,10 +163,10 @@ def test_a_replicas_shards_share_a_node_where_they_fit_and_spread_where_they_do_
     from ray.util.placement_group import remove_placement_group
 
     from pressrun.cluster.placement.devices import Devices, devices_of_cluster
-    from pressrun.cluster.placement.node_placement import Homes
+    from pressrun.cluster.placement.node_placement import NodePlacer
 
     nodes = [cluster.add(num_cpus=4, num_gpus=2, memory=3e9).node_id for _ in range(2)]
-    homes = Homes(Devices(tuple(node for node in devices_of_cluster().nodes if node.id in nodes)))
+    homes = NodePlacer(Devices(tuple(node for node in devices_of_cluster().nodes if node.id in nodes)))
     actor = ray.remote(Puppet)
     for gpus, sizes, wanted in ((1, [0, 0], 1), (1, [0, 0, 0, 0], 2), (0, [10**9] * 3, 1), (0, [29 * 10**8] * 9, 2)):
         places, group = homes.side_by_side(gpus, sizes)

@@ -15,7 +15,7 @@ from pressrun import JobSpec, render
 from pressrun.cluster.protocol.unit import Outcome
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.audit.verify import verify
-from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.run.forecast import forecast
 from pressrun.jobs.run.open_job import OpenJob
 from pressrun.jobs.run.settling import next_round, settle
@@ -87,7 +87,7 @@ def test_the_audit_finds_every_picture_and_rendition_in_its_place(repeated: Path
 def test_a_picture_counts_before_its_result_is_written(repeated: Path, tmp_path: Path) -> None:
     spec = spec_of(repeated, tmp_path)
     open_store(spec.out).prepare()
-    job = OpenJob(spec, take_order(spec, Context.of_this_process()))
+    job = OpenJob(spec, resolve(spec, Context.of_this_process()))
     todo = settle(job)
     work = todo.rows
     job.results.add(

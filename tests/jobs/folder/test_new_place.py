@@ -14,7 +14,7 @@ from pressrun.cluster.store.s3_store import S3Store
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.folder.job_file import create_job
-from pressrun.jobs.resolve.resolved_job import Order, take_order
+from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.driver import render
 from pressrun.jobs.run.forecast import forecast
@@ -200,7 +200,7 @@ def test_a_foreign_thumbnail_among_a_jobs_own_is_named_and_stays(
 class Late(FolderStore):
     """A folder in which another driver creates the same job, and writes, just after it was looked for."""
 
-    def __init__(self, root: Path, order: Order) -> None:
+    def __init__(self, root: Path, order: ResolvedJob) -> None:
         super().__init__(root, Stores())
         self._order = order
 
@@ -213,7 +213,7 @@ class Late(FolderStore):
 
 
 def test_what_a_second_driver_has_just_written_is_not_taken_for_somebody_elses(manifest: Path, tmp_path: Path) -> None:
-    order = take_order(JobSpec(str(manifest), str(tmp_path / "out")))
+    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")))
     assert create_job(Late(tmp_path / "out", order), order.job, order.frozen)
     assert (tmp_path / "out/results/part-000001-0123abcd-000000.parquet").read_bytes() == b"another driver's"
 
@@ -248,7 +248,7 @@ def test_an_empty_prefix_is_known_by_one_listing(
     s3_bucket: str, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, listed, page = open_store(f"{s3_bucket}/run"), [], S3Store._pages
-    order = take_order(JobSpec(str(manifest), store.uri))
+    order = resolve(JobSpec(str(manifest), store.uri))
 
     def counted(self: S3Store, prefix: str, *rest: object, **more: object) -> object:
         listed.append(prefix)

@@ -140,7 +140,7 @@ def test_a_success_whose_picture_is_gone_counts_no_more(tmp_path: Path) -> None:
     run.add([replace(outcome(0), image="images/a.png"), replace(outcome(1), image="images/b.png")])
     run.close()
     again = results(tmp_path)
-    again.disown(pa.array(["images/b.png"]))
+    again.discard_missing(pa.array(["images/b.png"]))
     assert again.settled.tolist() == [False, True, False]
     again.add([outcome(0, "failed", "worker_crash")])
     again.close()
@@ -153,7 +153,7 @@ def test_a_picture_made_again_by_another_driver_is_not_disowned_a_second_time(tm
     run.close()
     one, other = results(tmp_path), results(tmp_path)
     for driver in (one, other):
-        driver.disown(pa.array([], pa.string()))
+        driver.discard_missing(pa.array([], pa.string()))
         driver.add([replace(outcome(0), image="images/a.png")])
         driver.flush()
     for driver in (one, other):

@@ -17,10 +17,10 @@ from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.examples import make_nights
 from pressrun.jobs.folder.result_schema import read_results
-from pressrun.jobs.folder.series import alone
+from pressrun.jobs.folder.series import series_lock
 from pressrun.jobs.planning.estimate import expected_seconds
 from pressrun.jobs.run.forecast import forecast
-from pressrun.jobs.spec.run_limits import Limits
+from pressrun.jobs.spec.run_limits import RunLimits
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.request import RenderKeys, next_seed
 from tests.conftest import ROOT, Ended, Pressrun
@@ -104,19 +104,19 @@ def test_start_up_is_told_from_work_where_other_nights_tell_it() -> None:
 
 def test_minutes_end_what_is_taken_up_not_what_is_under_way() -> None:
     units: Any = iter(["one", "two"])
-    assert list(Limits(minutes=1e-9).in_time(units)) == []
-    limits = Limits(minutes=60.0)
+    assert list(RunLimits(minutes=1e-9).in_time(units)) == []
+    limits = RunLimits(minutes=60.0)
     assert list(limits.in_time(iter(["one", "two"]))) == ["one", "two"]  # type: ignore[list-item]
     assert limits.reached() is None
-    late = Limits(minutes=0.5, started=-1e9)
+    late = RunLimits(minutes=0.5, started=-1e9)
     assert list(late.in_time(units)) == [] and late.reached() == "--max-minutes 0.5 are over."
 
 
 def test_the_first_rows_are_afforded() -> None:
-    limits = Limits(images=2)
+    limits = RunLimits(images=2)
     assert limits.affordable(np.array([4, 7, 9])).tolist() == [4, 7]
     assert limits.reached() == "--max-images 2 is reached."
-    assert Limits(images=3).reached() is None
+    assert RunLimits(images=3).reached() is None
 
 
 @pytest.mark.parametrize("option", [{"max_images": 0}, {"max_minutes": 0.0}, {"limit": 0}])
@@ -136,7 +136,7 @@ def test_overlapping_nights_are_refused_but_two_drivers_of_one_night_are_not(
         assert main(night) == 2
         assert "A night is rendered into" in (err := capsys.readouterr().err) and "--wait waits for it" in err
         assert not (tmp_path / "2026-11-21").exists()
-    with alone(stores(), f"{tmp_path}/2026-11-21", "latest", False, print):
+    with series_lock(stores(), f"{tmp_path}/2026-11-21", "latest", False, print):
         assert main(night) == 0
     assert main([*night, "--wait"]) == 0
 
@@ -144,8 +144,8 @@ def test_overlapping_nights_are_refused_but_two_drivers_of_one_night_are_not(
 def test_a_night_that_keeps_from_elsewhere_is_in_nobodys_way(tmp_path: Path) -> None:
     for since in (None, f"{tmp_path}/elsewhere/2026-11-20"):
         with (
-            alone(stores(), f"{tmp_path}/2026-11-21", since, False, print),
-            alone(stores(), f"{tmp_path}/2026-11-22", since, False, print),
+            series_lock(stores(), f"{tmp_path}/2026-11-21", since, False, print),
+            series_lock(stores(), f"{tmp_path}/2026-11-22", since, False, print),
         ):
             pass
     assert not (tmp_path / ".lock").exists()

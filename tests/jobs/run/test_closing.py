@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pressrun.cluster.protocol.unit import Outcome
 from pressrun.jobs.folder.job_file import create_job
-from pressrun.jobs.resolve.resolved_job import take_order
+from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.closing import close_job
@@ -16,7 +16,7 @@ from tests.opening import open_store
 
 def test_the_summary_counts_the_picture_that_another_driver_made(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "in", [{"custom_id": "a", "prompt": "a mug"}])
-    order = take_order(JobSpec(str(manifest), str(tmp_path / "out")))
+    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")))
     store = open_store(str(tmp_path / "out"))
     store.prepare()
     create_job(store, order.job, order.frozen)

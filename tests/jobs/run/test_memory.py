@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.protocol.batch_limits import Fit
+from pressrun.cluster.protocol.batch_limits import BatchLimit
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.spec.progress import Silent
@@ -91,7 +91,7 @@ def test_each_replica_runs_out_once_for_each_halving_at_most(cramped_job: Render
 
 def test_what_did_not_fit_is_said_once_and_stands_in_summary_results_and_folder(cramped_job: Rendered) -> None:
     device = cramped_job.rows["row-0"]["device"]
-    expected = Fit(device, 128, 128, 0, rows=2, wanted=8)
+    expected = BatchLimit(device, 128, 128, 0, rows=2, wanted=8)
     assert cramped_job.summary and cramped_job.summary.smaller_batches == (expected,)
     assert json.loads((cramped_job.out / "summary.json").read_text())["smaller_batches"][0]["rows"] == 2
     assert [note for note in cramped_job.notes if "at a time" in note] == [

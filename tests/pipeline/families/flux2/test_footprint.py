@@ -14,7 +14,7 @@ from transformers import MistralConfig, MistralModel, Qwen3Config, Qwen3Model
 
 from pressrun.pipeline.families.flux2.footprint import Footprint, cut, footprint_of
 from pressrun.pipeline.families.flux2.renderer import Renderer
-from pressrun.pipeline.families.flux2.transformer import Positions, Terms, Transformer
+from pressrun.pipeline.families.flux2.transformer import Positions, StepConditioning, Transformer
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.catalogue import Model, catalogue, find_model
 from pressrun.pipeline.models.quantisation import held_bytes
@@ -200,7 +200,7 @@ def test_denoising_takes_what_the_formula_says(
     for weight in network.parameters():
         weight.data = weight.data.bfloat16().requires_grad_(False)
     transformer, wanted = Transformer(network), shape(side, references)
-    terms = Terms(
+    terms = StepConditioning(
         Positions(512, wanted.grid, (((64, 64),) * references,) * batch), 1.0, 4.0 if name == "flux2-dev" else None
     )
     stream = empty(batch, wanted.tokens - 512, 128), empty(batch, 512, embedding)
@@ -229,7 +229,7 @@ def test_what_is_unpacked_to_be_multiplied_is_counted(precision: str, monkeypatc
     monkeypatch.setattr("pressrun.pipeline.families.flux2.footprint.FP8_NUMBERS", 0.0)
     wanted = shape(64, text=48)
     stream = torch.zeros(1, 16, 128).bfloat16(), torch.zeros(1, 48, 384).bfloat16()
-    terms = Terms(Positions(48, (4, 4), ((),)), 1.0, None)
+    terms = StepConditioning(Positions(48, (4, 4), ((),)), 1.0, None)
     transformer.run(stream, terms)
     measured = peak(lambda: transformer.run(stream, terms), monkeypatch)
     assert measured <= footprint.activations(("denoise",), wanted, 1, precision) <= 1.5 * measured
@@ -241,7 +241,7 @@ def test_mini_takes_on_a_cpu_what_the_formula_says(monkeypatch: pytest.MonkeyPat
     assert footprint is not None and renderer.transformer is not None and renderer.autoencoder is not None
     wanted, transformer = shape(256, text=48), renderer.transformer
     stream = torch.zeros(4, 256, 128), torch.zeros(4, 48, 384)
-    terms = Terms(Positions(48, (16, 16), ((),) * 4), 1.0, None)
+    terms = StepConditioning(Positions(48, (16, 16), ((),) * 4), 1.0, None)
     transformer.run(stream, terms)
     measured = peak(lambda: transformer.run(stream, terms), monkeypatch)
     assert measured <= 1.1 * footprint.activations(("denoise",), wanted, 4, "fp32") <= 1.5 * measured

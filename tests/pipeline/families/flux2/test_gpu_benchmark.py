@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from pressrun.pipeline.families.flux2.transformer import Positions, RowTables, Terms, Transformer
+from pressrun.pipeline.families.flux2.transformer import PerSampleRope, Positions, StepConditioning, Transformer
 from tests.bench import gpu, gpu_profile
 from tests.bench.gpu_cases import Case, cases, chosen
 from tests.bench.gpu_measurements import Bench
@@ -79,13 +79,13 @@ def _moved(doubles: int, singles: int) -> tuple[int, int]:
         network = Flux2Transformer2DModel(
             num_layers=doubles, num_single_layers=singles, num_attention_heads=24, joint_attention_dim=7680
         )
-        tables = RowTables(torch.empty(1, 4608, 128)), RowTables(torch.empty(1, 4608, 128))
+        tables = PerSampleRope(torch.empty(1, 4608, 128)), PerSampleRope(torch.empty(1, 4608, 128))
         network = network.to(torch.bfloat16)
         stream = tuple(torch.empty(1, *sizes, dtype=torch.bfloat16) for sizes in ((4096, 128), (512, 7680)))
         transformer = Transformer(network)
         transformer._rotary[Positions(512, (64, 64), ((),))] = tables
         with Moved() as moved:
-            transformer.run(stream, Terms(Positions(512, (64, 64), ((),)), 0.5, 4.0))
+            transformer.run(stream, StepConditioning(Positions(512, (64, 64), ((),)), 0.5, 4.0))
     return moved.kernels, moved.bytes
 
 

@@ -12,7 +12,7 @@ from pressrun.cluster.actors.actors import device_name
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.families.flux2.kernels import attention_order, compile_blocks
-from pressrun.pipeline.families.flux2.transformer import Positions, Terms, Transformer
+from pressrun.pipeline.families.flux2.transformer import Positions, StepConditioning, Transformer
 from pressrun.pipeline.models.catalogue import Model
 
 
@@ -37,7 +37,7 @@ def passed(transformer: Transformer, rows: int, grid: tuple[int, int]) -> None:
     width = transformer.network.config.joint_attention_dim
     tokens = torch.zeros(rows, grid[0] * grid[1], transformer.channels, dtype=torch.bfloat16, device="meta")
     words = torch.zeros(rows, 6, width, dtype=torch.bfloat16, device="meta")
-    transformer.run((tokens, words), Terms(Positions(6, grid, ((),) * rows), 0.5, None))
+    transformer.run((tokens, words), StepConditioning(Positions(6, grid, ((),) * rows), 0.5, None))
 
 
 def test_a_shape_is_compiled_once_for_each_kind_of_block(small_models: dict[str, Model]) -> None:

@@ -8,7 +8,13 @@ from safetensors.torch import save_file
 
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.families.flux2.footprint import cut
-from pressrun.pipeline.families.flux2.transformer import Positions, RowsApart, Stream, Terms, Transformer
+from pressrun.pipeline.families.flux2.transformer import (
+    BatchInvariantLinear,
+    HiddenStates,
+    Positions,
+    StepConditioning,
+    Transformer,
+)
 from pressrun.pipeline.models.catalogue import Model, find_model
 from pressrun.pipeline.models.precision import PRECISIONS
 
@@ -30,11 +36,11 @@ def run(shards: list[Transformer], references: tuple[tuple[tuple[int, int], ...]
     )
     generator = torch.Generator().manual_seed(3)
     extra = sum(rows * columns for rows, columns in references[0])
-    stream: Stream = (
+    stream: HiddenStates = (
         torch.randn(2, 24 + extra, config.in_channels, generator=generator).to(dtype),
         torch.randn(2, 10, config.joint_attention_dim, generator=generator).to(dtype),
     )
-    terms = Terms(Positions(10, (4, 6), references), 0.7, 4.0 if shards[0].takes_guidance else None)
+    terms = StepConditioning(Positions(10, (4, 6), references), 0.7, 4.0 if shards[0].takes_guidance else None)
     for shard in shards:
         stream = shard.run(stream, terms)
     [velocity] = stream
@@ -85,7 +91,7 @@ def test_a_row_has_the_bits_that_it_has_alone_whatever_the_sizes(dtype: torch.dt
             batch = torch.randn(rows, lines, width, generator=generator).to(dtype)
             weight = torch.randn(192, width, generator=generator).to(dtype)
             alone = torch.cat([torch.nn.functional.linear(row, weight) for row in batch.split(1)])
-            with RowsApart():
+            with BatchInvariantLinear():
                 assert torch.equal(torch.nn.functional.linear(batch, weight), alone), (rows, seed)
 
 
