@@ -2,5 +2,5 @@
 
 Rooms from the ground up: `text`, `folder`, `spec`, `tables`, `manifest`, `references`, `finish`, `resolve`, `dedup`,
 `planning`, `results`, `reuse`, `reports`, `audit`, `campaign`, `delivery`, `purge`, `run`, `cli`. To understand how a
-manifest becomes pictures read `run.driver`, `resolve.resolved_job`, `planning.plan`, then what `cluster` says to read.
+manifest becomes pictures read `run.driver`, `run.settling`, then what `cluster` says to read.
 """

@@ -41,7 +41,7 @@ class StrictTable:
             return isinstance(value, str) and bool(value.strip()) and (not choices or value in choices)
 
         wanted = f"one of {', '.join(choices)}" if choices else "a text"
-        return self._field(name, default, right, wanted, required)
+        return str(self._field(name, default, right, wanted, required))
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""

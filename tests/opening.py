@@ -6,6 +6,9 @@ from typing import Any
 
 from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Entry, Store
+from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
+from pressrun.jobs.spec.context import Context
+from pressrun.jobs.spec.job_spec import JobSpec
 
 
 def stores() -> Stores:
@@ -31,3 +34,7 @@ def stat_uri(uri: str, base: str | None = None) -> Entry | None:
 
 def write_uri(uri: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
     stores().write(uri, chunks, content_type)
+
+
+def resolved(spec: JobSpec) -> ResolvedJob:
+    return resolve(spec, Context.of_this_process())

@@ -1,4 +1,4 @@
-"""The two kinds of Ray actor: one holds parts of a model and computes, the other fetches and finishes for jobs.
+"""The Ray actor that holds parts of a model and computes; `job_actor` fetches and finishes for jobs.
 
 Each call returns its payload (large: stays in the object store until another actor asks for it) and a `Report`
 (small: all that the driver reads). Calls run out of order with a lock around the compute, so that one whose input is
@@ -10,26 +10,20 @@ import gc
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pressrun.cluster.actors.batch import batches_of
-from pressrun.cluster.actors.finisher import Finisher, refusal
+from pressrun.cluster.actors.packaged_weights import take
 from pressrun.cluster.placement.layout import CPU_THREADS
 from pressrun.cluster.protocol.batch_limits import BatchLimits, no_room
-from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.packed_tensor import PackedTensor, pack, unpack
 from pressrun.cluster.protocol.spec import ModelSpec
-from pressrun.cluster.protocol.unit import Item, Outcome, Reference, Report, Unit
-from pressrun.cluster.references.source import ReferenceSource
-from pressrun.cluster.runtime.ray_errors import internal_error_message
-from pressrun.pipeline.errors import JobError, RequestError, StorageError
+from pressrun.cluster.protocol.unit import Report, Unit
+from pressrun.pipeline.errors import JobError, Reason, RequestError
 from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.memory import attempt
 from pressrun.pipeline.models.catalogue import Model, find_model, model_digest
@@ -39,10 +33,6 @@ if TYPE_CHECKING:
     from pressrun.pipeline.families.family import Renderer, Sampling
 
 
-_JOBS_OPEN = 8
-"""Jobs whose stores and rules an actor keeps open."""
-
-
 class ModelActor:
     """Holds the parts of one model that its stages need."""
 
@@ -50,13 +40,13 @@ class ModelActor:
         self._spec = spec
         self._compute = threading.Lock()
         self._room = BatchLimits()
-        self._problem = ""
+        self._problem: str = ""
         self._device = spec.device
         try:
             self._device = device_name(spec)
             self._renderer = load_renderer(spec)
         except JobError as error:  # a value, not an exception: see `ready`
-            self._problem = without_folders(str(error))
+            self._problem = Reason(without_folders(str(error)), error.code)
 
     def ready(self) -> tuple[str, ...]:
         """Answers once the model is loaded: the device as the results record it, what is wrong, if anything, and on
@@ -156,88 +146,6 @@ class ModelActor:
                 ended.append(time.time())
 
 
-class JobActor:
-    """Threaded, without a model: fetches references and turns pixels into stored pictures while others compute.
-
-    Whose job that is comes with each call. What it has opened for a job it keeps as long as that is one of the last
-    few, and nothing of it is seen by another one.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._jobs: OrderedDict[str, _Opened] = OrderedDict()
-        self._opening = threading.Lock()
-        self._threads = ThreadPoolExecutor(threads)
-
-    def ready(self, job: JobContext) -> tuple[str, ...]:
-        """As a model actor's; a folder that is another disk's would swallow the pictures, so the job must be seen."""
-        return "cpu", self._opened(job).finisher.problem(), node_here()
-
-    def fetch(self, job: JobContext, reference: Reference) -> tuple[np.ndarray | None, Report]:
-        """The reference's pixels (H, W, 3), uint8."""
-        started, failures, pixels, storage_error = time.time(), {}, None, None
-        try:
-            pixels = self._opened(job).references.pixels(reference)
-        except RequestError as error:
-            failures[0] = (error.code, error.message)
-        except StorageError as error:
-            storage_error = str(error)
-        more: dict[str, Any] = {"failures": failures, "storage_error": storage_error}
-        return pixels, Report("fetch", started, time.time(), "cpu", os.getpid(), **more)
-
-    def _opened(self, job: JobContext) -> "_Opened":
-        with self._opening:
-            if job.key not in self._jobs:
-                self._jobs[job.key] = _Opened(Finisher(job.finishing), ReferenceSource(job))
-                while len(self._jobs) > _JOBS_OPEN:
-                    self._jobs.popitem(last=False)
-            self._jobs.move_to_end(job.key)
-            return self._jobs[job.key]
-
-    def finish(self, job: JobContext, unit: Unit, device: str, pixels: list[np.ndarray]) -> Report:
-        """Every item's picture checked, encoded, marked and stored; the outcomes are in the report."""
-        started, finisher = time.time(), self._opened(job).finisher
-        calls = [
-            self._threads.submit(finisher.finish, item, picture, device)
-            for item, picture in zip(unit.items, pixels, strict=True)
-        ]
-        outcomes: list[Outcome] = []
-        again: list[Item] = []
-        storage_error = None
-        for item, call in zip(unit.items, calls, strict=True):
-            try:
-                done = call.result()
-                if isinstance(done, Item):
-                    again.append(done)
-                else:
-                    outcomes.append(done)
-            except RequestError as error:
-                outcomes.append(refusal(item, error))
-            except StorageError as error:
-                storage_error = str(error)
-            except MemoryError:
-                raise
-            except Exception as error:  # our bug; the pictures beside it are stored, and their rows say so
-                outcomes.append(refusal(item, RequestError("internal_error", internal_error_message(error))))
-        return Report(
-            "finish",
-            started,
-            time.time(),
-            "cpu",
-            os.getpid(),
-            outcomes=tuple(outcomes),
-            again=tuple(again),
-            storage_error=storage_error,
-        )
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What is open for one job."""
-
-    finisher: Finisher
-    references: ReferenceSource
-
-
 def node_here() -> str:
     """Ray's name of the node that this process is on; "" outside of Ray, which asking would start."""
     import ray
@@ -264,11 +172,13 @@ def checked_model(spec: ModelSpec) -> Model:
     Raises:
         JobError: it has none, or another one.
     """
+    take(spec.model, spec.weights)
     model = find_model(spec.model)
     if model_digest(model) != spec.digest:
         raise JobError(
             f"The model {spec.model} on node {os.uname().nodename} is not the one that the driver has; "
-            "put the same files on every node."
+            "put the same files on every node.",
+            code="damaged_model",
         )
     return model
 
@@ -299,7 +209,8 @@ def device_name(spec: ModelSpec) -> str:
         if not torch.cuda.is_available():
             raise JobError(
                 f"Ray found a GPU on {os.uname().nodename}, but its PyTorch {torch.__version__} cannot use it; "
-                "install the build for its CUDA, or hide the GPU (CUDA_VISIBLE_DEVICES=)."
+                "install the build for its CUDA, or hide the GPU (CUDA_VISIBLE_DEVICES=).",
+                code="cluster",
             )
         kind = torch.cuda.get_device_name(torch.device(spec.device))
     else:

@@ -28,7 +28,7 @@ from pressrun.cluster.protocol.packed_tensor import PackedTensor, joined, pack, 
 from pressrun.cluster.protocol.spec import ModelSpec
 from pressrun.cluster.protocol.unit import Report, ShardCall, Unit
 from pressrun.cluster.runtime.ray_errors import is_loss, sentence
-from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.errors import JobError, Reason
 from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.memory import attempt, is_out_of_memory
 from pressrun.pipeline.redaction import without_folders
@@ -64,12 +64,13 @@ class ShardActor:
         self._compute = threading.Lock()
         self._samplings: dict[int, tuple[ShardSampling, int]] = {}
         self._calls: defaultdict[int, list[ShardCall]] = defaultdict(list)
-        self._device, self._problem = spec.device, ""
+        self._device = spec.device
+        self._problem: str = ""
         try:
             self._device = device_name(spec)
             self._load(shards)
         except JobError as error:  # a value, not an exception: see `ready`
-            self._problem = without_folders(str(error))
+            self._problem = Reason(without_folders(str(error)), error.code)
 
     def _load(self, shards: int) -> None:
         import torch

@@ -67,7 +67,7 @@ def web_rules(allow_hosts: Sequence[str] = (), headers: str = "") -> WebRules:
     except (ValueError, RecursionError):
         problems.append(f"{HEADERS} is not JSON of headers for each host; write it as {_FORM}.")
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_option")
     return WebRules(frozenset(hosts), checked)
 
 

@@ -119,7 +119,7 @@ class _Gpus(_Question):
         """Pictures in a unit of time: what the slowest stage lets through."""
         seconds, pools = self.needs.seconds, self._pools(pool)
         assert pools is not None
-        load = {role: sum(getattr(seconds, stage) for stage in role.stages) for role in pools}
+        load: dict[Role, float] = {role: sum(getattr(seconds, stage) for stage in role.stages) for role in pools}
         rates = [role.count / load[role] for role in pools if load[role] > 0]
         return min([replicas * shards / max(seconds.denoise, 1e-9), *rates])
 

@@ -21,7 +21,7 @@ def choose_layout(wishes: PlacementRequest, devices: Devices, needs: Requirement
     wishes.check(needs.blocks)
     layout = first_layout(wishes, devices, needs, max(1, units))
     if layout is None:
-        raise JobError(refusal(wishes, devices, needs))
+        raise JobError(refusal(wishes, devices, needs), code="does_not_fit")
     return layout
 
 

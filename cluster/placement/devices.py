@@ -98,7 +98,7 @@ _asking: dict[str, tuple[Any, float]] = {}
 """What is known of nodes' GPUs, and whom it was asked of when: a node's identity is never used again."""
 
 
-def _node(found: dict) -> Node:
+def _node(found: dict[str, Any]) -> Node:
     resources, name = found["Resources"], found["NodeManagerHostname"]
     count = int(resources.get("GPU", 0))
     known = _asked.get(found["NodeID"], ())

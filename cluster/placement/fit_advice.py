@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from pressrun.cluster.placement.candidates import first_layout
 from pressrun.cluster.placement.devices import Devices, Node
@@ -10,6 +11,8 @@ from pressrun.cluster.placement.requirements import STAGES, Requirements, gib
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.models.precision import WEIGHT_BYTES
 from pressrun.pipeline.request import MULTIPLE
+
+T = TypeVar("T")
 
 GPU_SIZES = {24: 23_034, 32: 32_607, 40: 40_960, 48: 46_068, 80: 81_559, 96: 97_887, 141: 143_771, 180: 183_359}
 """GB that GPUs are sold with, and the MiB that their driver says they have (L4, 5090, A100, L40S, H100, …)."""
@@ -96,7 +99,7 @@ def fits(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> boo
     return first_layout(wishes, devices, needs) is not None
 
 
-def _first(candidates: Iterator, good: Callable) -> list:
+def _first(candidates: Iterator[T], good: Callable[[T], bool]) -> list[T]:
     """The first that is good, alone, or nothing."""
     return [one for one in [next(filter(good, candidates), None)] if one is not None]
 

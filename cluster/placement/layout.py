@@ -43,7 +43,7 @@ class PlacementRequest:
                 f"--shards {self.shards} is too many: the transformer has {blocks} blocks, each in one piece."
             )
         if problems:
-            raise JobError(*problems)
+            raise JobError(*problems, code="bad_option")
 
 
 @dataclass(frozen=True)

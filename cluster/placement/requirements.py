@@ -1,6 +1,6 @@
 """What the units of a plan need of the actors that take them: bytes of memory, and seconds for each stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pressrun.pipeline.families.family import Footprint, family_of
@@ -99,7 +99,7 @@ def requirements_of(
         )
         seconds = StageSeconds(encode, denoise, decode, "the stages' arithmetic")
     # Memory is decided by the longest unit, the largest picture, and whether there are references.
-    extremes = (
+    extremes: tuple[Callable[[Shape, int], int], ...] = (
         lambda shape, batch: shape.tokens * batch,
         lambda shape, _: shape.width * shape.height,
         lambda shape, _: shape.reference_tokens,

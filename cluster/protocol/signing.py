@@ -104,7 +104,7 @@ def signing_of(variables: Mapping[str, str]) -> Signing:
         except OSError as error:
             problems.append(f"{name} names {path}, which cannot be read ({error.strerror})")
     if problems:
-        raise JobError(*(f"{problem}." for problem in problems))
+        raise JobError(*(f"{problem}." for problem in problems), code="signing")
     chain, timestamps = held[CERTIFICATE].decode("ascii", "replace"), variables.get(TIMESTAMPS, "")
     signing = Signing(chain, _algorithm_of(held[CERTIFICATE]), held[KEY], command, timestamps)
     _try_out(signing)
@@ -121,7 +121,7 @@ def _try_out(signing: Signing) -> None:
     try:
         signing.sign(encode_picture(np.zeros((8, 8, 3), np.uint8), "png", b"<x/>"), claim)
     except SigningError as error:
-        raise JobError(f"{error} ({CERTIFICATE}, {KEY} or {COMMAND})") from None
+        raise JobError(f"{error} ({CERTIFICATE}, {KEY} or {COMMAND})", code="signing") from None
 
 
 def _algorithm_of(chain: bytes) -> str:
@@ -132,14 +132,17 @@ def _algorithm_of(chain: bytes) -> str:
     try:
         key = x509.load_pem_x509_certificates(chain)[0].public_key()
     except (ValueError, IndexError):
-        raise JobError(f"{CERTIFICATE} names a file that holds no certificate in PEM.") from None
+        raise JobError(f"{CERTIFICATE} names a file that holds no certificate in PEM.", code="signing") from None
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
         return _CURVES[key.curve.name]
     if isinstance(key, rsa.RSAPublicKey):
         return "ps256"
     if isinstance(key, ed25519.Ed25519PublicKey):
         return "ed25519"
-    raise JobError(f"{CERTIFICATE} holds a key that C2PA cannot sign with; take P-256, P-384, P-521, RSA or Ed25519.")
+    raise JobError(
+        f"{CERTIFICATE} holds a key that C2PA cannot sign with; take P-256, P-384, P-521, RSA or Ed25519.",
+        code="signing",
+    )
 
 
 def _by_key(pem: bytes, algorithm: str, data: bytes) -> bytes:

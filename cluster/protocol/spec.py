@@ -1,6 +1,7 @@
 """What actors are told when they start: which part of which model they hold, and what every picture has in common."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pressrun.cluster.protocol.signing import Signing
 from pressrun.cluster.store.opening import Place
@@ -11,7 +12,8 @@ from pressrun.pipeline.finishing.spec import FinishingSpec
 class ModelSpec:
     """What a model actor loads: `model` is a catalogue name or a folder that every node has, `stages` its part of it.
 
-    `compile` has the blocks compiled, where the device is a GPU. Nothing in it belongs to a job or says whose it is.
+    `compile` has the blocks compiled, where the device is a GPU. `weights` are files of the model that a node may
+    lack, by their paths, with Ray's references to their bytes. Nothing in it belongs to a job or says whose it is.
     """
 
     model: str
@@ -20,6 +22,7 @@ class ModelSpec:
     stages: tuple[str, ...] = ()
     device: str = "cpu"
     compile: bool = False
+    weights: tuple[tuple[str, Any], ...] = ()
 
     @property
     def compiled(self) -> bool:

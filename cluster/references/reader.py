@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from pressrun.cluster.net.fetch_rules import WebRules
@@ -84,7 +83,7 @@ class ReferenceReader:
         """What `read` returns, told when it is given up. A mount that hangs cannot be interrupted, only left behind."""
         place = place_of(uri)
         seconds = self._patience.seconds(place, full)
-        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
         given_up = threading.Event()
 
         def work() -> None:

@@ -2,9 +2,9 @@
 
 A local Ray listens on loopback only, has no dashboard, sends no statistics, keeps its files in a scratch folder of
 its own and is gone when the context ends, whatever ended it (see `reaper`). A joined cluster is left as it was:
-only our actors end. There our code travels as Ray `py_modules`, the model is looked up by name on each node
-(`PRESSRUN_MODELS`, or the same folder path), and the AWS credentials travel as actor arguments, never as part of the
-runtime environment, which Ray writes into its logs.
+only our actors end. There our code travels as Ray `py_modules`, mini's weights as `actors.packaged_weights` says. Any
+other model is looked up by name on each node (`PRESSRUN_MODELS`, or the same folder path), and the AWS credentials
+travel as actor arguments, never as part of the runtime environment, which Ray writes into its logs.
 """
 
 import contextlib
@@ -35,6 +35,9 @@ from pressrun.cluster.runtime.scratch import Scratch, temporary
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.import_path import LAST, PACKAGE, ROOT, installed_apart, named_elsewhere
 
+LEFT_OUT = ["**/__pycache__", "**/mini/training", "**/mini/model/**/*.safetensors"]
+"""What of our package does not travel to a joined cluster with the code."""
+
 
 @contextlib.contextmanager
 def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
@@ -47,7 +50,8 @@ def ray_runtime(scratch: Scratch | None = None) -> Iterator[None]:
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         raise JobError(
             "Ray is in use in this process already, and a run starts or joins its own: call ray.shutdown() first, wait "
-            "for the other run, or render in a process of its own."
+            "for the other run, or render in a process of its own.",
+            code="cluster",
         )
     address = joined()
     with stdout_to_stderr():
@@ -68,7 +72,8 @@ def _joined(address: str) -> Iterator[None]:
     if address.startswith("ray://"):
         raise JobError(
             f"RAY_ADDRESS={address} is an address of Ray Client, through which no run goes: give the head's own, "
-            "HOST:6379, on a machine that reaches the cluster's nodes."
+            "HOST:6379, on a machine that reaches the cluster's nodes.",
+            code="cluster",
         )
     try:
         head = _found(address)
@@ -80,7 +85,7 @@ def _joined(address: str) -> Iterator[None]:
                 namespace=f"pressrun-{secrets.token_hex(4)}",
                 runtime_env={
                     "py_modules": [package(Path(folder))],
-                    "excludes": ["**/__pycache__", "**/mini/training"],
+                    "excludes": LEFT_OUT,
                     "worker_process_setup_hook": "pressrun.cluster.runtime.worker_process.prepare",
                 },
                 job_config=no_folders(),
@@ -91,7 +96,8 @@ def _joined(address: str) -> Iterator[None]:
         raise JobError(
             f"The Ray cluster at RAY_ADDRESS={address} could not be joined ({first_line(error)}); check the address, "
             "that its token is ours (RAY_AUTH_MODE, RAY_AUTH_TOKEN) and its Ray and Python versions are, or unset "
-            "RAY_ADDRESS to run on this machine."
+            "RAY_ADDRESS to run on this machine.",
+            code="cluster",
         ) from error
     try:
         yield
@@ -167,7 +173,9 @@ def _local(scratch: Scratch) -> Iterator[None]:
                 )
         except Exception as error:  # as above
             said = said_in(folder / "session_latest/logs" / RAYLET)
-            raise JobError(f"Ray could not be started on this machine: {said or first_line(error)}") from error
+            raise JobError(
+                f"Ray could not be started on this machine: {said or first_line(error)}", code="cluster"
+            ) from error
         yield
     finally:
         with contextlib.suppress(Exception):

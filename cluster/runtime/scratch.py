@@ -96,7 +96,8 @@ def temporary(make: Callable[[], T]) -> T:
     except OSError as error:
         raise JobError(
             f"Nothing can be written into the folder for temporary files ({error.strerror}); set TMPDIR to one with "
-            "room in it."
+            "room in it.",
+            code="environment",
         ) from None
 
 
@@ -110,6 +111,7 @@ def _place() -> Path:
         raise JobError(
             f"The folder for temporary files, {place}, does not do: its path has {length} bytes, Ray's sockets leave "
             f"room for {LONGEST}, and /tmp, which is taken in such a case, cannot be written. Set TMPDIR to a folder "
-            f"with a path of at most {LONGEST} bytes."
+            f"with a path of at most {LONGEST} bytes.",
+            code="environment",
         )
     return Path("/tmp")

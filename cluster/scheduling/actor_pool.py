@@ -12,11 +12,13 @@ from typing import Any
 
 import ray
 
+from pressrun.cluster.actors.packaged_weights import offered
 from pressrun.cluster.placement.devices import Devices
 from pressrun.cluster.placement.layout import Layout
 from pressrun.cluster.placement.node_placement import NodePlacer
 from pressrun.cluster.protocol.job_context import JobContext
 from pressrun.cluster.protocol.spec import ModelSpec
+from pressrun.cluster.runtime.ray_runtime import joined
 from pressrun.cluster.scheduling.worker import Post, Worker, end_actor, job_post, model_post
 from pressrun.cluster.scheduling.worker_pool import PoolSizes, WorkerPool, finishers
 
@@ -27,7 +29,8 @@ class ActorPool:
     def __init__(self, layout: Layout, spec: ModelSpec, devices: Devices | None = None) -> None:
         self.layout = layout
         self._homes = NodePlacer(devices)
-        self._spec = replace(spec, device=layout.device)
+        weights = offered(spec.model) if joined() else ()
+        self._spec = replace(spec, device=layout.device, weights=weights)
         self._roles = {role.title: role for role in layout.roles}
         self._posts: dict[str, Post] = {}
         self._handles: dict[str, Any] = {}

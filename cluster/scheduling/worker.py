@@ -8,7 +8,8 @@ from typing import Any
 import ray
 from ray.util.placement_group import remove_placement_group
 
-from pressrun.cluster.actors.actors import JobActor, ModelActor
+from pressrun.cluster.actors.actors import ModelActor
+from pressrun.cluster.actors.job_actor import JobActor
 from pressrun.cluster.placement.layout import Role
 from pressrun.cluster.placement.node_placement import NodePlacer
 from pressrun.cluster.protocol.spec import ModelSpec

@@ -103,7 +103,7 @@ class WorkerPool:
         worker.device, problem, *nodes = self.result(worker.ready_ref)
         if problem:
             if not (self._complete and self._can_do_without(worker)):
-                raise JobError(problem)
+                raise JobError(problem, code="cluster")
             self._do_without(worker, problem)
             return
         del self.loading[worker.ready_ref]
@@ -131,7 +131,8 @@ class WorkerPool:
                     return
                 raise JobError(
                     f"The worker {worker.name} died {_LOAD_ATTEMPTS} times while it loaded its part of the model: "
-                    f"{why.rstrip('.')}.{_advice(why)}"
+                    f"{why.rstrip('.')}.{_advice(why)}",
+                    code="cluster",
                 )
         if self._wanted is not None and head_answers():  # it may have gone with its node
             self._homes.devices = devices_of_cluster(wait=False)
@@ -218,13 +219,16 @@ class WorkerPool:
             JobError: one has waited for half an hour, and nobody else does its work; or Ray cannot start any.
         """
         if len(self.loading) == len(self.workers) and (words := stillborn()) is not None:
-            raise JobError(f"Ray's workers cannot be started on this machine: {words or 'they say nothing'}.")
+            raise JobError(
+                f"Ray's workers cannot be started on this machine: {words or 'they say nothing'}.", code="cluster"
+            )
         for worker in self.loading.values():
             late = time.monotonic() - worker.started > LOAD_PATIENCE_SEC
             if late and not self._can_do_without(worker):
                 raise JobError(
                     f"The worker {worker.name} has not loaded for {LOAD_PATIENCE_SEC / 60:.0f} minutes: the cluster "
-                    "has no free device for it, or it hangs. Ask for fewer --replicas, or look at the cluster."
+                    "has no free device for it, or it hangs. Ask for fewer --replicas, or look at the cluster.",
+                    code="cluster",
                 )
 
     def kill(self, worker: Worker) -> None:

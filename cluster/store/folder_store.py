@@ -40,7 +40,7 @@ class FolderStore:
     def prepare(self) -> None:
         try:
             if self._root.exists() and not self._root.is_dir():
-                raise JobError(f"{self.uri} is a file: give a folder, it need not exist yet.")
+                raise JobError(f"{self.uri} is a file: give a folder, it need not exist yet.", code="bad_place")
             with self._temporaries.written((b"?",)) as temporary:
                 named = temporary.with_suffix(".probe")
                 self._temporaries.claim(temporary, named)
@@ -48,7 +48,9 @@ class FolderStore:
                 named.unlink()
             self._temporaries.remove_abandoned(now)
         except OSError as error:
-            raise JobError(f"The folder {self.uri} cannot be written ({error.strerror}): choose another one.") from None
+            raise JobError(
+                f"The folder {self.uri} cannot be written ({error.strerror}): choose another one.", code="bad_place"
+            ) from None
 
     def get(self, path: str) -> bytes:
         with self._failures("read", path):

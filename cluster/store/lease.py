@@ -98,7 +98,9 @@ class Lease:
                 if state != seen:
                     alive, seen, changed = seen is not None, state, now
                     if alive and not self._wait:
-                        raise JobError(f"{there.get('purpose')} just now, by {there.get('by')}; {self._hint}.")
+                        raise JobError(
+                            f"{there.get('purpose')} just now, by {there.get('by')}; {self._hint}.", code="locked"
+                        )
                     if alive and not told and self._waiting is not None:
                         told = True
                         self._waiting(f"{there.get('purpose')} just now, by {there.get('by')}: waiting for it.")
@@ -242,7 +244,8 @@ def _is_dead(holder: Mapping[str, Any]) -> bool:
         return False
     try:
         process = psutil.Process(int(holder["pid"]))
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(holder["born"])) > 1.0
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return bool(ended or abs(process.create_time() - float(holder["born"])) > 1.0)
     except psutil.NoSuchProcess:
         return True
     except (KeyError, TypeError, ValueError, psutil.Error):

@@ -63,7 +63,7 @@ class Stores:
 
             bucket, _, prefix = uri[len("s3://") :].partition("/")
             return S3Store(bucket, prefix.strip("/"), self, conditional=conditional, exact=exact)
-        raise JobError(f"{uri!r} cannot be a store: give a folder or s3://bucket/prefix.")
+        raise JobError(f"{uri!r} cannot be a store: give a folder or s3://bucket/prefix.", code="bad_place")
 
     def find(self, uri: str) -> tuple[Store, str]:
         """The store that holds one object, and the object's path in it. Raises RequestError `bad_reference`."""

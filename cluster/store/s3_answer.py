@@ -48,7 +48,8 @@ def entry_of(path: str, found: Mapping[str, Any]) -> Entry | None:
 def modified_in(found: Mapping[str, Any]) -> datetime:
     """When an object was written, in UTC; now where nobody says."""
     try:
-        return parse_timestamp(found["LastModified"]).astimezone(UTC)
+        written: datetime = parse_timestamp(found["LastModified"])
+        return written.astimezone(UTC)
     except (KeyError, ValueError, OverflowError):
         return datetime.now(UTC)
 

@@ -56,11 +56,14 @@ def _client(variables: Variables, signature: Any) -> Any:
         _check_credentials(core.get_credentials())
     except ConfigParseError as error:
         path = shown(str(error.kwargs.get("path")))
-        raise JobError(f"The AWS file {path} cannot be read: it is no configuration, or not UTF-8.") from None
+        raise JobError(
+            f"The AWS file {path} cannot be read: it is no configuration, or not UTF-8.", code="environment"
+        ) from None
     except (BotoCoreError, ValueError) as error:
         raise JobError(
             f"The AWS environment cannot be used ({type(error).__name__}): check AWS_PROFILE, AWS_REGION "
-            "and AWS_ENDPOINT_URL_S3."
+            "and AWS_ENDPOINT_URL_S3.",
+            code="environment",
         ) from None
     client.meta.events.register("before-call.s3.HeadBucket", _stop_redirects)
     for name in _WRITES:
@@ -129,7 +132,10 @@ def _check_credentials(credentials: Any) -> None:
         return
     keys = filter(None, (credentials.access_key, credentials.secret_key, credentials.token))
     if not all(key.isascii() and key.isprintable() for key in keys):
-        raise JobError("The AWS keys or token hold signs that none has, such as ü or a line's end: copy them again.")
+        raise JobError(
+            "The AWS keys or token hold signs that none has, such as ü or a line's end: copy them again.",
+            code="environment",
+        )
 
 
 def _settings(core: Any, environ: Mapping[str, str], signature: Any) -> Config:
@@ -154,7 +160,7 @@ def _addressing_style(core: Any, environ: Mapping[str, str]) -> str:
     )
     style = str(style or "path").strip().lower()
     if style not in _STYLES:
-        raise JobError(f"AWS_S3_ADDRESSING_STYLE is {style!r}; set it to path, virtual or auto.")
+        raise JobError(f"AWS_S3_ADDRESSING_STYLE is {style!r}; set it to path, virtual or auto.", code="environment")
     return style
 
 

@@ -6,6 +6,7 @@ server's own message may quote keys and signatures.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore import exceptions as aws
@@ -114,7 +115,7 @@ def explain(error: Exception, verb: str, bucket: str, key: str, endpoint: str) -
 
 def _explain_answer(error: aws.ClientError, verb: str, what: str) -> PressrunError | FileNotFoundError:
     """What an answer of the server means."""
-    answer: Mapping[str, Mapping] = error.response
+    answer: Mapping[str, Mapping[str, Any]] = error.response
     code = re.sub(r"[^A-Za-z0-9]", "", str(answer.get("Error", {}).get("Code", "")))[:60]
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _CREDENTIALS:
@@ -159,7 +160,7 @@ def is_wordless(error: Exception) -> bool:
     return code.isdigit() and code not in ("404", "412", "416") and int(code) < 500
 
 
-def _refusal(answer: Mapping[str, Mapping], code: str, status: int, verb: str) -> str:
+def _refusal(answer: Mapping[str, Mapping[str, Any]], code: str, status: int, verb: str) -> str:
     """Why a server refuses, by its code or else by its words; "" where it does not."""
     words_of_it = re.sub(r"\S*/\S*", "", str(answer.get("Error", {}).get("Message", "")))  # no key's, nor a role's
     said = "kms" if code.startswith("KMS") else f"{words_of_it} {code}"
@@ -170,7 +171,7 @@ def _refusal(answer: Mapping[str, Mapping], code: str, status: int, verb: str) -
     return _REFUSALS.get(code, "")
 
 
-def _region(answer: Mapping[str, Mapping]) -> str:
+def _region(answer: Mapping[str, Mapping[str, Any]]) -> str:
     """Where the bucket is, as far as the answer tells."""
     told = answer.get("Error", {}).get("Region") or answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get(
         "x-amz-bucket-region"

@@ -65,9 +65,14 @@ class S3Store:
         try:
             self._root = check_path(prefix) + "/" if prefix else ""
         except ValueError:
-            raise JobError(f"s3://{bucket}/{prefix} cannot be a store: leave out empty parts, '.' and '..'.") from None
+            raise JobError(
+                f"s3://{bucket}/{prefix} cannot be a store: leave out empty parts, '.' and '..'.", code="bad_place"
+            ) from None
         if not is_bucket_name(bucket):
-            raise JobError(f"s3://{bucket} is no bucket: a bucket's name is 3 to 63 letters, digits, dots and dashes.")
+            raise JobError(
+                f"s3://{bucket} is no bucket: a bucket's name is 3 to 63 letters, digits, dots and dashes.",
+                code="bad_place",
+            )
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self.conditional = conditional is not False
         self._bucket = bucket
@@ -84,7 +89,7 @@ class S3Store:
             next(impatient._pages("", MaxKeys=1))
             self.conditional = honours_conditions(impatient)
         except StorageError as error:
-            raise JobError(str(error)) from None
+            raise JobError(str(error), code="storage_refused") from None
 
     def get(self, path: str) -> bytes:
         whole = self._ask("read", path, lambda: self._read(path))

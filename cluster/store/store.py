@@ -17,6 +17,8 @@ from pressrun.pipeline.errors import StorageError
 class Refusal(StorageError):
     """The store understood and said no (access denied, no such bucket): asking again will not help."""
 
+    code = "storage_refused"
+
 
 class Changed(StorageError):
     """A change was not made, because what stands there is not what was expected, or a folder on the way is a link."""

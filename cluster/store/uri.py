@@ -32,10 +32,10 @@ def local_path(uri: str) -> str:
     """The absolute path that a local path or a `file:///` URI means. Raises JobError for `file://host/…`."""
     if uri[:7].lower() == "file://":
         if not uri[7:].startswith("/"):
-            raise JobError(f"{uri!r} names another machine: write file:///absolute/path.")
+            raise JobError(f"{uri!r} names another machine: write file:///absolute/path.", code="bad_place")
         uri = uri[7:]
     if not uri or "\0" in uri:
-        raise JobError(f"{uri!r} names no folder: give a path or s3://bucket/prefix.")
+        raise JobError(f"{uri!r} names no folder: give a path or s3://bucket/prefix.", code="bad_place")
     folder = os.path.expanduser(uri)  # noqa: PTH111 (which leaves a name without a home as it is)
     return _as_text(os.path.normpath(Path(folder).absolute()))
 
@@ -54,7 +54,9 @@ def real_uri(uri: str) -> str:
 def _as_text(path: str) -> str:
     """`path` itself, if tables and other machines can hold it. Raises JobError for bytes that are no UTF-8."""
     if not is_utf8(path):
-        raise JobError(f"“{escaped(path)}” has a name that is not UTF-8, which no table can hold: rename it.")
+        raise JobError(
+            f"“{escaped(path)}” has a name that is not UTF-8, which no table can hold: rename it.", code="bad_place"
+        )
     return path
 
 

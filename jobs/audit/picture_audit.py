@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import rendition_path, rendition_suffix
+from pressrun.cluster.protocol.picture_paths import rendition_path, rendition_suffix
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.jobs.audit.audited import Audited, Discrepancy, Found, Unchecked
 from pressrun.jobs.folder.clutter import CLUTTER

@@ -72,7 +72,9 @@ def verify(store: Store, signatures: bool = False) -> Audit:
         return Audit.of(store, 0, 0, [Discrepancy("job", JOB, problem), Unchecked("Nothing else was checked.")])
     if signatures:
         if not job["finishing"].get("sign"):
-            raise JobError(f"The pictures of {store.uri} were rendered without --sign: leave out --signatures.")
+            raise JobError(
+                f"The pictures of {store.uri} were rendered without --sign: leave out --signatures.", code="bad_option"
+            )
         check_credentials_library()
     frozen = _frozen(store)
     manifest = None if frozen is None else typed(frozen)

@@ -18,7 +18,7 @@ from pressrun.jobs.tables.parquet_reader import TEXT_CELLS
 from pressrun.jobs.tables.table_reader import manifest_place
 from pressrun.jobs.text.column_types import is_list, is_text
 from pressrun.jobs.text.wording import first_of, listed, shortened
-from pressrun.pipeline.errors import JobError, PressrunError
+from pressrun.pipeline.errors import JobError, PressrunError, Reason
 
 OURS = ("custom_id", "prompt")
 """Columns that the campaign itself makes."""
@@ -43,7 +43,7 @@ class Axis:
     texts: Mapping[str, pa.Array]
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
 
 def inline_axis(name: str, values: Sequence[Any], place: str) -> Axis:
@@ -60,10 +60,13 @@ def inline_axis(name: str, values: Sequence[Any], place: str) -> Axis:
             arrays.append(pa.array([row.get(column) for row in rows]))
         except OverflowError:
             raise JobError(
-                f"{where}: “{shortened(column)}” holds a number that is too large; write it as text."
+                f"{where}: “{shortened(column)}” holds a number that is too large; write it as text.",
+                code="bad_campaign",
             ) from None
         except pa.ArrowException:
-            raise JobError(f"{where}: “{shortened(column)}” mixes kinds of values; write them all alike.") from None
+            raise JobError(
+                f"{where}: “{shortened(column)}” mixes kinds of values; write them all alike.", code="bad_campaign"
+            ) from None
     return _checked(name, name, pa.table(arrays, names=columns), where, place)
 
 
@@ -75,11 +78,12 @@ def table_axis(stores: Stores, name: str, uri: str, key: str | None, base: str) 
     try:
         found = resolve_uri(uri, base)
     except PressrunError as error:
-        raise JobError(f"axes.{shortened(name)}: {error}") from None
+        raise JobError(f"axes.{shortened(name)}: {error}", code="bad_campaign") from None
     try:
         table = read_manifest(stores, found)
     except JobError as error:
-        raise JobError(*(f"axes.{shortened(name)}: {problem}" for problem in error.problems)) from None
+        where = f"axes.{shortened(name)}"
+        raise JobError(*(Reason(f"{where}: {problem}", problem.code) for problem in error.problems)) from None
     where = f"axes.{shortened(name)} ({shortened(uri)})"
     return _checked(name, key or name, table, where, manifest_place(found))
 
@@ -87,7 +91,7 @@ def table_axis(stores: Stores, name: str, uri: str, key: str | None, base: str) 
 def _checked(name: str, key: str, table: pa.Table, where: str, place: str) -> Axis:
     problems = _column_problems(table, key, where)
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_campaign")
     columns, texts = {}, {}
     for field in table.schema:
         try:
@@ -101,11 +105,11 @@ def _checked(name: str, key: str, table: pa.Table, where: str, place: str) -> Ax
             kind = shortened(str(field.type), 40)
             problems.append(f"{where}: column “{shortened(field.name)}” is of type {kind}; use text or numbers.")
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_campaign")
     slugs = _slugs(texts[key])
     problems = _key_problems(texts[key], slugs, where, key)
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_campaign")
     return Axis(name, key, pa.table(columns), slugs, texts)
 
 
@@ -140,12 +144,16 @@ def _typed(field: pa.Field, table: pa.Table, where: str, place: str) -> pa.Array
         if numbers.wrong.any():
             row = int(np.flatnonzero(numbers.wrong)[0])
             cell = shortened(column[row].as_py())
-            raise JobError(f"{where}: the {field.name} in row {row + 1} is “{cell}”; a number is needed.")
+            raise JobError(
+                f"{where}: the {field.name} in row {row + 1} is “{cell}”; a number is needed.", code="bad_campaign"
+            )
         return pa.array(numbers.values, mask=numbers.empty)
     if pa.types.is_large_string(field.type):
         column = column.cast(pa.string())
     if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-        raise JobError(f"{where}: column “{shortened(field.name)}” is no text or number; leave it out.")
+        raise JobError(
+            f"{where}: column “{shortened(field.name)}” is no text or number; leave it out.", code="bad_campaign"
+        )
     return column.combine_chunks()
 
 
@@ -153,11 +161,14 @@ def _references(column: pa.ChunkedArray, where: str, place: str) -> pa.Array:
     lists, wrong = lists_of_text(column)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise JobError(f"{where}: the references in row {row + 1} are no list; write JSON or put | between them.")
+        raise JobError(
+            f"{where}: the references in row {row + 1} are no list; write JSON or put | between them.",
+            code="bad_campaign",
+        )
     try:
         values = [[resolve_uri(reference, place) for reference in cell or ()] for cell in lists.to_pylist()]
     except PressrunError as error:
-        raise JobError(f"{where}: {error}") from None
+        raise JobError(f"{where}: {error}", code="bad_campaign") from None
     return pa.array(values, pa.list_(pa.string()))
 
 

@@ -82,11 +82,11 @@ def read_campaign(stores: Stores, uri: str) -> Campaign:
         text = stores.read(uri).decode()
         found = tomllib.loads(text)
     except (FileNotFoundError, PermissionError, PressrunError) as error:
-        raise JobError(f"The campaign “{shortened(uri)}” cannot be read: {error}") from None
+        raise JobError(f"The campaign “{shortened(uri)}” cannot be read: {error}", code="bad_campaign") from None
     except UnicodeDecodeError:
-        raise JobError(f"The campaign “{shortened(uri)}” is no text in UTF-8.") from None
+        raise JobError(f"The campaign “{shortened(uri)}” is no text in UTF-8.", code="bad_campaign") from None
     except tomllib.TOMLDecodeError as error:
-        raise JobError(f"The campaign “{shortened(uri)}” is no TOML: {error}.") from None
+        raise JobError(f"The campaign “{shortened(uri)}” is no TOML: {error}.", code="bad_campaign") from None
     return parse_campaign(stores, found, resolve_uri(uri, None).rpartition("/")[0])
 
 
@@ -100,7 +100,7 @@ def parse_campaign(stores: Stores, found: Mapping[str, Any], base: str) -> Campa
     names = _column_owners(axes, problems)
     columns = _columns(found, names, problems)
     if len(axes) < len(found.get("axes", ())) or not axes:
-        raise JobError(*problems)  # what refers to an axis that could not be read cannot be judged
+        raise JobError(*problems, code="bad_campaign")  # what refers to an axis that could not be read cannot be judged
     include = read_rules(found, "include", names, problems)
     exclude = read_rules(found, "exclude", names, problems)
     overrides = read_overrides(found.get("override", []), names, columns, problems)
@@ -108,7 +108,7 @@ def parse_campaign(stores: Stores, found: Mapping[str, Any], base: str) -> Campa
     for where, text in _texts(columns, overrides):
         problems += _text_problems(where, text, names)
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_campaign")
     return Campaign(tuple(axes), columns, include, exclude, overrides, seed_from, names)
 
 
@@ -128,13 +128,16 @@ def _axes(stores: Stores, found: Any, base: str, problems: list[str]) -> list[Ax
 def _axis(stores: Stores, name: str, value: Any, base: str) -> Axis:
     if isinstance(value, list):
         if not value:
-            raise JobError(f"axes.{shortened(name)} is empty, so there would be no picture at all.")
+            raise JobError(
+                f"axes.{shortened(name)} is empty, so there would be no picture at all.", code="bad_campaign"
+            )
         return inline_axis(name, value, base)
     kinds = {"table": str, "key": str}
     if isinstance(value, dict) and "table" in value and all(isinstance(value[k], kinds.get(k, ())) for k in value):
         return table_axis(stores, name, value["table"], value.get("key"), base)
     raise JobError(
-        f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.'
+        f'axes.{shortened(name)} must be a list, or a table of its own: {{ table = "file.csv", key = "sku" }}.',
+        code="bad_campaign",
     )
 
 

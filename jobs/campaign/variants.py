@@ -60,15 +60,19 @@ class Variants:
         total = self.campaign.combinations
         if total > max_rows:
             count = Count(axes, total, total)
-            raise JobError(f"{count} That is more than {max_rows:,}; if it is meant, give --max-rows {total}.")
+            raise JobError(
+                f"{count} That is more than {max_rows:,}; if it is meant, give --max-rows {total}.", code="bad_option"
+            )
         rows, gaps = 0, _Gaps(self)
         for codes in self._chunks():
             rows += len(codes[0])
             gaps.look(codes)
         if not rows:
-            raise JobError(f"{Count(axes, total, total)} But include and exclude leave none of them.")
+            raise JobError(
+                f"{Count(axes, total, total)} But include and exclude leave none of them.", code="bad_campaign"
+            )
         if gaps.problems:
-            raise JobError(*gaps.problems)
+            raise JobError(*gaps.problems, code="bad_campaign")
         return Count(axes, total, rows)
 
     @property

@@ -52,17 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_arguments(sys.argv[1:] if arguments is None else arguments)
         options.context = Context.of_this_process()
         with terminable():
-            code = options.run(options)
+            code = int(options.run(options))
         print(end="", flush=True)
         return code
     except JobError as error:
-        return _refused(error.problems, options.json)
+        return _refused(error.problems, error.codes, options.json)
     except (StorageError, ClusterError) as error:
         if isinstance(error, Refusal):
-            return _refused([str(error)], options.json)
+            return _refused([str(error)], [error.code], options.json)
         return _stopped(str(error), options.json)
     except PressrunError as error:
-        return _refused([str(error)], options.json)
+        return _refused([str(error)], [error.code], options.json)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code
@@ -86,9 +86,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _refused(problems: Sequence[str], as_json: bool) -> int:
+def _refused(problems: Sequence[str], codes: Sequence[str], as_json: bool) -> int:
     if as_json:
-        say({"refused": list(problems)}, True)
+        say({"refused": list(problems), "codes": list(codes)}, True)
     for problem in problems:
         print(f"pressrun: {problem}", file=sys.stderr)
     return 2

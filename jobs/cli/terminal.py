@@ -39,4 +39,7 @@ def check_arguments(arguments: Iterable[str]) -> None:
     """Raise JobError for arguments that are no text."""
     strange = [escaped(argument) for argument in arguments if not is_utf8(argument)]
     if strange:
-        raise JobError(*(f"“{argument}” is not UTF-8, which no table can hold: rename it." for argument in strange))
+        raise JobError(
+            *(f"“{argument}” is not UTF-8, which no table can hold: rename it." for argument in strange),
+            code="bad_option",
+        )

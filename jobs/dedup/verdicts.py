@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import rendition_path
+from pressrun.cluster.protocol.picture_paths import rendition_path
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.dedup.near_duplicates import earliest_alike, first_that_stays
-from pressrun.jobs.folder.result_schema import is_done
+from pressrun.jobs.folder.result_schema import is_done, mask
 from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.checks.checker import finding
 from pressrun.pipeline.checks.finding import FLAGGED, PASSED, REJECTED
@@ -23,7 +23,7 @@ _OF_A_PICTURE = ("image", "width", "height", "format", "sha256", "bytes", "rendi
 
 def judged(table: pa.Table, check: CheckSpec) -> pa.Table:
     """A closed job's results in manifest order, with the findings of the check for duplicates."""
-    known = _mask(table["likeness"].is_valid()) & (is_done(table) | _is_rejected(table, check))
+    known = mask(table["likeness"].is_valid()) & (is_done(table) | _is_rejected(table, check))
     rows = np.flatnonzero(known)
     hashes = table["likeness"].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)[rows]
     if check.action == "reseed":
@@ -80,11 +80,7 @@ def _replaced(column: pa.ChunkedArray, mask: np.ndarray, values: pa.Array) -> pa
 
 
 def _is_rejected(table: pa.Table, check: CheckSpec) -> np.ndarray:
-    return _mask(pc.fill_null(pc.equal(table["error_code"], check.check), False))
-
-
-def _mask(column: pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+    return mask(pc.fill_null(pc.equal(table["error_code"], check.check), False))
 
 
 def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import REPLACEMENTS
+from pressrun.cluster.protocol.picture_paths import REPLACEMENTS
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.jobs.delivery.bundle import BUNDLES, is_bundle

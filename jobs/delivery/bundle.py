@@ -75,7 +75,8 @@ class Bundles:
         manifest = read_manifest_copy(store)
         if by not in manifest.column_names:
             raise JobError(
-                f"--by {shortened(by)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}."
+                f"--by {shortened(by)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}.",
+                code="bad_option",
             )
         template = NameTemplate.parse(name) if name else None
         if template:
@@ -94,10 +95,12 @@ class Bundles:
         self._template, self._own = template, NameTemplate.parse(str(job["name"]))
         distinct = groups.dictionary
         if not len(distinct):
-            raise JobError(f"{store.uri} has no picture to bundle by {shortened(by)}; render it first.")
+            raise JobError(
+                f"{store.uri} has no picture to bundle by {shortened(by)}; render it first.", code="nothing_to_do"
+            )
         self._files, nameless = NameTemplate.parse("{value}").names(pa.table({"value": distinct}), "zip")
         if nameless.num_rows:
-            raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}")
+            raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}", code="bad_option")
         self._distinct = distinct.to_pylist()
         codes = groups.indices.to_numpy(zero_copy_only=False)
         ends = np.cumsum(np.bincount(codes, minlength=len(distinct)))
@@ -116,14 +119,16 @@ class Bundles:
             try:
                 Path(local_path(place)).mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise JobError(f"{place} cannot be made a folder ({error.strerror}): choose another --out.") from None
+                raise JobError(
+                    f"{place} cannot be made a folder ({error.strerror}): choose another --out.", code="bad_place"
+                ) from None
         for value, file, (rows, names) in zip(self._distinct, self._files.to_pylist(), self._named, strict=True):
             path = f"{place}/{file}"
             counted = _Counted(self._chunks(rows, names))
             try:
                 self._store.stores.write(path, counted, "application/zip")
             except RequestError as error:
-                raise JobError(str(error)) from None
+                raise JobError(str(error), code="bad_place") from None
             yield Bundle(value, path, len(rows), counted.bytes)
 
     def _refuse_foreign(self, place: str) -> None:
@@ -133,7 +138,8 @@ class Bundles:
         if taken:
             raise JobError(
                 f"{place} has {first_of(taken)} already, which `pressrun bundle` did not write: choose another --out, "
-                "or move that away."
+                "or move that away.",
+                code="bad_place",
             )
 
     def _names(self, rows: np.ndarray, rendition: str) -> pa.Array:
@@ -146,7 +152,9 @@ class Bundles:
             return pc.replace_substring_regex(names, r"\.[^.]*$", f"@{rendition}.{ending}") if rendition else names
         names, nameless = self._template.names(some, ending)
         if nameless.num_rows:
-            raise JobError(f"{nameless.num_rows} pictures cannot be named: {nameless['error_message'][0].as_py()}")
+            raise JobError(
+                f"{nameless.num_rows} pictures cannot be named: {nameless['error_message'][0].as_py()}", code="bad_name"
+            )
         return names
 
     def _chunks(self, rows: np.ndarray, names: pa.Array) -> Iterator[bytes]:
@@ -173,9 +181,12 @@ class Bundles:
         try:
             data = self._store.get(picture.uri) if ours else self._store.stores.read(picture.uri)
         except (FileNotFoundError, PermissionError, RequestError) as error:
-            raise JobError(f"{error} `pressrun verify` says what else is missing.") from None
+            raise JobError(f"{error} `pressrun verify` says what else is missing.", code="damaged_job") from None
         if hashlib.sha256(data).hexdigest() != picture.sha256:
-            raise JobError(f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.")
+            raise JobError(
+                f"{picture.uri} has other bytes than were written; `pressrun verify` says what else has.",
+                code="damaged_job",
+            )
         return picture, data
 
 
@@ -197,7 +208,9 @@ def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:
     chosen = pc.equal(names, rendition).fill_null(False).to_numpy(zero_copy_only=False)
     if chosen.sum() != results.num_rows or not np.array_equal(parents[chosen], np.arange(results.num_rows)):
         known = sorted(filter(None, pc.unique(names).to_pylist()))
-        raise JobError(f"The job has no rendition “{shortened(rendition)}”; it has {first_of(known) or 'none'}.")
+        raise JobError(
+            f"The job has no rendition “{shortened(rendition)}”; it has {first_of(known) or 'none'}.", code="bad_option"
+        )
     for column in ("image", "sha256"):
         place = results.column_names.index(column)
         results = results.set_column(place, column, pc.struct_field(flat, column).filter(pa.array(chosen)))

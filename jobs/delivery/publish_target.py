@@ -86,7 +86,7 @@ class PublishedPlace:
             self.records.prepare()
         except JobError as error:
             more = f"The records of what is published at {self.store.uri} go there; --records names another place."
-            raise JobError(*error.problems, more) from None
+            raise JobError(*error.problems, more, code="bad_place") from None
 
     def begin_alone(self, fence: Callable[[], None]) -> None:
         """Begin to change the records, whose lease is held as long as `fence` does not raise."""
@@ -114,7 +114,9 @@ class PublishedPlace:
         except FileNotFoundError:
             return SCHEMA.empty_table()
         except (pa.ArrowException, OSError):
-            raise JobError(f"{self.records.uri}/{path} is damaged; remove it: everything is published anew.") from None
+            raise JobError(
+                f"{self.records.uri}/{path} is damaged; remove it: everything is published anew.", code="damaged_job"
+            ) from None
 
     def write_record(self, record: pa.Table) -> None:
         """Replace what is written down as published."""
@@ -131,7 +133,7 @@ class PublishedPlace:
         except FileNotFoundError:
             return {}
         except ValueError:
-            raise JobError(f"{self.records.uri}/{PENDING} is damaged; remove it.") from None
+            raise JobError(f"{self.records.uri}/{PENDING} is damaged; remove it.", code="damaged_job") from None
         folder = f"{UNDO}{pending['undo']}/"
         file = f"{folder}{UNDO_FILE}"
         if self.records.head(file) is not None or file in self.records.paths(folder):  # two answers, not one
@@ -241,7 +243,7 @@ def read_actions(records: Store, undo: str) -> pa.Table:
     try:
         table = pq.ParquetFile(pa.BufferReader(records.get(path))).read()
     except (FileNotFoundError, ValueError, pa.ArrowException, OSError):
-        raise JobError(f"{records.uri}/{path} is no publication that can be undone.") from None
+        raise JobError(f"{records.uri}/{path} is no publication that can be undone.", code="bad_file") from None
     return shaped(table, ACTIONS).replace_schema_metadata(
         table.schema.metadata
     )  # before version 0.2 no sizes were told
@@ -262,7 +264,10 @@ def recorded(record: pa.Table, done: pa.Table) -> pa.Table:
 def interrupted(place: PublishedPlace, pending: dict[str, Any]) -> JobError:
     """The refusal of anything else as long as an undoing is half done."""
     uri = f"{place.records.uri}/{UNDO}{pending['undo']}/{UNDO_FILE}"
-    return JobError(f"Undoing was interrupted at {place.store.uri}; finish it first: pressrun publish --undo {uri}")
+    return JobError(
+        f"Undoing was interrupted at {place.store.uri}; finish it first: pressrun publish --undo {uri}",
+        code="interrupted",
+    )
 
 
 def pieces(table: pa.Table, rows: int = 256) -> Iterator[list[dict[str, Any]]]:

@@ -117,7 +117,7 @@ def _refuse_a_jobs_own(stores: Stores, place: str) -> None:
         with contextlib.suppress(Refusal):  # what nobody lets us look at is no job of ours
             if stores.open(uri).head(JOB) is not None:
                 problem = f"{uri} is the folder of a job, whose pictures nothing may replace"
-                raise JobError(f"--to {place}: {problem}; publish to a place of its own.")
+                raise JobError(f"--to {place}: {problem}; publish to a place of its own.", code="bad_place")
         uri = uri.rpartition("/")[0]
 
 

@@ -44,11 +44,13 @@ def find_records(stores: Opener, place: str, job: str, asked: str | None) -> str
     """
     there = read_pointer(stores, beside(place))
     if there and asked and real_uri(asked) != there:
-        raise JobError(f"--records {asked}: the records of {place} lie at {there}; leave --records out.")
+        raise JobError(
+            f"--records {asked}: the records of {place} lie at {there}; leave --records out.", code="bad_place"
+        )
     records = there or (real_uri(asked) if asked else _default(place, job))
     if f"{records}/".startswith(f"{place}/"):
         problem = f"--records {records} is in the place that is served, {place}"
-        raise JobError(f"{problem}; name another place for them, which nobody serves.")
+        raise JobError(f"{problem}; name another place for them, which nobody serves.", code="bad_place")
     return records
 
 
@@ -63,7 +65,9 @@ def read_pointer(stores: Opener, uri: str) -> str:
     except FileNotFoundError:
         return ""
     except (ValueError, KeyError, TypeError):
-        raise JobError(f"{uri}/{POINTER} is damaged; remove it, and say --records URI once.") from None
+        raise JobError(
+            f"{uri}/{POINTER} is damaged; remove it, and say --records URI once.", code="damaged_job"
+        ) from None
 
 
 def claim(records: Store, place: str, asked: bool) -> Store:
@@ -86,7 +90,7 @@ def claim(records: Store, place: str, asked: bool) -> Store:
         more = (
             f"It would say that the records of {place} lie at {records.uri}: give --records URI, the same every time."
         )
-        raise JobError(f"{error} {more}") from None
+        raise JobError(f"{error} {more}", code="bad_place") from None
     return stores.open(read_pointer(stores, pointer.uri) or records.uri)
 
 
@@ -100,7 +104,8 @@ def check_owner(records: Store, place: str) -> None:
             problem = f"{records.uri} has the records of {owner}, not of {place}"
             raise JobError(
                 f"{problem}: pictures of one place would be taken for the other's. Name other records or, if the place "
-                f"was moved, remove {records.uri}/{OWNER}."
+                f"was moved, remove {records.uri}/{OWNER}.",
+                code="bad_place",
             )
 
 

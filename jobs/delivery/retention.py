@@ -89,7 +89,7 @@ def prune(stores: Stores, prefix: str, keep: int, *, dry_run: bool = False) -> P
         StorageError: a store failed although it was asked again, or somebody else took over; the same call goes on.
     """
     if keep < 1:
-        raise JobError(f"--keep {keep} would leave nothing; give a number from 1 on.")
+        raise JobError(f"--keep {keep} would leave nothing; give a number from 1 on.", code="bad_option")
     store = stores.open(real_uri(prefix))
     _nights(store)  # where there are none, nothing is made either
     if dry_run:
@@ -112,7 +112,9 @@ def _nights(prefix: Store) -> _Nights:
     remains = [night for night in own if prefix.head(f"{night.name}/{PRUNED}") is not None]
     jobs = [night for night in own if night not in remains and is_job(night.name)]
     if not jobs and not remains:
-        raise JobError(f"There is no night under {prefix.uri}; point to the place where dated jobs stand.")
+        raise JobError(
+            f"There is no night under {prefix.uri}; point to the place where dated jobs stand.", code="no_job"
+        )
     names = {night.name for night in own}
     others = [name for name in prefix.level()[0] if name and name not in names and is_job(name)]
     return _Nights(tuple(jobs), tuple(remains), tuple(night.name for night in linked), tuple(others))
@@ -129,7 +131,10 @@ def _is_job(prefix: Store, name: str) -> bool:
     if (JOB not in there and not looks_like_one) or PRUNED in there or prefix.head(f"{name}/{PRUNED}") is not None:
         return False
     problem = f"{prefix.uri}/{name} looks like a job, but its {JOB} cannot be had"
-    raise JobError(f"{problem}: run the command again; if it is gone, render that night again or remove what is there.")
+    raise JobError(
+        f"{problem}: run the command again; if it is gone, render that night again or remove what is there.",
+        code="damaged_job",
+    )
 
 
 class _Pruning:

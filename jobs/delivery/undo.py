@@ -54,7 +54,9 @@ def undo(stores: Stores, uri: str) -> Undone:
     records, _, rest = uri.rpartition(f"/{UNDO}")
     number, _, file = rest.partition("/")
     if not records or file != UNDO_FILE:
-        raise JobError(f"{uri} is no undo file: give the …/{UNDO}…/{UNDO_FILE} that publish has named.")
+        raise JobError(
+            f"{uri} is no undo file: give the …/{UNDO}…/{UNDO_FILE} that publish has named.", code="bad_file"
+        )
     records = real_uri(read_pointer(stores, records) or records)  # they were moved since that file was named
     about = read_actions(stores.open(records), number).schema.metadata or {}
     to = real_uri(about[b"place"].decode())
@@ -81,7 +83,10 @@ class _Undoing:
             raise interrupted(place, pending)
         later = [one for one in place.undos() if one > number]
         if later:
-            raise JobError(f"Later publications are undone first: {place.records.uri}/{UNDO}{later[-1]}/{UNDO_FILE}.")
+            raise JobError(
+                f"Later publications are undone first: {place.records.uri}/{UNDO}{later[-1]}/{UNDO_FILE}.",
+                code="interrupted",
+            )
         # What a publication (or undoing) that was cut off has done is not written down: the bytes tell.
         record = place.record()
         actions = with_states(place, number, place.actions(number), record)

@@ -40,7 +40,7 @@ def read_finish(stores: Stores, spec: JobSpec) -> FinishingSpec:
     except JobError as error:
         problems.extend(error.problems)
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_finish_spec")
     return replace(finishing, checks=tuple(checks), copy=copy, sign=spec.sign)
 
 
@@ -50,7 +50,8 @@ def refuse_signing(spec: JobSpec, store: Store) -> None:
     if spec.sign and not store.conditional:
         raise JobError(
             f"{store.uri} does not keep two writers from replacing each other's pictures (it ignores If-None-Match), "
-            "which signed ones need; render without --sign, or into a folder or another store."
+            "which signed ones need; render without --sign, or into a folder or another store.",
+            code="signing",
         )
 
 
@@ -63,7 +64,9 @@ def _equipped(stores: Stores, check: CheckSpec, finish: str) -> CheckSpec:
     elif check.check == "policy":
         words = words_of(_text(stores, check.option, _folder_of(finish), f"{finish}, [policy]: the file of words"))
         if not words:
-            raise JobError(f"{finish}, [policy]: {check.option} holds no word; write one a line.")
+            raise JobError(
+                f"{finish}, [policy]: {check.option} holds no word; write one a line.", code="bad_finish_spec"
+            )
         return replace(check, words="\n".join(words))
     return check
 
@@ -76,7 +79,7 @@ def _with_assets(stores: Stores, copy: CopySpec, finish: str) -> CopySpec:
         try:
             return stores.read(file, _folder_of(finish))
         except (OSError, RequestError) as error:
-            raise JobError(f"{finish}, [copy]: “{file}” cannot be read: {error}") from None
+            raise JobError(f"{finish}, [copy]: “{file}” cannot be read: {error}", code="bad_finish_spec") from None
 
     return with_assets(copy, read)
 
@@ -89,6 +92,6 @@ def _text(stores: Stores, uri: str, base: str | None, what: str) -> str:
     try:
         return stores.read(uri, base).decode()
     except (OSError, RequestError) as error:
-        raise JobError(f"{what} {uri} cannot be read: {error}") from None
+        raise JobError(f"{what} {uri} cannot be read: {error}", code="bad_finish_spec") from None
     except UnicodeDecodeError:
-        raise JobError(f"{what} {uri} is not UTF-8.") from None
+        raise JobError(f"{what} {uri} is not UTF-8.", code="bad_finish_spec") from None

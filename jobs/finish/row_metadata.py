@@ -84,7 +84,7 @@ class Captions:
         for name in words:
             parsed("[copy]", f"{{{name}}}")
         if problems:
-            raise JobError(*problems)
+            raise JobError(*problems, code="bad_finish_spec")
         return cls(texts, found, spec.prompt, required, words)
 
     def table(self, rows: pa.Table) -> pa.Table:
@@ -126,9 +126,14 @@ def _parse(name: str, text: str, schema: pa.Schema) -> Template:
     problem = f"The finishing spec's {name} “{shortened(text)}” asks for"
     for column in template.fields:
         if column not in schema.names:
-            raise JobError(f"{problem} “{shortened(column)}”, but the manifest has {first_of(schema.names, 50)}.")
+            raise JobError(
+                f"{problem} “{shortened(column)}”, but the manifest has {first_of(schema.names, 50)}.",
+                code="bad_finish_spec",
+            )
         if not _has_text(schema, column):
-            raise JobError(f"{problem} “{shortened(column)}”, whose values have no obvious text.")
+            raise JobError(
+                f"{problem} “{shortened(column)}”, whose values have no obvious text.", code="bad_finish_spec"
+            )
     return template
 
 

@@ -100,8 +100,10 @@ def freeze(table: pa.Table) -> bytes:
                 freeze(table.select([name]))
         name, reason = table.column_names[0], str(error).partition("\n")[0].rstrip(".")
         problem = f"Column “{shortened(name)}” is of a type, or has a value, that Parquet cannot hold"
-        raise JobError(f"{problem} ({shortened(reason, 200)}); leave it out, or write it as text.") from error
-    return sink.getvalue().to_pybytes()
+        raise JobError(
+            f"{problem} ({shortened(reason, 200)}); leave it out, or write it as text.", code="bad_manifest"
+        ) from error
+    return bytes(sink.getvalue())
 
 
 def frozen_digest(data: bytes) -> str:
@@ -160,7 +162,7 @@ def refuse_another(store: Store, job: Job) -> bool:
         files = [name for name in FILES if name != MANIFEST or not _is_frozen(store, job)]
         problems = obstacles(store, files)
         if problems and store.head(JOB) is None:  # else a second driver made what was found
-            raise JobError(*problems) from None
+            raise JobError(*problems, code="another_job") from None
         return False
     if not job.model_digest:
         job = replace(job, model_digest=str(there.get("model_digest")))
@@ -189,14 +191,14 @@ def read_job(store: Store) -> dict[str, Any]:
     except FileNotFoundError:
         if store.head(PRUNED) is not None:
             why = "what is left of it belongs to later nights"
-            raise JobError(f"{store.uri} was pruned, and {why}; choose another place.") from None
+            raise JobError(f"{store.uri} was pruned, and {why}; choose another place.", code="no_job") from None
         raise
     try:
         there = json.loads(data)
         refuse_newer(there.get(NAME, 1), f"{store.uri}/{JOB}")
         return _with_finishing({**there, "fingerprint": str(there["fingerprint"])})
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise JobError(f"{store.uri}/{JOB} {_damaged(store)}") from None
+        raise JobError(f"{store.uri}/{JOB} {_damaged(store)}", code="damaged_job") from None
 
 
 def _damaged(store: Store) -> str:
@@ -238,7 +240,7 @@ def find_job(store: Store) -> dict[str, Any]:
     try:
         return read_job(store)
     except FileNotFoundError:
-        raise JobError(f"{store.uri} holds no job (no {JOB}); point to the --out of a render.") from None
+        raise JobError(f"{store.uri} holds no job (no {JOB}); point to the --out of a render.", code="no_job") from None
 
 
 def read_manifest_copy(store: Store) -> pa.Table:
@@ -250,7 +252,9 @@ def read_manifest_copy(store: Store) -> pa.Table:
     try:
         return read_frozen(store.get(MANIFEST))
     except (FileNotFoundError, pa.ArrowInvalid, OSError):
-        raise JobError(f"{store.uri}/{MANIFEST} is missing or damaged; render again to put it back.") from None
+        raise JobError(
+            f"{store.uri}/{MANIFEST} is missing or damaged; render again to put it back.", code="damaged_job"
+        ) from None
 
 
 def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:
@@ -272,7 +276,10 @@ def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:
     if finishing:
         lines.append(f"its finishing spec differs in {', '.join(finishing)}")
     why = "; ".join(lines) or "it was made by another version"
-    raise JobError(f"{uri} holds another job already: {why}. Choose another --out, or ask for the same job again.")
+    raise JobError(
+        f"{uri} holds another job already: {why}. Choose another --out, or ask for the same job again.",
+        code="another_job",
+    )
 
 
 def _differing(there: Any, wanted: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ def write_named(stores: Stores, path: str, chunks: Iterable[bytes], content_type
         stores.write(path, chunks, content_type)
     except (OSError, RequestError) as error:
         reason = getattr(error, "strerror", "") or str(error)
-        raise JobError(f"{path} cannot be written: {reason}".rstrip(".") + ".") from None
+        raise JobError(f"{path} cannot be written: {reason}".rstrip(".") + ".", code="bad_file") from None
 
 
 def _refuse_other_than_files(path: str) -> None:
@@ -29,4 +29,4 @@ def _refuse_other_than_files(path: str) -> None:
     target = Path(resolve_uri(path, None))
     if target.is_symlink() or (target.exists() and not target.is_file()):
         what = "a symbolic link" if target.is_symlink() else "a folder" if target.is_dir() else "no ordinary file"
-        raise JobError(f"{path} is {what}: name a file of its own.")
+        raise JobError(f"{path} is {what}: name a file of its own.", code="bad_file")

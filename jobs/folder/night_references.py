@@ -25,7 +25,7 @@ def referred_to(jobs: list[Store]) -> pa.Array:
         if results.num_rows < counted:
             rows = f"{results.num_rows:,} rows, and {SUMMARY} counts {counted:,}"
             problem = f"{job.uri} is not whole: its results hold {rows}, so what it keeps of other nights is not known"
-            raise JobError(f"{problem}; run the command again, or render that night again.")
+            raise JobError(f"{problem}; run the command again, or render that night again.", code="damaged_job")
         beside = pc.struct_field(pc.list_flatten(results["renditions"].combine_chunks()), "image")
         images = pa.concat_arrays([results["image"].combine_chunks(), beside])
         found.append(images.filter(pc.invert(pc.starts_with(images, IMAGES)).fill_null(False)))
@@ -40,4 +40,6 @@ def _rows_counted(job: Store) -> int:
     except FileNotFoundError:
         return 0
     except (ValueError, TypeError, AttributeError):
-        raise JobError(f"{job.uri}/{SUMMARY} is damaged; render that night again to put it back.") from None
+        raise JobError(
+            f"{job.uri}/{SUMMARY} is damaged; render that night again to put it back.", code="damaged_job"
+        ) from None

@@ -143,7 +143,10 @@ def read_results(store: Store, columns: Sequence[str]) -> pa.Table:
     parts = read_parts(store, sorted({"custom_id", "status", *columns}))
     damaged = [path for path, part in parts.items() if part is None]
     if damaged:
-        raise JobError(f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.")
+        raise JobError(
+            f"{store.uri}/{damaged[0]} is damaged; render again: what it held is read from the pictures.",
+            code="damaged_job",
+        )
     schema = pa.schema([field for field in SCHEMA if field.name in ("custom_id", "status", *columns)])
     table = joined([part for part in parts.values() if part is not None], schema)
     table = table.replace_schema_metadata({BUSY: json.dumps(busy_shares(*parts.values()))})
@@ -184,4 +187,4 @@ def taken(table: pa.Table, places: np.ndarray) -> pa.Table:
 
 def mask(column: pa.ChunkedArray) -> np.ndarray:
     """A column of booleans without nulls, as numpy has it."""
-    return column.to_numpy(zero_copy_only=False)
+    return np.asarray(column.to_numpy(zero_copy_only=False))

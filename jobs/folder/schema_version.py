@@ -25,4 +25,4 @@ def refuse_newer(told: object, uri: str) -> None:
         raise ValueError(f"{told!r} is no schema version")
     if int(str(told)) > VERSION:
         versions = f"schema version {told}, and this one reads up to {VERSION}"
-        raise JobError(f"{uri} was written by a newer Pressrun ({versions}): update Pressrun.")
+        raise JobError(f"{uri} was written by a newer Pressrun ({versions}): update Pressrun.", code="newer_version")

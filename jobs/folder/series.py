@@ -25,7 +25,9 @@ def prefix_of(uri: str) -> tuple[str, str]:
     """
     prefix, _, name = uri.rpartition("/")
     if prefix in ("s3:/", "") or not name:
-        raise JobError(f"{uri} has no place for other nights beside it; name a folder, such as …/2026-11-21.")
+        raise JobError(
+            f"{uri} has no place for other nights beside it; name a folder, such as …/2026-11-21.", code="bad_place"
+        )
     return prefix, name
 
 
@@ -42,13 +44,16 @@ def earlier_jobs(stores: Stores, out: str, since: str | None) -> tuple[str, ...]
     if since != LATEST:
         earlier = stores.open(since)
         if real_uri(since) == place:
-            raise JobError(f"--since {since} is this job itself; name the job of another night.")
+            raise JobError(f"--since {since} is this job itself; name the job of another night.", code="bad_option")
         find_job(earlier)
         return (earlier.uri,)
     prefix, name = prefix_of(place)
     tonight = NightName.parse(name)
     if tonight is None:
-        raise JobError(f"--since latest goes back by date, but --out ends in {name}; call it 2026-11-21 or the like.")
+        raise JobError(
+            f"--since latest goes back by date, but --out ends in {name}; call it 2026-11-21 or the like.",
+            code="bad_option",
+        )
     return tuple(_back_from(stores.open(prefix), tonight))
 
 
@@ -60,7 +65,7 @@ def dated_names(prefix: Store, is_job: Callable[[str], bool]) -> list[NightName]
     """
     names = [name for name in prefix.level()[0] if name]
     if problem := doubtful_names(filter(is_job, doubtful(names))):
-        raise JobError(f"The order of the jobs under {prefix.uri} is in doubt. {problem}")
+        raise JobError(f"The order of the jobs under {prefix.uri} is in doubt. {problem}", code="bad_option")
     return sorted(filter(None, map(NightName.parse, names)), key=lambda night: night.order)
 
 
@@ -77,7 +82,9 @@ def _back_from(prefix: Store, tonight: NightName) -> Iterator[str]:
         for other in (tonight, *before):
             if night.earlier_than(other) is None and (other is tonight or is_job(other.name)):
                 problem = f"Their names do not tell which of {night.name} and {other.name} is the later night"
-                raise JobError(f"--since latest: {problem}; name the one to keep from, --since {prefix.uri}/…")
+                raise JobError(
+                    f"--since latest: {problem}; name the one to keep from, --since {prefix.uri}/…", code="bad_option"
+                )
         yield f"{prefix.uri}/{night.name}"
         if prefix.head(f"{night.name}/{SUMMARY}") is not None:
             break
@@ -124,7 +131,7 @@ def unpruned(store: Store, since: str | None) -> Iterator[None]:
         if not _shared_prefix(place, since):
             stack.enter_context(Lease(store, LOCK, f"A night is rendered into {place}", shared=True))
         if store.head(PRUNED) is not None:
-            raise JobError(f"{store.uri} was pruned; choose another place.")
+            raise JobError(f"{store.uri} was pruned; choose another place.", code="no_job")
         yield
 
 

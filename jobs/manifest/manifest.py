@@ -69,7 +69,7 @@ class Manifest:
     @property
     def customer_columns(self) -> list[str]:
         """Names of the columns that are carried into the results untouched."""
-        return self.table.column_names[len(REQUEST_SCHEMA) :]
+        return list(self.table.column_names[len(REQUEST_SCHEMA) :])
 
 
 def read_manifest(stores: Stores, uri: str, limit: int | None = None, max_bytes: int = DECODED_BYTES) -> pa.Table:
@@ -92,7 +92,9 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     notes, table = (*notes_of(table), *near.notes), near.table
     problems = [*near.problems, *_column_problems(table)]
     if problems:
-        raise JobError(*problems, *(near.notes if near.problems else ()))  # who mends its columns wants to know all
+        raise JobError(
+            *problems, *(near.notes if near.problems else ()), code="bad_manifest"
+        )  # who mends its columns wants to know all
     bad, lost = BadRows(), RawCells()
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
@@ -100,7 +102,7 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     custom_ids = _as_text(texts["custom_id"])
     problems = _key_problems(custom_ids)
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_manifest")
     columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, manifest_place(source))
     arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
     schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])

@@ -51,9 +51,14 @@ class NameTemplate:
         literals, fields = split_template(text, problem)
         segments = "\x00".join(literals).split("/")
         if not fields:
-            raise JobError(f"{problem} names no column, so every picture would have one name; add {{custom_id}}.")
+            raise JobError(
+                f"{problem} names no column, so every picture would have one name; add {{custom_id}}.", code="bad_name"
+            )
         if any(segment in ("", ".", "..") for segment in segments) or "\\" in text:
-            raise JobError(f"{problem} must be a relative path with “/” between folders, without “..” or empty parts.")
+            raise JobError(
+                f"{problem} must be a relative path with “/” between folders, without “..” or empty parts.",
+                code="bad_name",
+            )
         return cls(text, tuple(map(_encoded_literal, literals)), tuple(fields))
 
     def check(self, columns: list[str]) -> None:
@@ -61,7 +66,9 @@ class NameTemplate:
         unknown = [field for field in dict.fromkeys(self.fields) if field not in columns]
         if unknown:
             named = ", ".join(f"“{shortened(field)}”" for field in unknown)
-            raise JobError(f"The name template asks for {named}, but the manifest has {first_of(columns, 50)}.")
+            raise JobError(
+                f"The name template asks for {named}, but the manifest has {first_of(columns, 50)}.", code="bad_name"
+            )
 
     def names(self, table: pa.Table, extension: str, spare: int = 0) -> tuple[pa.Array, pa.Table]:
         """Every row's name with `extension` (null where it cannot be named), and the rows that have none, with why.
@@ -93,7 +100,8 @@ def _text(column: pa.ChunkedArray, field: str) -> pa.Array:
     if text is None:
         raise JobError(
             f"Column “{shortened(field)}” is of type {shortened(str(column.type))} and cannot be part of a name; "
-            "use a column of text or numbers."
+            "use a column of text or numbers.",
+            code="bad_name",
         )
     return pc.utf8_normalize(text.cast(pa.large_string()).combine_chunks(), "NFC")
 
@@ -164,7 +172,8 @@ def _refuse_collisions(names: pa.Array) -> None:
         cases = (f"{_shown(names[rows[0]].as_py())} in {row_numbers(rows)}" for rows in doubled)
         raise JobError(
             f"{len(doubled):,} names would be used by several rows (upper and lower case count as equal); "
-            f"add a column to the name template that tells them apart: {listed(cases, len(doubled))}."
+            f"add a column to the name template that tells them apart: {listed(cases, len(doubled))}.",
+            code="bad_name",
         )
 
 

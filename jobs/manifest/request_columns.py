@@ -48,7 +48,10 @@ def readable_texts(column: pa.ChunkedArray, name: str, bad: BadRows, lost: RawCe
     """
     if not is_text(column.type):
         if pa.types.is_nested(column.type) and not _is_valid(column):
-            raise JobError(f"Column “{shortened(name)}” holds text that is not UTF-8; write the manifest again.")
+            raise JobError(
+                f"Column “{shortened(name)}” holds text that is not UTF-8; write the manifest again.",
+                code="bad_manifest",
+            )
         return column
     chunks, start = [], 0
     for chunk in column.chunks:

@@ -19,14 +19,16 @@ def split_template(text: str, problem: str) -> tuple[list[str], list[str]]:
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError:
-        raise JobError(f"{problem} has a brace without its partner; write {{column}}.") from None
+        raise JobError(f"{problem} has a brace without its partner; write {{column}}.", code="bad_name") from None
     literals, fields = [""], []
     for literal, field, spec, conversion in parts:
         literals[-1] += literal
         if field is None:
             continue
         if not field or spec or conversion:
-            raise JobError(f"{problem} may hold columns only as {{column}}, without “:” or “!” and never empty.")
+            raise JobError(
+                f"{problem} may hold columns only as {{column}}, without “:” or “!” and never empty.", code="bad_name"
+            )
         fields.append(field)
         literals.append("")
     return literals, fields

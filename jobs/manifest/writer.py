@@ -26,9 +26,11 @@ def check_manifest_path(path: str) -> None:
     ending = Path(path).suffix.lower()
     if ending in (".csv", ".tsv"):
         # A prompt that begins with = runs in a spreadsheet; escaped, it would be another prompt when it is read again.
-        raise JobError(f"{path} would be CSV, which cannot hold every prompt safely; write .parquet or .jsonl.")
+        raise JobError(
+            f"{path} would be CSV, which cannot hold every prompt safely; write .parquet or .jsonl.", code="bad_file"
+        )
     if ending not in ("", ".parquet", ".pq", *JSON_LINES):
-        raise JobError(f"{path} ends with {ending}, which is no manifest; write .parquet or .jsonl.")
+        raise JobError(f"{path} ends with {ending}, which is no manifest; write .parquet or .jsonl.", code="bad_file")
 
 
 def write_manifest(stores: Stores, schema: pa.Schema, tables: Iterable[pa.Table], path: str) -> None:

@@ -105,7 +105,8 @@ class PendingRows:
             found = self._policy.finding(row)
             told = Outcome(row, ids[row].as_py(), "rejected", error_code=found.check, error_message=found.message)
             self.failures.append(replace(told, findings=(found,)))
-        return pending[~barred]
+        allowed: np.ndarray = pending[~barred]
+        return allowed
 
     def _without_unusable(self, pending: np.ndarray, named: ReferenceIndex) -> np.ndarray:
         """The pending rows all of whose references can be used; the others become failures, each with its first."""

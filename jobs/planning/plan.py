@@ -199,4 +199,4 @@ def plan_units(groups: Sequence[tuple[Shape, np.ndarray]], sizes: Sizes | None =
 
 def _numbers(table: pa.Table, name: str) -> np.ndarray:
     """A column as numpy; a null (only bad rows have one, and they are never pending) reads as 0."""
-    return table[name].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(table[name].combine_chunks().fill_null(0).to_numpy(zero_copy_only=False))

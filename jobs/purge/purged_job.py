@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pressrun.cluster.actors.finisher import kept_path, thumbnail_path
+from pressrun.cluster.protocol.picture_paths import kept_path, thumbnail_path
 from pressrun.cluster.store.store import Changed, Store
 from pressrun.jobs.delivery.belongings import THUMBNAILS
 from pressrun.jobs.folder.job_file import IMAGES, PARQUET, PIXELS, find_job, read_manifest_copy

@@ -45,7 +45,7 @@ class PurgedNames:
                 problems.append(f"--purge {shortened(name)}: give a picture's name {example}.")
             stems.append(stem)
         if problems:
-            raise JobError(*problems)
+            raise JobError(*problems, code="bad_option")
         return cls(tuple(dict.fromkeys(stems)))
 
     def and_those_of(self, names: Iterable[str]) -> "PurgedNames":

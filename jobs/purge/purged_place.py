@@ -64,7 +64,8 @@ class PurgedPlace:
         """The names under which the same bytes are published besides."""
         record = self._place.record()
         same = pc.is_in(record["sha256"], pa.array(sorted(traces.digests), pa.string()))
-        return record["name"].filter(pc.and_(same, pc.invert(self._names.where(record["name"])))).to_pylist()
+        other = pc.and_(same, pc.invert(self._names.where(record["name"])))
+        return list(record["name"].filter(other).to_pylist())
 
     def _remove_served(self, name: str, etag: str | None, traces: Traces, gone: Gone) -> None:
         store = self._place.store

@@ -92,11 +92,16 @@ def _published_place(stores: Stores, to: str, nights: str | None, records: str |
     uri = real_uri(to)
     if not (nights or records or read_pointer(stores, beside(uri))):
         command = "pressrun publish NIGHTS --to … --purge …"
-        raise JobError(f"Nothing tells where the records of {uri} are; say whose nights are published there: {command}")
+        raise JobError(
+            f"Nothing tells where the records of {uri} are; say whose nights are published there: {command}",
+            code="bad_option",
+        )
     job = nights if nights and _is_job(stores.open(nights)) else f"{nights or uri}/job"
     place = PublishedPlace(stores, to, job, records)
     if place.records.head(OWNER) is None and not old_records(place.records, place.store.uri):
-        raise JobError(f"Nothing was published to {place.store.uri}: {place.records.uri} has no records of it.")
+        raise JobError(
+            f"Nothing was published to {place.store.uri}: {place.records.uri} has no records of it.", code="no_job"
+        )
     return place
 
 
@@ -106,7 +111,9 @@ def _refuse_interrupted(place: PublishedPlace) -> None:
         raise interrupted(place, pending)
     if pending:
         command = f"pressrun publish {pending['job']} --to {place.store.uri}{' --remove' * bool(pending['remove'])}"
-        raise JobError(f"A publication to {place.store.uri} was interrupted; finish it first: {command}")
+        raise JobError(
+            f"A publication to {place.store.uri} was interrupted; finish it first: {command}", code="interrupted"
+        )
 
 
 def _is_job(store: Store) -> bool:
@@ -184,7 +191,10 @@ class _Purging:
                 alone.append(job)
         found = [_jobs_under(stores.open(uri)) for uri in dict.fromkeys(places)]
         if named and not is_job and not found[0].jobs:
-            raise JobError(f"There is no job at {named}, nor under it; name a night, or the place where nights stand.")
+            raise JobError(
+                f"There is no job at {named}, nor under it; name a night, or the place where nights stand.",
+                code="no_job",
+            )
         alone_stores = [stores.open(uri) for uri in dict.fromkeys(alone)]
         return [one for one in found if one.jobs or one.linked] + [
             _Prefix(store, [store]) for store in alone_stores if _is_job(store)

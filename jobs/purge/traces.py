@@ -63,7 +63,9 @@ def begun(place: PublishedPlace, names: PurgedNames) -> Traces:
     except FileNotFoundError:
         return Traces()
     except (ValueError, KeyError, TypeError):
-        raise JobError(f"{place.records.uri}/{path} is damaged; remove it, and purge again.") from None
+        raise JobError(
+            f"{place.records.uri}/{path} is damaged; remove it, and purge again.", code="damaged_job"
+        ) from None
 
 
 def begin(place: PublishedPlace, names: PurgedNames, traces: Traces) -> None:

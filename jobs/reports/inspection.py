@@ -43,13 +43,16 @@ def inspect(stores: Stores, uri: str) -> Inspection:
     """
     try:
         if Path(uri).is_dir():
-            raise JobError(f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.")
+            raise JobError(
+                f"{uri} is a folder: name pictures, as in {Path(uri)}/*.png; `verify` looks at whole jobs.",
+                code="bad_file",
+            )
         data = stores.read(uri)
     except (OSError, RequestError) as error:
-        raise JobError(f"{uri} cannot be read: {error}") from None
+        raise JobError(f"{uri} cannot be read: {error}", code="bad_file") from None
     header = read_picture_header(data)
     if header is None:
-        raise JobError(f"{uri} is no picture in PNG, JPEG, WebP or AVIF.")
+        raise JobError(f"{uri} is no picture in PNG, JPEG, WebP or AVIF.", code="bad_file")
     digest = hashlib.sha256(data).hexdigest()
     ours = read_record(data) is not None
     says = {name: _public(value) for name, value in read_properties(data).items()}

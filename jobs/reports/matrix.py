@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import thumbnail_path
+from pressrun.cluster.protocol.picture_paths import thumbnail_path
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import read_results
@@ -54,11 +54,12 @@ def write_matrix(store: Store, matrix: Matrix) -> tuple[bytes, int]:
     _check_columns(manifest, matrix)
     chosen = _chosen(manifest, matrix.where)
     if not len(chosen):
-        raise JobError("No row has what --where asks for.")
+        raise JobError("No row has what --where asks for.", code="nothing_to_do")
     if len(chosen) > MAX_PICTURES:
         raise JobError(
             f"{len(chosen):,} pictures are more than a page of {MAX_PICTURES:,} can show; choose some of them, such as "
-            f"--where {shortened(matrix.down[0], 30)}=…"
+            f"--where {shortened(matrix.down[0], 30)}=…",
+            code="bad_option",
         )
     rows = manifest.take(pa.array(chosen))
     results = read_results(store, ("image", "seed", "error_code", "error_message", "renditions"))
@@ -86,7 +87,7 @@ def _check_columns(manifest: pa.Table, matrix: Matrix) -> None:
         if name not in manifest.column_names
     ]
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_option")
 
 
 def _chosen(manifest: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -116,7 +117,9 @@ def _picture(store: Store, row: Mapping[str, Any], rendition: str) -> dict[str, 
     if rendition and image:
         image = next((one["image"] for one in row["renditions"] or () if one["name"] == rendition), None)
         if image is None:
-            raise JobError(f"Row {shortened(row['custom_id'])} has no rendition “{shortened(rendition)}”.")
+            raise JobError(
+                f"Row {shortened(row['custom_id'])} has no rendition “{shortened(rendition)}”.", code="bad_option"
+            )
     if not image:
         why = row["error_message"] or ("It is not rendered yet." if row["status"] is None else "There is no picture.")
         return {"status": row["status"] or "pending", "why": why}

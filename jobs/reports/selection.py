@@ -29,10 +29,12 @@ def read_picks(stores: Stores, asked: str) -> list[str]:
         try:
             found = stores.read(asked[1:]).decode().splitlines()
         except (OSError, PressrunError, UnicodeDecodeError) as error:
-            raise JobError(f"--pick {asked} cannot be read: {error}") from None
+            raise JobError(f"--pick {asked} cannot be read: {error}", code="bad_option") from None
     picks = list(dict.fromkeys(filter(None, map(str.strip, found))))
     if not picks:
-        raise JobError("--pick names no row; give custom_ids with commas between them, or @ and a file of them.")
+        raise JobError(
+            "--pick names no row; give custom_ids with commas between them, or @ and a file of them.", code="bad_option"
+        )
     return picks
 
 
@@ -47,7 +49,9 @@ def picked_rows(store: Store, picks: Sequence[str], reseed: bool) -> pa.Table:
     ids = pa.array(picks, pa.string())
     unknown = ids.filter(pc.invert(pc.is_in(ids, manifest["custom_id"].combine_chunks()))).to_pylist()
     if unknown:
-        raise JobError(f"--pick names rows that {shortened(store.uri)} does not have: {first_of(unknown)}.")
+        raise JobError(
+            f"--pick names rows that {shortened(store.uri)} does not have: {first_of(unknown)}.", code="bad_option"
+        )
     picked = manifest.filter(pc.is_in(manifest["custom_id"], ids))
     return restored(_reseeded(store, picked) if reseed else picked)
 

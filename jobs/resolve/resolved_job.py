@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import rendition_suffix
 from pressrun.cluster.net.fetch_rules import WebRules, web_rules
 from pressrun.cluster.placement.layout import PlacementRequest
+from pressrun.cluster.protocol.picture_paths import rendition_suffix
 from pressrun.cluster.protocol.signing import Signing, signing_of
 from pressrun.cluster.protocol.unit import Outcome
 from pressrun.cluster.store.store import Store
@@ -62,7 +62,7 @@ class ResolvedJob:
 
     @property
     def rows(self) -> int:
-        return self.manifest.table.num_rows
+        return int(self.manifest.table.num_rows)
 
     def finish_keys(self, rows: np.ndarray) -> pa.Array:
         """The finish key of each of `rows`; as columns, because there may be a million of them."""
@@ -129,7 +129,7 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
             names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
         frozen = checked(lambda: freeze(manifest.frozen))
     if problems or not (model and manifest and names and frozen and web and store and finishing and captions):
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_option")
     named, unnamed = names
     job = Job(
         manifest=spec.manifest,
@@ -177,7 +177,7 @@ def _check_precision(spec: JobSpec, model: Model | None) -> None:
     """Raises JobError where the precision that is wanted, or the model's own, cannot be had."""
     precision = spec.precision or (model.precision if model else None)
     if precision and (problem := precision_problem(precision)):
-        raise JobError(problem)
+        raise JobError(problem, code="bad_option")
 
 
 def _check_wishes(spec: JobSpec, model: Model | None) -> None:
@@ -194,7 +194,8 @@ def _check_licence(store: Store | None, spec: JobSpec, model: Model | None) -> N
         where = f": read it at {model.licence_url}" if model.licence_url else ", which its maker can give you"
         raise JobError(
             f"The model {model.name} is under the {model.licence}, which does not allow commercial use{where} and, if "
-            "you accept it, give --accept-license (from Python: accept_license=True)."
+            "you accept it, give --accept-license (from Python: accept_license=True).",
+            code="licence",
         )
 
 

@@ -247,7 +247,7 @@ class Results:
 
     def _rows_of(self, table: pa.Table) -> np.ndarray:
         """The manifest's row of each outcome, -1 for one that the manifest does not know."""
-        return pc.index_in(table["custom_id"], self._ids).fill_null(-1).to_numpy().astype(np.int64)
+        return np.asarray(pc.index_in(table["custom_id"], self._ids).fill_null(-1).to_numpy(), np.int64)
 
     def _as_table(self, outcomes: list[Outcome]) -> pa.Table:
         rows = pa.array([outcome.row for outcome in outcomes], pa.int64())

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import rendition_suffix, thumbnail_path
+from pressrun.cluster.protocol.picture_paths import rendition_suffix, thumbnail_path
 from pressrun.cluster.store.store import never
 from pressrun.jobs.folder.job_file import IMAGES
 from pressrun.jobs.folder.result_schema import SCHEMA

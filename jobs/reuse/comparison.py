@@ -38,7 +38,7 @@ def noted_digests(table: pa.Table, stamped: Mapping[str, Stamped]) -> Digests:
 
 
 def _differing(one: pa.Table, other: pa.Table, names: Sequence[str]) -> np.ndarray:
-    return np.any([unequal(one[name], other[name]) for name in names], axis=0)
+    return np.asarray(np.any([unequal(one[name], other[name]) for name in names], axis=0))
 
 
 def unequal(one: pa.ChunkedArray | pa.Array, other: pa.ChunkedArray | pa.Array) -> np.ndarray:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pressrun.cluster.store.store import Opener
 from pressrun.jobs.folder.job_file import IMAGES, MANIFEST, Job, find_job
-from pressrun.jobs.folder.result_schema import is_done, read_results
+from pressrun.jobs.folder.result_schema import is_done, mask, read_results
 from pressrun.jobs.references.references import rows_digests
 from pressrun.jobs.references.validators import Stamped, read_stamped
 from pressrun.jobs.reuse.comparison import COMPARED, compared, noted_digests, unequal
@@ -52,11 +52,11 @@ class Earlier:
             return pq.ParquetFile(pa.BufferReader(self.store.get(MANIFEST))).read(list(columns))
         except (FileNotFoundError, pa.ArrowException, OSError):
             problem = f"{self.uri}/{MANIFEST} is missing or damaged; render that job again to put it back"
-            raise JobError(f"{problem}, or give another --since.") from None
+            raise JobError(f"{problem}, or give another --since.", code="damaged_job") from None
 
     def places(self, ids: pa.Array) -> np.ndarray:
         """For each custom_id the place of its outcome in `results`, -1 if it has none."""
-        return pc.index_in(ids, self._column("custom_id")).fill_null(-1).to_numpy().astype(np.int64)
+        return np.asarray(pc.index_in(ids, self._column("custom_id")).fill_null(-1).to_numpy(), np.int64)
 
     def unchanged(self, tonight: Fingerprints, places: np.ndarray) -> np.ndarray:
         """Whether the outcome at each place (-1: none) is what the request would come to tonight."""
@@ -68,13 +68,13 @@ class Earlier:
         unchanged[known] = (
             ~unequal(outcomes["render_key"], keys)
             & ~unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(known)))
-            & (is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
+            & (is_done(outcomes) | mask(pc.equal(outcomes["status"], "rejected")))
         )
         return unchanged
 
     def reseeded(self, places: np.ndarray) -> np.ndarray:
         """Whether the outcome at each of `places` is of another seed than its row's own."""
-        return self.results["reseeds"].combine_chunks().fill_null(0).to_numpy()[places] > 0
+        return np.asarray(self.results["reseeds"].fill_null(0).to_numpy()[places] > 0)
 
     def standing(self, places: np.ndarray) -> np.ndarray:
         """Whether the pictures of the outcomes at `places` are there with their renditions; a rejection needs none."""
@@ -88,9 +88,9 @@ class Earlier:
         for maker in pc.unique(pc.replace_substring_regex(elsewhere, f"^(.*)/{IMAGES}.*$", r"\1")).to_pylist():
             paths = paths_in(self.store.stores.open(maker), IMAGES)
             pieces.append(pc.binary_join_element_wise(pa.scalar(f"{maker}/", pa.string()), paths, ""))
-        there = _mask(pc.is_in(images, pa.concat_arrays(pieces)))
-        standing = there[: len(places)] | _mask(pc.equal(outcomes["status"], "rejected"))
-        standing[_mask(pc.list_parent_indices(renditions))[~there[len(places) :]]] = False
+        there = mask(pc.is_in(images, pa.concat_arrays(pieces)))
+        standing: np.ndarray = there[: len(places)] | mask(pc.equal(outcomes["status"], "rejected"))
+        standing[pc.list_parent_indices(renditions).to_numpy()[~there[len(places) :]]] = False
         return standing
 
     def addresses(self, images: pa.Array) -> pa.Array:
@@ -118,7 +118,7 @@ class Earlier:
         of["model"] = np.full(len(changed), remade)
         outcomes = self.results.take(pa.array(places[changed]))
         of["finish"] = unequal(outcomes["finish_key"], tonight.finish_keys.take(pa.array(changed)))
-        of["no picture before"] = ~(is_done(outcomes) | _mask(pc.equal(outcomes["status"], "rejected")))
+        of["no picture before"] = ~(is_done(outcomes) | mask(pc.equal(outcomes["status"], "rejected")))
         of["picture missing"] = np.isin(changed, missing)
         of["reseeded"] = np.isin(changed, reseeded)
         of["sampling"] = ~np.any(list(of.values()), axis=0)
@@ -135,7 +135,3 @@ class Earlier:
 
     def _column(self, name: str) -> pa.Array:
         return self.results[name].combine_chunks()
-
-
-def _mask(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False)

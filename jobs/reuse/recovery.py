@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import name_taken, rendition_path, rendition_suffix, with_next_seed, written_as
+from pressrun.cluster.actors.finisher import name_taken, with_next_seed, written_as
+from pressrun.cluster.protocol.picture_paths import rendition_path, rendition_suffix
 from pressrun.cluster.protocol.unit import Item, Outcome
 from pressrun.cluster.store.opening import stored_record
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import IMAGES
+from pressrun.jobs.folder.result_schema import mask
 from pressrun.jobs.planning.pending_rows import PendingRows
 from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.pipeline.checks.finding import findings_from_text
@@ -45,7 +47,8 @@ class Pictures:
     def unaccounted(self, order: ResolvedJob, rows: np.ndarray, whole: pa.Array) -> np.ndarray:
         """Those of `rows` whose pictures stand there (`whole`) although no result says so."""
         there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), whole)
-        return rows[there.to_numpy(zero_copy_only=False)]
+        missing: np.ndarray = rows[mask(there)]
+        return missing
 
     def recover(self, order: ResolvedJob, work: PendingRows, rows: np.ndarray) -> Iterator[Outcome]:
         """What the pictures of `rows` say of themselves: this row's own picture, or somebody else's in its place."""

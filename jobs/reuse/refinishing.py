@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import Finisher, kept_path, refusal
+from pressrun.cluster.actors.finisher import Finisher, refusal
+from pressrun.cluster.protocol.picture_paths import kept_path
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item, Outcome
 from pressrun.cluster.runtime.ray_runtime import joined

@@ -11,10 +11,10 @@ from threading import Event
 
 from pressrun.cluster.runtime.scratch import Scratch
 from pressrun.jobs.results.summary import Summary
-from pressrun.jobs.run.closing import finalise
 from pressrun.jobs.run.ending import DONE, EndCode, Ending
 from pressrun.jobs.run.execution import Execution
 from pressrun.jobs.run.executor import Executor, RayExecutor
+from pressrun.jobs.run.finalising import finalise
 from pressrun.jobs.run.open_job import OpenJob, opened
 from pressrun.jobs.run.settling import next_round, settle
 from pressrun.jobs.spec.context import Context

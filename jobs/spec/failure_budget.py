@@ -27,7 +27,7 @@ class FailureBudget:
         text = str(wanted)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)%|(\d+)", text.strip())
         if not match or (match[1] and float(match[1]) > 100):
-            raise JobError(f"--max-failures {text} is neither a number nor a share; write 20 or 5%.")
+            raise JobError(f"--max-failures {text} is neither a number nor a share; write 20 or 5%.", code="bad_option")
         return cls(int(match[2]) if match[2] else int(rows * float(match[1]) / 100))
 
     def counted(self, outcome: Outcome) -> Outcome:

@@ -159,17 +159,19 @@ def shown(column: pa.ChunkedArray, row: int) -> str:
 
 def _filled(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     merged = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return merged.fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(merged.fill_null(0).to_numpy(zero_copy_only=False))
 
 
 def _mask(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     merged = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return merged.to_numpy(zero_copy_only=False)
+    return np.asarray(merged.to_numpy(zero_copy_only=False))
 
 
 def as_text(column: pa.ChunkedArray, asked: str) -> pa.ChunkedArray:
     """A column's values as text. Raises JobError for what `asked` for them (`--by tags`) where they have none."""
     found = obvious_texts(column)
     if found is None:
-        raise JobError(f"{asked}: its values have no obvious text; name a column of text or numbers.")
+        raise JobError(
+            f"{asked}: its values have no obvious text; name a column of text or numbers.", code="bad_option"
+        )
     return found

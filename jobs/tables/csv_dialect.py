@@ -43,7 +43,10 @@ def dialect_of(content: bytes, name: str) -> Dialect:
     if told:
         sign = told[1].decode(errors="replace")
         if not sign.isascii() or sign in ("", '"') or not sign.isprintable() | (sign == "\t"):
-            raise JobError(f"The first line of “{name}” is “sep=” without a sign that can stand between cells.")
+            raise JobError(
+                f"The first line of “{name}” is “sep=” without a sign that can stand between cells.",
+                code="bad_manifest",
+            )
     else:
         whole = len(content) <= MAX_HEADER
         sign = max(SIGNS, key=lambda sign: _score(text, sign, whole))  # of equals the first
@@ -51,7 +54,7 @@ def dialect_of(content: bytes, name: str) -> Dialect:
         columns = next(_rows(text, sign), [])
         "".join(columns).encode()
     except csv.Error:
-        raise JobError(f"The first line of “{name}” does not name columns.") from None
+        raise JobError(f"The first line of “{name}” does not name columns.", code="bad_manifest") from None
     return Dialect(sign, columns, start)
 
 
@@ -96,14 +99,19 @@ def check_quotes(content: bytes, dialect: Dialect, name: str) -> None:
     if (escaped := content.find(b'\\"', start, end)) >= 0:
         raise JobError(
             f'Line {_line(content, escaped):,} of “{name}” has a quote with a backslash (\\"), which CSV reads '
-            'otherwise; write it twice (""), as CSV does.'
+            'otherwise; write it twice (""), as CSV does.',
+            code="bad_manifest",
         )
     if not closed:
-        raise JobError(f"Line {_line(content, start):,} of “{name}” opens a quote that is never closed; close it.")
+        raise JobError(
+            f"Line {_line(content, start):,} of “{name}” opens a quote that is never closed; close it.",
+            code="bad_manifest",
+        )
     rest = shortened(re.split(rb"[\r\n]", content[end : end + 20])[0].decode(errors="replace"), 20)
     raise JobError(
         f"Line {_line(content, end):,} of “{name}” goes on behind a closing quote (“{rest}”); "
-        "write a quote twice that is part of a text."
+        "write a quote twice that is part of a text.",
+        code="bad_manifest",
     )
 
 

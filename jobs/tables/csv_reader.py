@@ -37,9 +37,11 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
         raise _not_utf8(name) from None
     columns = dialect.columns
     if not columns:
-        raise JobError(f"“{name}” is empty; its first line has to name the columns.")
+        raise JobError(f"“{name}” is empty; its first line has to name the columns.", code="bad_manifest")
     if len(columns) > MAX_COLUMNS:
-        raise JobError(f"“{name}” has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read.")
+        raise JobError(
+            f"“{name}” has {len(columns):,} columns; at most {MAX_COLUMNS:,} are read.", code="manifest_too_large"
+        )
     check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
     check_quotes(content, dialect, name)
     try:
@@ -61,8 +63,10 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
             raise _not_utf8(name) from None
         if "straddl" in str(error):
             longest = f"{MAX_BLOCK / 2**20:,.0f} MiB"
-            raise JobError(f"“{name}” has a row longer than {longest}; close its quotes.") from None
-        raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).") from None
+            raise JobError(
+                f"“{name}” has a row longer than {longest}; close its quotes.", code="bad_manifest"
+            ) from None
+        raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).", code="bad_manifest") from None
     return tidied(table, name, limit)
 
 
@@ -73,17 +77,22 @@ def _decoded(content: bytes, name: str) -> bytes:
     elif content[1:4:2] == b"\0\0" or content[0:3:2] == b"\0\0":
         raise _not_utf8(name)  # UTF-16 that does not say so
     if content.startswith(b"PK\3\4"):
-        raise JobError(f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.")
+        raise JobError(
+            f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.", code="bad_manifest"
+        )
     return content.removeprefix(BOM).removesuffix(b"\x1a")
 
 
 def check_cells(cells: int, name: str, max_bytes: int) -> None:
     if cells * CELL_BYTES > max_bytes:
-        raise JobError(f"“{name}” has about {cells:,} cells, more than fit into memory; split it into several jobs.")
+        raise JobError(
+            f"“{name}” has about {cells:,} cells, more than fit into memory; split it into several jobs.",
+            code="manifest_too_large",
+        )
 
 
 def _not_utf8(name: str) -> JobError:
-    return JobError(f"“{name}” is not in UTF-8; save it from Excel as “CSV UTF-8”.")
+    return JobError(f"“{name}” is not in UTF-8; save it from Excel as “CSV UTF-8”.", code="bad_manifest")
 
 
 def block_size(content: bytes) -> int:

@@ -50,7 +50,10 @@ def read_json_lines(content: bytes, name: str, limit: int | None, max_bytes: int
         content = _SURROGATES.sub(lambda found: b"\\u0000" if found["alone"] else found.group(), content)
     keys = _distinct_keys(content)
     if keys > MAX_COLUMNS:
-        raise JobError(f"“{name}” has more than {MAX_COLUMNS:,} different keys; so many columns are not read.")
+        raise JobError(
+            f"“{name}” has more than {MAX_COLUMNS:,} different keys; so many columns are not read.",
+            code="manifest_too_large",
+        )
     check_cells(keys * (content.count(b"\n") + 1), name, max_bytes)
     table = _parsed_whole(content)
     if table is None:
@@ -166,7 +169,9 @@ class _Columns:
         if self._wrong:
             count = "1 line is" if self._wrong == 1 else f"{self._wrong:,} lines are"
             cases = listed(self._reasons, self._wrong)
-            raise JobError(f"“{self._name}” is not a proper JSONL file: {count} no JSON object: {cases}.")
+            raise JobError(
+                f"“{self._name}” is not a proper JSONL file: {count} no JSON object: {cases}.", code="bad_manifest"
+            )
         arrays = {key: self._typed(key, pa.chunked_array(chunks, pa.string())) for key, chunks in self._chunks.items()}
         return pa.table(arrays)
 

@@ -54,7 +54,9 @@ def read_parquet(source: pa.NativeFile, name: str, rows: int | None, max_bytes: 
             source = _with_footer(source, footer, _masked(footer)[len(_MAGIC) :], name, max_bytes)
         return _table(source, peek.metadata, name, rows, max_bytes)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise JobError(f"“{name}” is a damaged Parquet file ({_reason(error)}); write it again.") from None
+        raise JobError(
+            f"“{name}” is a damaged Parquet file ({_reason(error)}); write it again.", code="bad_manifest"
+        ) from None
 
 
 def _footer(source: pa.NativeFile, name: str) -> bytes:
@@ -62,24 +64,29 @@ def _footer(source: pa.NativeFile, name: str) -> bytes:
     size = source.size()
     problem = f"“{name}” is not a Parquet file"
     if size < 12:
-        raise JobError(f"{problem}: it has only {size} bytes; give a Parquet, JSONL or CSV file.")
+        raise JobError(f"{problem}: it has only {size} bytes; give a Parquet, JSONL or CSV file.", code="bad_manifest")
     source.seek(size - 8)
     tail = source.read(8)
     if tail[4:] == b"PARE":
-        raise JobError(f"“{name}” is encrypted; give a Parquet file without encryption.")
+        raise JobError(f"“{name}” is encrypted; give a Parquet file without encryption.", code="bad_manifest")
     if tail[4:] != _MAGIC:
         source.seek(0)
         cut = source.read(4) == _MAGIC
         raise JobError(
             f"“{name}” is a Parquet file without its end, probably cut off while it was copied; copy it again."
             if cut
-            else f"{problem}; give a Parquet, JSONL or CSV file with the ending .parquet, .jsonl or .csv."
+            else f"{problem}; give a Parquet, JSONL or CSV file with the ending .parquet, .jsonl or .csv.",
+            code="bad_manifest",
         )
     length = int.from_bytes(tail[:4], "little")
     if length > min(size - 12, MAX_FOOTER):
-        raise JobError(f"“{name}” is a damaged Parquet file (its footer cannot be where it says); copy it again.")
+        raise JobError(
+            f"“{name}” is a damaged Parquet file (its footer cannot be where it says); copy it again.",
+            code="bad_manifest",
+        )
     source.seek(size - 8 - length)
-    return source.read(length + 8)
+    footer: bytes = source.read(length + 8)
+    return footer
 
 
 def _masked(footer: bytes) -> bytes:
@@ -136,24 +143,30 @@ def _check_declared(metadata: pq.FileMetaData, name: str, max_bytes: int) -> Non
     if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS:
         raise JobError(
             f"“{name}” has {metadata.num_rows:,} rows and {metadata.num_columns:,} columns; "
-            f"at most {MAX_ROWS:,} and {MAX_COLUMNS:,} are read, so split it into several jobs."
+            f"at most {MAX_ROWS:,} and {MAX_COLUMNS:,} are read, so split it into several jobs.",
+            code="manifest_too_large",
         )
     if metadata.num_row_groups > MAX_ROW_GROUPS:
-        raise JobError(f"“{name}” has {metadata.num_row_groups:,} row groups; write at most {MAX_ROW_GROUPS:,}.")
+        raise JobError(
+            f"“{name}” has {metadata.num_row_groups:,} row groups; write at most {MAX_ROW_GROUPS:,}.",
+            code="manifest_too_large",
+        )
     declared = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     if sum(declared) > max_bytes:
         raise _too_large(name, max_bytes)
     if max(declared, default=0) > MAX_ROW_GROUP_BYTES:
         raise JobError(
             f"“{name}” has a row group of {max(declared) / 2**20:,.0f} MiB; "
-            f"write row groups of at most {MAX_ROW_GROUP_BYTES / 2**20:,.0f} MiB."
+            f"write row groups of at most {MAX_ROW_GROUP_BYTES / 2**20:,.0f} MiB.",
+            code="manifest_too_large",
         )
 
 
 def _too_large(name: str, max_bytes: int) -> JobError:
     return JobError(
         f"“{name}” takes more than {max_bytes / 2**20:,.0f} MiB of memory when it is read; "
-        "split it into several jobs or drop columns that pictures do not need."
+        "split it into several jobs or drop columns that pictures do not need.",
+        code="manifest_too_large",
     )
 
 
@@ -252,7 +265,7 @@ def _decoded_size(column: pa.Array) -> int:
         return 4 * len(column) + _decoded_size(column.keys) + _decoded_size(column.items)
     if pa.types.is_nested(kind):
         return 4 * len(column) + _decoded_size(column.flatten())
-    return column.nbytes
+    return int(column.nbytes)
 
 
 def _has_length(kind: pa.DataType) -> bool:

@@ -26,7 +26,7 @@ import pyarrow as pa
 from pressrun.cluster.runtime.scratch import temporary
 from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.text.wording import shortened
-from pressrun.pipeline.errors import JobError, StorageError
+from pressrun.pipeline.errors import JobError, Reason, StorageError
 from pressrun.pipeline.import_path import isolated, program
 
 WALL_SEC = 1800
@@ -51,7 +51,7 @@ def read_apart(
     with temporary(tempfile.TemporaryFile) as file:
         outcome, status = _asked({**request, "file": file.fileno()}, file, wall_sec)
         if outcome is None:
-            raise JobError(_epitaph(_last_part(uri), status, wall_sec))
+            raise JobError(_epitaph(_last_part(uri), status, wall_sec), code="bad_manifest")
         _raise_failure(outcome)
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
@@ -103,7 +103,7 @@ def _bootstrap() -> str:
 def _raise_failure(outcome: dict[str, Any]) -> None:
     """Raise what the process raised."""
     if "problems" in outcome:
-        raise JobError(*outcome["problems"])
+        raise JobError(*(Reason(sentence, code) for sentence, code in outcome["problems"]))
     if "storage" in outcome:
         from pressrun.cluster.store.store import Refusal
 
@@ -170,11 +170,12 @@ def _outcome(request: dict[str, Any]) -> dict[str, Any]:
         table = read_table(Stores(request["aws"]), request["uri"], request["limit"], request["max_bytes"])
         return _handed_over(table, request["file"])
     except JobError as error:
-        return {"problems": list(error.problems)}
+        return {"problems": [(str(problem), problem.code) for problem in error.problems]}
     except StorageError as error:
         return {"storage": str(error), "refusal": isinstance(error, Refusal)}
     except MemoryError:
-        return {"problems": [f"“{name}” takes too much memory to be read; split it into several jobs."]}
+        sentence = f"“{name}” takes too much memory to be read; split it into several jobs."
+        return {"problems": [(sentence, "manifest_too_large")]}
     except Exception:
         return {"bug": traceback.format_exc()[-4000:]}
 
@@ -187,7 +188,6 @@ def _handed_over(table: pa.Table, descriptor: int) -> dict[str, Any]:
     except OSError as error:
         reason = f"{error.strerror or error}".rstrip(".")
         folder = tempfile.gettempdir()
-        return {
-            "problems": [f"The folder for temporary files, {folder}, cannot hold the manifest ({reason}); free it."]
-        }
+        sentence = f"The folder for temporary files, {folder}, cannot hold the manifest ({reason}); free it."
+        return {"problems": [(sentence, "environment")]}
     return {}

@@ -39,7 +39,8 @@ def refuse_logged(paths: Iterable[str], uri: str) -> None:
                 place = f"{uri.rstrip('/')}/{inside}" if inside else uri
                 raise JobError(
                     f"“{shortened(place, 300)}” is a table of {kind}'s, and only its log says which files count; "
-                    f"export its rows as Parquet into a folder of their own ({_EXPORT[kind]}), and give that."
+                    f"export its rows as Parquet into a folder of their own ({_EXPORT[kind]}), and give that.",
+                    code="bad_manifest",
                 )
 
 
@@ -82,7 +83,8 @@ def with_partitions(table: pa.Table, path: str, name: str) -> pa.Table:
         elif table.column_names.count(column) == 1 and not _agrees(table[column], value):
             raise JobError(
                 f"“{name}” stands in the folder “{shortened(part, 300)}”, but holds other values in its column "
-                f"“{shortened(column, 300)}”; which of them is meant only you can say: leave one out."
+                f"“{shortened(column, 300)}”; which of them is meant only you can say: leave one out.",
+                code="bad_manifest",
             )
     return table
 
@@ -96,13 +98,14 @@ def _partition(part: str) -> tuple[str, str | None] | None:
         return unquote(column, errors="strict"), None if value == _NOTHING else unquote(value, errors="strict")
     except UnicodeDecodeError:
         raise JobError(
-            f"The folder “{shortened(part, 300)}” names a column's value in bytes that are no UTF-8."
+            f"The folder “{shortened(part, 300)}” names a column's value in bytes that are no UTF-8.",
+            code="bad_manifest",
         ) from None
 
 
 def _agrees(column: pa.ChunkedArray, value: str | None) -> bool:
     if value is None:
-        return column.null_count == len(column)
+        return bool(column.null_count == len(column))
     try:
         wanted = pa.scalar(value, pa.string()).cast(column.type)
         return pc.all(pc.fill_null(pc.equal(column, wanted), False)).as_py() is not False

@@ -49,12 +49,14 @@ def read_table(stores: Stores, uri: str, limit: int | None = None, max_bytes: in
         if local.is_dir():
             return _read_parts(stores, uri, local, limit, max_bytes)
         if local.exists() and not local.is_file():
-            raise JobError(f"“{shortened(uri)}” is neither a file nor a folder.")
+            raise JobError(f"“{shortened(uri)}” is neither a file nor a folder.", code="bad_manifest")
         return _read_file(stores, uri, local, limit, max_bytes)
     except FileNotFoundError:
-        raise JobError(f"There is no manifest at “{shortened(uri)}”.") from None
+        raise JobError(f"There is no manifest at “{shortened(uri)}”.", code="missing_manifest") from None
     except OSError as error:
-        raise JobError(f"The manifest “{shortened(uri)}” cannot be read: {error.strerror}.") from None
+        raise JobError(
+            f"The manifest “{shortened(uri)}” cannot be read: {error.strerror}.", code="bad_manifest"
+        ) from None
 
 
 def manifest_place(uri: str) -> str:
@@ -81,7 +83,9 @@ def _name(uri: str) -> str:
 def _read_file(stores: Stores, uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
     name = _name(uri)
     if _ending(uri) in _OTHER_FORMATS:
-        raise JobError(f"“{name}” is a spreadsheet that is not read; save it as .xlsx or “CSV UTF-8”.")
+        raise JobError(
+            f"“{name}” is a spreadsheet that is not read; save it as .xlsx or “CSV UTF-8”.", code="bad_manifest"
+        )
     read_whole = _WHOLE_FORMATS.get(_ending(uri))
     if read_whole:
         return read_whole(_content(stores, uri, local, max_bytes), name, limit, max_bytes)
@@ -95,7 +99,10 @@ def _content(stores: Stores, uri: str, local: Path | None, max_bytes: int) -> by
     """A whole file's bytes; raises JobError where there are more than `max_bytes` of it."""
     size = local.stat().st_size if local else _remote_size(stores, uri) or 0
     if size > max_bytes:
-        raise JobError(f"“{_name(uri)}” is larger than {max_bytes / 2**20:,.0f} MiB; split it into several jobs.")
+        raise JobError(
+            f"“{_name(uri)}” is larger than {max_bytes / 2**20:,.0f} MiB; split it into several jobs.",
+            code="manifest_too_large",
+        )
     return local.read_bytes() if local else _remote_content(stores, uri)
 
 
@@ -104,7 +111,7 @@ def _remote_size(stores: Stores, uri: str) -> int | None:
     try:
         entry = stores.entry(uri)
     except (FileNotFoundError, PermissionError, RequestError) as error:
-        raise JobError(str(error)) from None
+        raise JobError(str(error), code="missing_manifest") from None
     return entry.size if entry else None
 
 
@@ -112,7 +119,7 @@ def _remote_content(stores: Stores, uri: str) -> bytes:
     try:
         return stores.read(uri)
     except (FileNotFoundError, PermissionError, RequestError) as error:
-        raise JobError(str(error)) from None
+        raise JobError(str(error), code="missing_manifest") from None
 
 
 def _read_parts(stores: Stores, uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
@@ -128,11 +135,15 @@ def _read_parts(stores: Stores, uri: str, local: Path | None, limit: int | None,
         left = max(0, left - tables[-1].nbytes)
         rows = None if rows is None else rows - tables[-1].num_rows
         if tables[-1].column_names != tables[0].column_names:
-            raise JobError(f"The parts “{_name(parts[0])}” and “{_name(part)}” have different columns.")
+            raise JobError(
+                f"The parts “{_name(parts[0])}” and “{_name(part)}” have different columns.", code="bad_manifest"
+            )
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException:
-        raise JobError("The manifest's parts have columns of different types; write all parts alike.") from None
+        raise JobError(
+            "The manifest's parts have columns of different types; write all parts alike.", code="bad_manifest"
+        ) from None
 
 
 def _part_names(stores: Stores, uri: str, local: Path | None) -> list[str]:
@@ -148,12 +159,19 @@ def _part_names(stores: Stores, uri: str, local: Path | None) -> list[str]:
     parts = [name for name in sorted(found) if _ending(name) in PARQUET and not (is_hidden(name) or is_clutter(name))]
     for name in parts:
         if not is_utf8(name):
-            raise JobError(f"“{shortened(uri)}/{escaped(name)}” has a name that is not UTF-8; rename it.")
+            raise JobError(
+                f"“{shortened(uri)}/{escaped(name)}” has a name that is not UTF-8; rename it.", code="bad_manifest"
+            )
     if not parts:
         missing = "" if local else ", and there is no file of that name"
-        raise JobError(f"The folder “{shortened(uri)}” holds no Parquet file (*.parquet){missing}.")
+        raise JobError(
+            f"The folder “{shortened(uri)}” holds no Parquet file (*.parquet){missing}.", code="bad_manifest"
+        )
     if len(parts) > MAX_PARTS:
-        raise JobError(f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.")
+        raise JobError(
+            f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.",
+            code="manifest_too_large",
+        )
     return parts
 
 

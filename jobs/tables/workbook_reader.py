@@ -43,7 +43,8 @@ def read_workbook(content: bytes, name: str, limit: int | None, max_bytes: int) 
     except ImportError:
         raise JobError(
             f"Reading “{name}” needs a package that is not installed: pip install 'pressrun[xlsx]'; or save it as "
-            "“CSV UTF-8”."
+            "“CSV UTF-8”.",
+            code="missing_extra",
         ) from None
     _check_archive(content, name, max_bytes)
     try:
@@ -58,22 +59,30 @@ def read_workbook(content: bytes, name: str, limit: int | None, max_bytes: int) 
     except (JobError, MemoryError):
         raise
     except Exception as error:  # a stranger's file, a foreign library: it raises whatever comes up
-        raise JobError(f"“{name}” is a damaged Excel workbook ({_reason(error)}); save it again.") from None
+        raise JobError(
+            f"“{name}” is a damaged Excel workbook ({_reason(error)}); save it again.", code="bad_manifest"
+        ) from None
     return tidied(table, name, limit, notes)
 
 
 def _check_archive(content: bytes, name: str, max_bytes: int) -> None:
     """Refuse what is no workbook, or unpacks to more than is read."""
     if content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise JobError(f"“{name}” is locked with a password, or of an old kind; save it as .xlsx without one.")
+        raise JobError(
+            f"“{name}” is locked with a password, or of an old kind; save it as .xlsx without one.", code="bad_manifest"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise JobError(f"“{name}” is no Excel workbook; give an .xlsx file, or save it as “CSV UTF-8”.") from None
+        raise JobError(
+            f"“{name}” is no Excel workbook; give an .xlsx file, or save it as “CSV UTF-8”.", code="bad_manifest"
+        ) from None
     if size > max_bytes:
         raise JobError(
-            f"“{name}” unpacks to more than {max_bytes / 2**20:,.0f} MiB; split it into several jobs or save it as CSV."
+            f"“{name}” unpacks to more than {max_bytes / 2**20:,.0f} MiB; "
+            "split it into several jobs or save it as CSV.",
+            code="manifest_too_large",
         )
 
 
@@ -81,12 +90,14 @@ def _chosen(book: Any, name: str) -> tuple[Any, tuple[str, ...]]:
     """The sheet that holds the table, and what is to be said of the others."""
     found = [(sheet, header) for sheet in book.worksheets if (header := next(_rows(sheet, name), None))]
     if not found:
-        raise JobError(f"“{name}” is empty; its first row has to name the columns.")
+        raise JobError(f"“{name}” is empty; its first row has to name the columns.", code="bad_manifest")
     fitting = [sheet for sheet, header in found if {"custom_id", "prompt"} <= {meaning(_text(cell)) for cell in header}]
     if len(fitting) > 1 or (not fitting and len(found) > 1):
         titles = first_of([f"“{sheet.title}”" for sheet in fitting or [sheet for sheet, _ in found]])
         which = "a manifest in several sheets" if fitting else "several sheets, none of them with custom_id and prompt"
-        raise JobError(f"“{name}” has {which} ({titles}); keep the table in one, or save each as a file.")
+        raise JobError(
+            f"“{name}” has {which} ({titles}); keep the table in one, or save each as a file.", code="bad_manifest"
+        )
     sheet = fitting[0] if fitting else found[0][0]
     others = [f"“{shortened(other.title)}”" for other, _ in found if other is not sheet]
     said = f"Of “{name}” the sheet “{shortened(sheet.title)}” is read, not {first_of(others)}." if others else ""
@@ -99,7 +110,10 @@ def _rows(sheet: Any, name: str) -> Iterator[Row]:
     started = False
     for number, row in enumerate(sheet.iter_rows()):
         if number >= MAX_SHEET_ROWS:
-            raise JobError(f"“{name}” has more than {MAX_SHEET_ROWS:,} rows, which no workbook has; save it as CSV.")
+            raise JobError(
+                f"“{name}” has more than {MAX_SHEET_ROWS:,} rows, which no workbook has; save it as CSV.",
+                code="manifest_too_large",
+            )
         started = started or any(cell.value not in (None, "") for cell in row)
         if started:
             yield row
@@ -112,7 +126,9 @@ def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
     while some := list(islice(rows, _CHUNK_ROWS)):
         width = max(len(header), *(len(row) for row in some))
         if width > MAX_COLUMNS:
-            raise JobError(f"“{name}” has {width:,} columns; at most {MAX_COLUMNS:,} are read.")
+            raise JobError(
+                f"“{name}” has {width:,} columns; at most {MAX_COLUMNS:,} are read.", code="manifest_too_large"
+            )
         header += [""] * (width - len(header))
         columns = ([_text(row[place]) if place < len(row) else "" for row in some] for place in range(width))
         chunks.append([pa.array([cell or None for cell in column], pa.string()) for column in columns])
@@ -121,7 +137,8 @@ def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
         check_cells(read * width, name, max_bytes)
         if size > max_bytes:
             raise JobError(
-                f"“{name}” takes more than {max_bytes / 2**20:,.0f} MiB of memory; split it into several jobs."
+                f"“{name}” takes more than {max_bytes / 2**20:,.0f} MiB of memory; split it into several jobs.",
+                code="manifest_too_large",
             )
     found = [_column(chunks, place) for place in range(len(header))]
     return pa.Table.from_arrays(found, names=header)
@@ -172,7 +189,10 @@ def _check_formulas(values: Any, formulas: Any, name: str) -> None:
         for place, (cell, formula) in enumerate(zip(row, made, strict=True)):
             if formula.data_type == "f" and cell.value is None:
                 where = f"row {number + 1:,}, column {place + 1}"
-                raise JobError(f"“{name}” has a formula without a value ({where}); open it in Excel and save it again.")
+                raise JobError(
+                    f"“{name}” has a formula without a value ({where}); open it in Excel and save it again.",
+                    code="bad_manifest",
+                )
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.jobs.text.column_types import is_text
 from pressrun.jobs.text.wording import several
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -122,7 +123,7 @@ def _values(array: pa.Array) -> list[Any]:
     if pa.types.is_interval(kind):
         return [None if one is None else "{} months, {} days, {} ns".format(*one) for one in array.to_pylist()]
     if is_binary(kind) or is_string(kind) or isinstance(kind, pa.UuidType):
-        return _texts(array).to_pylist()
+        return list(_texts(array).to_pylist())
     return _held(array)
 
 
@@ -134,7 +135,7 @@ def _held(array: pa.Array) -> list[Any]:
         odd = {row for row, text in enumerate(told) if text and text.startswith("<")}
     try:
         if not odd:
-            return array.to_pylist()
+            return list(array.to_pylist())
     except _UNHELD:
         pass
     unit = f" {kind.unit}" if pa.types.is_duration(kind) else ""
@@ -212,7 +213,7 @@ def _runs(array: pa.RunEndEncodedArray) -> np.ndarray:
 
 def is_string(kind: pa.DataType) -> bool:
     """Whether a type is one of pyarrow's for texts."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return is_text(kind) or bool(pa.types.is_string_view(kind))
 
 
 def is_binary(kind: pa.DataType) -> bool:
@@ -222,7 +223,7 @@ def is_binary(kind: pa.DataType) -> bool:
 
 
 def _bytes(array: pa.Array) -> list[bytes | None]:
-    return pc.cast(array, pa.large_binary()).to_pylist()
+    return list(pc.cast(array, pa.large_binary()).to_pylist())
 
 
 def _texts_of_bytes(array: pa.Array) -> pa.Array:

@@ -38,10 +38,12 @@ def load_classifier(use: str) -> Classifier:
     except Exception as error:
         raise JobError(
             f"The classifier “{use}” cannot be had ({type(error).__name__}: {error}); give package.module:name of "
-            "something that can be imported here and on every node, and called without arguments."
+            "something that can be imported here and on every node, and called without arguments.",
+            code="bad_finish_spec",
         ) from None
     if not callable(getattr(made, "score", None)):
         raise JobError(
-            f"The classifier “{use}” has no method “score”; see pressrun.pipeline.checks.classifier.Classifier."
+            f"The classifier “{use}” has no method “score”; see pressrun.pipeline.checks.classifier.Classifier.",
+            code="bad_finish_spec",
         )
     return made

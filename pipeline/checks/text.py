@@ -29,7 +29,9 @@ def check_reader() -> None:
         import onnxruntime  # noqa: F401
         import rapidocr  # noqa: F401
     except ImportError:
-        raise JobError('The check of required text needs an extra: pip install "pressrun[ocr]".') from None
+        raise JobError(
+            'The check of required text needs an extra: pip install "pressrun[ocr]".', code="missing_extra"
+        ) from None
 
 
 def read_text(pixels: np.ndarray) -> str:

@@ -136,7 +136,7 @@ def check_credentials_library() -> None:
         import c2pa  # noqa: F401
         import cryptography  # noqa: F401
     except ImportError:
-        raise JobError('Signing needs an extra: pip install "pressrun[sign]".') from None
+        raise JobError('Signing needs an extra: pip install "pressrun[sign]".', code="missing_extra") from None
 
 
 @cache

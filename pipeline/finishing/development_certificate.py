@@ -32,7 +32,9 @@ def make_development_chain() -> Development:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
     except ImportError:
-        raise JobError('Development certificates need an extra: pip install "pressrun[sign]".') from None
+        raise JobError(
+            'Development certificates need an extra: pip install "pressrun[sign]".', code="missing_extra"
+        ) from None
 
     def name(of: str) -> x509.Name:
         organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, NAME)

@@ -76,7 +76,10 @@ def read_described(described: Mapping[str, Any]) -> FinishingSpec:
     except (KeyError, TypeError, AttributeError):
         spec = FinishingSpec()
     if spec.digest != described_digest(described):
-        raise JobError("The job's finishing spec was written by another version, which knew more of finishing.")
+        raise JobError(
+            "The job's finishing spec was written by another version, which knew more of finishing.",
+            code="newer_version",
+        )
     return spec
 
 
@@ -99,7 +102,7 @@ def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise JobError(f"{where} is not TOML: {error}.") from None
+        raise JobError(f"{where} is not TOML: {error}.", code="bad_finish_spec") from None
     problems: list[str] = []
     table = StrictTable(values, where, problems)
     spec = FinishingSpec(
@@ -112,7 +115,7 @@ def read_finishing_spec(text: str, format: str, where: str) -> FinishingSpec:
     )
     table.end()
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_finish_spec")
     return spec
 
 

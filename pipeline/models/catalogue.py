@@ -111,7 +111,7 @@ def look_up(name_or_folder: str) -> Model:
         places = {entry.folder.resolve(): entry for entry in known.values() if entry.folder}
         model = places.get(folder.resolve()) or _recognised(folder, known)
     if model is None:
-        raise JobError(_unknown(name_or_folder, known))
+        raise JobError(_unknown(name_or_folder, known), code="missing_model")
     return model
 
 
@@ -122,7 +122,10 @@ def find_model(name_or_folder: str) -> Model:
     """
     model = look_up(name_or_folder)
     if model.folder is None:
-        raise JobError(f"The model {model.name}{_source(model)} is not on this machine: {where_to_put(model)}")
+        raise JobError(
+            f"The model {model.name}{_source(model)} is not on this machine: {where_to_put(model)}",
+            code="missing_model",
+        )
     model = _with_overrides(_with_index(model))
     check_weights(model.path)
     check_digests(model.path)
@@ -182,19 +185,27 @@ def _with_index(model: Model) -> Model:
     try:
         index = dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise JobError(f"{model.path} is not a model's folder: it has no model_index.json.") from None
+        raise JobError(
+            f"{model.path} is not a model's folder: it has no model_index.json.", code="damaged_model"
+        ) from None
     except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} cannot be read: {error}.") from error
+        raise JobError(f"{path} cannot be read: {error}.", code="damaged_model") from error
     family = FAMILIES.get(str(index.get("_class_name")))
     if family is None:
-        raise JobError(f"{path} names a {index.get('_class_name')}; Pressrun renders with {' and '.join(FAMILIES)}.")
+        raise JobError(
+            f"{path} names a {index.get('_class_name')}; Pressrun renders with {' and '.join(FAMILIES)}.",
+            code="unsupported_model",
+        )
     distilled = bool(index.get("is_distilled", False))
     if not model.family:
         model = replace(model, family=family, distilled=distilled, text_layers=_TEXT_LAYERS[family])
         return replace(model, steps=4, guidance=1.0) if distilled else model
     if (model.family, model.distilled) != (family, distilled):
         what = f"{family}{', distilled' if distilled else ''}"
-        raise JobError(f"{model.path} holds another model than {model.name}: its model_index.json says {what}.")
+        raise JobError(
+            f"{model.path} holds another model than {model.name}: its model_index.json says {what}.",
+            code="damaged_model",
+        )
     return model
 
 
@@ -205,7 +216,7 @@ def _with_overrides(model: Model) -> Model:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise JobError(f"{path} cannot be read: {error}.") from error
+        raise JobError(f"{path} cannot be read: {error}.", code="damaged_model") from error
     values = _typed(table, str(path))
     if "licence" in values:  # a licence of its own, not the catalogue's under another name
         values = {"licence_url": "", "non_commercial": False, **values}
@@ -229,5 +240,5 @@ def _typed(table: Mapping[str, Any], where: str) -> dict[str, Any]:
             problems.append(f"{where}: {key} = {value!r} should be a {expected.__name__}.")
         values[key] = value
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="unsupported_model")
     return values

@@ -22,7 +22,7 @@ def dtype_of(precision: str) -> torch.dtype:
     """What is computed in, and held in but for matrices of eight bits. Raises JobError where the precision cannot be
     had."""
     if problem := precision_problem(precision):
-        raise JobError(problem)
+        raise JobError(problem, code="bad_option")
     return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
@@ -48,7 +48,8 @@ def load_part(part_class: type, model: Model, part: str, dtype: torch.dtype, dev
     if missing:
         raise JobError(
             f"The {part} of {model.name} is incomplete: its files lack {len(missing)} weights of "
-            f"{part_class.__name__}, such as {missing[0]}; get the model again."
+            f"{part_class.__name__}, such as {missing[0]}; get the model again.",
+            code="damaged_model",
         )
     return loaded.to(device).eval().requires_grad_(False)
 
@@ -117,7 +118,9 @@ def _unloadable(file_class: type, model: Model, part: str, error: Exception) -> 
     """The sentence for files that a library cannot load: on one line, without the path on whichever host it is."""
     words = " ".join(str(error).split()) or type(error).__name__
     reason = words.replace(f"{model.path}/", "").replace(str(model.path), model.name)[:300]
-    return JobError(f"The {part} of {model.name} cannot be loaded as {file_class.__name__}: {reason}")
+    return JobError(
+        f"The {part} of {model.name} cannot be loaded as {file_class.__name__}: {reason}", code="damaged_model"
+    )
 
 
 @contextmanager

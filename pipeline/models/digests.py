@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.locations import user_cache
@@ -36,11 +37,14 @@ def check_digests(folder: Path) -> None:
     try:
         recorded = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} cannot be read: {error}; get the model again.") from error
+        raise JobError(f"{path} cannot be read: {error}; get the model again.", code="damaged_model") from error
     found = file_digests(folder)
     damaged = [name for name, digest in recorded.items() if found.get(name) != digest]
     if damaged:
-        raise JobError(f"{folder} is damaged: {', '.join(damaged)} is not what {DIGESTS_FILE} records; get it again.")
+        raise JobError(
+            f"{folder} is damaged: {', '.join(damaged)} is not what {DIGESTS_FILE} records; get it again.",
+            code="damaged_model",
+        )
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -78,14 +82,14 @@ def _memory() -> Path:
     return user_cache() / "pressrun" / DIGESTS_FILE
 
 
-def _remembered() -> dict[str, list]:
+def _remembered() -> dict[str, list[Any]]:
     try:
-        return json.loads(_memory().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(_memory().read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
 
 
-def _remember(entries: Mapping[str, list]) -> None:
+def _remember(entries: Mapping[str, list[Any]]) -> None:
     """Keep the digests of files that are still there for the next start; where nothing can be written, that hashes
     again."""
     try:

@@ -62,7 +62,9 @@ def fetch_model(model: Model, watch: Watch = lambda done, total: None) -> Model:
     needs or arrive damaged, the disk is too small.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", model.revision):
-        raise JobError(f"No revision of {model.name} is pinned, so it is not fetched: {where_to_put(model)}")
+        raise JobError(
+            f"No revision of {model.name} is pinned, so it is not fetched: {where_to_put(model)}", code="missing_model"
+        )
     shelf = models_folder()
     with _foreign_errors(model), _quiet():
         files = _listed(model)
@@ -95,7 +97,10 @@ def _listed(model: Model) -> list[HubFile]:
         model.repo, revision=model.revision, files_metadata=True, timeout=_TIMEOUT_SEC
     )
     if info.sha != model.revision:
-        raise JobError(f"The hub answers with another revision of {model.repo} than the pinned {model.revision[:8]}.")
+        raise JobError(
+            f"The hub answers with another revision of {model.repo} than the pinned {model.revision[:8]}.",
+            code="missing_model",
+        )
     files = [
         HubFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
         for file in info.siblings or []
@@ -105,7 +110,9 @@ def _listed(model: Model) -> list[HubFile]:
     lacking = [part for part in WEIGHTED if not any(re.match(rf"{part}/.*\.safetensors$", name) for name in names)]
     if lacking or INDEX not in names:
         what = f"no safetensors in {', '.join(lacking)}" if lacking else f"no {INDEX}"
-        raise JobError(f"{model.repo} at {model.revision[:8]} cannot be rendered with: it has {what}.")
+        raise JobError(
+            f"{model.repo} at {model.revision[:8]} cannot be rendered with: it has {what}.", code="unsupported_model"
+        )
     return sorted(files, key=lambda file: (file.name == INDEX, file.bytes))
 
 
@@ -129,7 +136,8 @@ def _fetch_files(model: Model, files: list[HubFile], folder: Path, where: dict[s
                 _discard(path)
                 raise JobError(
                     f"{file.name} of {model.repo} arrives damaged: it is not what the hub says that it is. "
-                    "Run the command again; if that does not help, a proxy on the way changes it."
+                    "Run the command again; if that does not help, a proxy on the way changes it.",
+                    code="damaged_model",
                 )
         done += file.bytes
         watch(done, total)
@@ -177,7 +185,8 @@ def _check_space(model: Model, folder: Path, wanted: int) -> None:
     if wanted + _SPARE_BYTES > free:
         raise JobError(
             f"The model {model.name} needs another {wanted / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} GB "
-            "are free: make room, or point PRESSRUN_MODELS or HF_HOME to another disk."
+            "are free: make room, or point PRESSRUN_MODELS or HF_HOME to another disk.",
+            code="missing_model",
         )
 
 
@@ -211,8 +220,14 @@ def _foreign_errors(model: Model) -> Iterator[None]:
         yield
     except JobError:
         raise
-    except (errors.HTTPError, errors.XetDownloadError, OSError, ValueError, RuntimeError) as error:
-        raise JobError(_sentence(model, error)) from None
+    except (
+        errors.HTTPError,  # type: ignore[attr-defined]  # of whichever HTTP library the client is built on
+        errors.XetDownloadError,
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        raise JobError(_sentence(model, error), code="missing_model") from None
 
 
 def _sentence(model: Model, error: Exception) -> str:

@@ -25,7 +25,7 @@ def quantise(weight: torch.Tensor, precision: str) -> torch.Tensor:
     What comes out depends on this matrix alone. Raises JobError where torchao is missing.
     """
     if problem := precision_problem(precision):
-        raise JobError(problem)
+        raise JobError(problem, code="bad_option")
     logging.getLogger("torchao").setLevel(logging.ERROR)  # it tells of each of its libraries that has no use here
     from torchao.quantization import quantize_
 
@@ -91,5 +91,5 @@ def library(precision: str) -> str:
     Raises JobError where it is missing.
     """
     if problem := precision_problem(precision):
-        raise JobError(problem)
+        raise JobError(problem, code="bad_option")
     return f"torchao {version('torchao')}" if precision in SCALE_BYTES else ""

@@ -32,7 +32,8 @@ def check_weights(folder: Path) -> None:
     if pickled:
         raise JobError(
             f"{folder} has pickled weights ({pickled[0]}), which can run a stranger's code when they are loaded; "
-            "save the model as safetensors."
+            "save the model as safetensors.",
+            code="unsupported_model",
         )
     problems = []
     if absent:
@@ -44,7 +45,7 @@ def check_weights(folder: Path) -> None:
             if path.exists() and (problem := header_problem(path)):
                 problems.append(f"{path} {problem}")
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="damaged_model")
 
 
 def missing_files(folder: Path) -> list[str]:
@@ -109,10 +110,13 @@ def _shards(index: Path) -> Iterator[str]:
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise JobError(f"{index} is no index of safetensors; get it again.") from None
+        raise JobError(f"{index} is no index of safetensors; get it again.", code="damaged_model") from None
     for name in sorted(map(str, names)):
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*\.safetensors", name):
-            raise JobError(f"{index} names {name[:80]!r}, which is no safetensors file beside it; get it again.")
+            raise JobError(
+                f"{index} names {name[:80]!r}, which is no safetensors file beside it; get it again.",
+                code="damaged_model",
+            )
         yield name
 
 

@@ -43,7 +43,7 @@ def with_assets(copy: CopySpec, read: Callable[[str], bytes]) -> CopySpec:
         except JobError as error:
             problems += error.problems
     if problems:
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_finish_spec")
     digests = tuple((name, sha256(data).hexdigest()) for name, data in sorted(assets.items()))
     return replace(copy, digests=digests, assets=assets)
 
@@ -58,7 +58,12 @@ def read_logo(data: bytes, file: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(pixels_alone(data)[0]), formats=_LOGO_FORMATS) as picture:
             if picture.width * picture.height > MAX_LOGO_PIXELS:
-                raise JobError(f"The logo {file} has more than {MAX_LOGO_PIXELS:,} pixels; make it smaller.")
+                raise JobError(
+                    f"The logo {file} has more than {MAX_LOGO_PIXELS:,} pixels; make it smaller.",
+                    code="bad_finish_spec",
+                )
             return picture.convert("RGBA")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise JobError(f"The logo {file} is no picture that can be read (PNG, WebP or JPEG).") from None
+        raise JobError(
+            f"The logo {file} is no picture that can be read (PNG, WebP or JPEG).", code="bad_finish_spec"
+        ) from None

@@ -30,9 +30,14 @@ def check_type_can_be_set() -> None:
     """Raise JobError where the packages that setting type needs are not installed."""
     missing = [name for name in _NEEDED if not importlib.util.find_spec(name)]
     if missing:
-        raise JobError("Setting type needs packages that are not installed: pip install 'pressrun[copy]'.")
+        raise JobError(
+            "Setting type needs packages that are not installed: pip install 'pressrun[copy]'.", code="missing_extra"
+        )
     if not features.check("raqm"):
-        raise JobError("This build of Pillow cannot shape text (no Raqm): install Pillow's own wheel from PyPI.")
+        raise JobError(
+            "This build of Pillow cannot shape text (no Raqm): install Pillow's own wheel from PyPI.",
+            code="environment",
+        )
 
 
 def is_file(font: str) -> bool:
@@ -49,12 +54,13 @@ def packaged_font(family: str, weight: int) -> bytes:
     import fontpkg
 
     try:
-        return fontpkg.path(family, weight, nearest=True).read_bytes()
+        return Path(fontpkg.path(family, weight, nearest=True)).read_bytes()
     except fontpkg.FontpkgError:
         known = sorted([*CJK, *(each.name for each in _installed(fontpkg))])
         raise JobError(
             f"There is no font “{family}” here; there are {', '.join(known)}. Install its package "
-            f"(pip install fontpkg-{family.lower().replace(' ', '-')}), or name a file (.ttf, .otf)."
+            f"(pip install fontpkg-{family.lower().replace(' ', '-')}), or name a file (.ttf, .otf).",
+            code="bad_finish_spec",
         ) from None
 
 
@@ -113,7 +119,7 @@ def check_font(data: bytes, where: str) -> None:
     try:
         ImageFont.truetype(_path(file), 20)
     except OSError:
-        raise JobError(f"{where} is no font that can be read (TrueType or OpenType).") from None
+        raise JobError(f"{where} is no font that can be read (TrueType or OpenType).", code="bad_finish_spec") from None
     finally:
         os.close(file)
 

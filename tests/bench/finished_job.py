@@ -58,7 +58,7 @@ def _pieces(order: ResolvedJob, rows: int, whole: bool, store: Store) -> Iterato
     """Results of a few thousand rows at a time; their files are written on the way."""
     random = np.random.default_rng(0)
     job = order.job
-    references = References(order.model, order.web, noting=True)
+    references = References(order.model, order.web, order.context.stores, noting=True)
     tonight = Fingerprints.of(order, np.arange(rows), references, job.model_digest)
     references.note(store)
     for start in range(0, rows, _PIECE):

@@ -35,6 +35,7 @@ from pressrun.jobs.planning.unit_sizing import UnitSizer
 from pressrun.jobs.references.references import References
 from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.results import Results
+from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.job_spec import JobSpec
 from tests.bench.measured import run_measured
 from tests.bench.simulated import RayCosts, Service, SimulatedWorkerPool
@@ -74,11 +75,11 @@ def simulate(replicas: int, rows: int, folder: Path, costs: RayCosts) -> Line:
     if not manifest.exists():
         write_manifest(manifest, rows)
     started = time.perf_counter()
-    order = resolve(JobSpec(str(manifest), str(folder / f"out-{replicas}-{rows}")))
+    order = resolve(JobSpec(str(manifest), str(folder / f"out-{replicas}-{rows}")), Context.of_this_process())
     store = open_store(order_out := str(folder / f"out-{replicas}-{rows}"))
     store.prepare()
     results = Results(store, order.job, order.manifest.table, order.manifest.customer_columns)
-    work = PendingRows(order, np.arange(rows), References(order.model, order.web))
+    work = PendingRows(order, np.arange(rows), References(order.model, order.web, order.context.stores))
     plan = work.plan(work.rows, "cpu")
     crew = SimulatedWorkerPool(replicas, MINI, costs)
     dispatcher = Dispatcher(crew)

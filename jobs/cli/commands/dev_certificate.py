@@ -28,7 +28,9 @@ def _dev_certificate(options: argparse.Namespace) -> int:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(data)
     except OSError as error:
-        raise JobError(f"{error.filename} cannot be written ({error.strerror}); choose another folder.") from None
+        raise JobError(
+            f"{error.filename} cannot be written ({error.strerror}); choose another folder.", code="bad_place"
+        ) from None
     if options.json:
         say({"certificate": str(chain), "key": str(key), "name": NAME}, True)
     else:

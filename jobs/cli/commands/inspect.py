@@ -34,7 +34,7 @@ def _inspect(options: argparse.Namespace) -> int:
         for each in found:
             say("\n".join([*_words(each), *_signature_words(each)]), as_json=False)
     if wrong:
-        raise JobError(*wrong)
+        raise JobError(*wrong, code="bad_file")
     if options.json:
         dicts = [each.to_dict() for each in found]
         say(dicts if len(dicts) > 1 else dicts[0], as_json=True)

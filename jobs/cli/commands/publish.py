@@ -46,14 +46,16 @@ def add(commands: Any) -> None:
 def _publish(options: argparse.Namespace) -> int:
     if options.undo:
         if options.uri or options.to or options.remove or options.dry_run or options.records or options.purge:
-            raise JobError("--undo FILE stands alone: the file says of which place and publication it is.")
+            raise JobError(
+                "--undo FILE stands alone: the file says of which place and publication it is.", code="bad_option"
+            )
         undone = undo(options.context.stores, options.undo)
         say(asdict(undone) if options.json else _undone_words(undone), options.json)
         return 1 if undone.left or undone.lost else 0
     if options.purge:
         return _purge(options)
     if not options.uri or not options.to:
-        raise JobError("Say what is published where: pressrun publish JOB --to PLACE.")
+        raise JobError("Say what is published where: pressrun publish JOB --to PLACE.", code="bad_option")
     done = publish(
         options.context.stores,
         options.uri,
@@ -70,7 +72,10 @@ def _publish(options: argparse.Namespace) -> int:
 
 def _purge(options: argparse.Namespace) -> int:
     if not options.to or options.remove:
-        raise JobError("Say where from, and leave out --remove: pressrun publish [NIGHTS] --to PLACE --purge NAME …")
+        raise JobError(
+            "Say where from, and leave out --remove: pressrun publish [NIGHTS] --to PLACE --purge NAME …",
+            code="bad_option",
+        )
     done = purge(
         options.context.stores, options.purge, options.to, options.uri, records=options.records, dry_run=options.dry_run
     )

@@ -173,7 +173,7 @@ def _outlook_words(outlook: PlacementForecast) -> list[str]:
     """The layout and a table of its actors; those that differ only in their number share a line."""
     lines = [f"Layout {outlook.layout}" + (f": {outlook.why}." if outlook.why else ".")]
     lines.append(f"  {'actor':<26}{'holds':<44}{'GiB weights':>12}{'activations':>12}  device")
-    alike: dict[tuple, list[ActorMemory]] = {}
+    alike: dict[tuple[str, str, str, int, int], list[ActorMemory]] = {}
     for actor in outlook.actors:
         kind, shard = actor.actor.split("-")[0], actor.actor.partition(" ")[2]
         alike.setdefault((kind, shard, actor.holds, actor.weights_bytes, actor.activations_bytes), []).append(actor)

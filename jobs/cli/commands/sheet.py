@@ -43,7 +43,7 @@ def _sheet(options: argparse.Namespace) -> int:
     problems = _odd_options(options)
     if problems:
         find_job(store)  # where there is none, that is what to mend first
-        raise JobError(*problems)
+        raise JobError(*problems, code="bad_option")
     if options.pick is not None:
         return _pick(store, options)
     where: dict[str, tuple[str, ...]] = {}

@@ -27,7 +27,9 @@ def _variants(options: argparse.Namespace) -> int:
     if options.out:
         check_manifest_path(options.out)
     elif not options.dry_run:
-        raise JobError("Give --out FILE, where the manifest is to be written, or --dry-run to only count.")
+        raise JobError(
+            "Give --out FILE, where the manifest is to be written, or --dry-run to only count.", code="bad_option"
+        )
     variants = Variants(read_campaign(options.context.stores, options.campaign))
     count = variants.count(options.max_rows)
     if not options.json:

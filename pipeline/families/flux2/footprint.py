@@ -198,7 +198,9 @@ def _counted(model: Model) -> Footprint:
         decoder = autoencoder.get("decoder_block_out_channels") or encoder
         channels = int(encoder[0]), int(decoder[1])
     except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise JobError(f"The configuration of {model.name} is no FLUX.2 model's: {error} is missing or odd.") from None
+        raise JobError(
+            f"The configuration of {model.name} is no FLUX.2 model's: {error} is missing or odd.", code="damaged_model"
+        ) from None
     rest = {"way_in": 0, "way_out": 0, "shared": 0}
     for name, numbers in tensor_sizes(model.path / "transformer"):
         block = _block_of(name, int(transformer["num_layers"]))
@@ -251,4 +253,4 @@ def _configuration(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} cannot be read: {error}.") from None
+        raise JobError(f"{path} cannot be read: {error}.", code="damaged_model") from None

@@ -33,13 +33,13 @@ def attention_order(capability: tuple[int, int]) -> list[SDPBackend] | None:
     ]
 
 
-def best_attention(device: torch.device) -> AbstractContextManager:
+def best_attention(device: torch.device) -> AbstractContextManager[None]:
     """Within it, attention is computed by the best kernels that the device has."""
     order = attention_order(torch.cuda.get_device_capability(device)) if device.type == "cuda" else None
     return sdpa_kernel(order, set_priority=True) if order else nullcontext()
 
 
-def compile_blocks(network: Any, backend: str | Callable = "inductor") -> None:
+def compile_blocks(network: Any, backend: str | Callable[..., Any] = "inductor") -> None:
     """Have the repeated blocks of one of diffusers' networks compiled, each kind of them once for every shape that
     comes (regional compilation); that happens in a shape's first pass.
 

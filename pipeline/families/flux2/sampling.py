@@ -44,7 +44,10 @@ class Schedule:
         """Read the schedule from `model`'s folder. Raises JobError where it cannot be loaded or is not repeatable."""
         schedule = cls(load_files(FlowMatchEulerDiscreteScheduler, model, "scheduler"))
         if schedule.config.stochastic_sampling:
-            raise JobError(f"{model.path / 'scheduler'} draws noise between steps, which no row's seed covers.")
+            raise JobError(
+                f"{model.path / 'scheduler'} draws noise between steps, which no row's seed covers.",
+                code="unsupported_model",
+            )
         return schedule
 
     def start(self, tokens: int, steps: int, device: torch.device) -> FlowMatchEulerDiscreteScheduler:

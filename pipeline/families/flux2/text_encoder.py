@@ -70,7 +70,7 @@ class TextEncoder:
             if self.model.family == "flux2"
             else Flux2KleinPipeline._get_qwen3_prompt_embeds
         )
-        embedding = embed(
+        embedding: torch.Tensor = embed(
             self.network,
             self.tokenizer,
             prompt,

@@ -90,7 +90,7 @@ class PictureNorms(TorchFunctionMode):
         self._tile, self._known, self._gathering = tile, iter(known), gathering
         super().__init__()
 
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not torch.nn.functional.group_norm:
             return func(*args, **(kwargs or {}))
         hidden, groups = args

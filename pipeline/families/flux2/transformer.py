@@ -64,7 +64,7 @@ class BatchInvariantLinear(TorchFunctionMode):
     and everything else keep rows apart by themselves. A matrix of eight bits is unpacked once for all rows.
     """
 
-    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.nn.functional.linear:
             args = (args[0], unpacked(args[1]), *args[2:])
         if func is torch.nn.functional.linear and args[0].ndim == 3 and len(args[0]) > 1:
@@ -146,21 +146,22 @@ class Transformer:
 
     @property
     def device(self) -> torch.device:
-        return self.network.double_stream_modulation_img.linear.weight.device
+        return torch.device(self.network.double_stream_modulation_img.linear.weight.device)
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.network.double_stream_modulation_img.linear.weight.dtype
+        dtype: torch.dtype = self.network.double_stream_modulation_img.linear.weight.dtype
+        return dtype
 
     @property
     def channels(self) -> int:
         """Channels C of a latent token."""
-        return self.network.config.in_channels
+        return int(self.network.config.in_channels)
 
     @property
     def takes_guidance(self) -> bool:
         """Whether guidance is an input ([dev]) instead of a second pass ([klein] base)."""
-        return self.network.config.guidance_embeds
+        return bool(self.network.config.guidance_embeds)
 
     def rotary(self, positions: Positions) -> Rotary:
         """Rotary factors of a unit. Positions are (time, row, column, place in the text).
@@ -212,7 +213,7 @@ class Transformer:
         with BatchInvariantLinear() if self.device.type == "cpu" else best_attention(self.device):
             return self._run(stream, terms)
 
-    def compile(self, backend: str | Callable = "inductor") -> None:
+    def compile(self, backend: str | Callable[..., Any] = "inductor") -> None:
         """Have blocks compiled from now on, for each shape in its first pass (see `pipeline.families.flux2.kernels`),
         and try it.
 
@@ -232,7 +233,9 @@ class Transformer:
             raise
         except Exception as error:  # a compiler, its compiler, a driver: whatever is missing, nothing was rendered yet
             why = " ".join(str(error).split())[:300] or type(error).__name__
-            raise JobError(f"Nothing can be compiled for this device: {why} Leave out --compile.") from error
+            raise JobError(
+                f"Nothing can be compiled for this device: {why} Leave out --compile.", code="environment"
+            ) from error
 
     def _run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:
         network, rotary = self.network, self.rotary(terms.positions)

@@ -65,7 +65,7 @@ class Canvas:
         """Fill everything below a rolling line with `colour`; returns the line's y for every x."""
         x = np.linspace(0, 2 * np.pi * waves * self.width / self.unit, self.width)
         phase = self.rng.uniform(0, 2 * np.pi, 2)
-        line = base + swing * (np.sin(x + phase[0]) + 0.5 * np.sin(1.9 * x + phase[1]))
+        line: np.ndarray = base + swing * (np.sin(x + phase[0]) + 0.5 * np.sin(1.9 * x + phase[1]))
         points = [(i, float(y)) for i, y in enumerate(line)]
         self.draw.polygon([*points, (self.width, self.height), (0, self.height)], fill=colour)
         return line

@@ -64,7 +64,7 @@ def _catmull_rom(points: np.ndarray, pieces: int = 8) -> np.ndarray:
     """Points (N, 2) on a closed curve -> (N * pieces, 2); Catmull and Rom 1974, uniform parameters."""
     t = np.linspace(0, 1, pieces, endpoint=False)[None, :, None]
     a, b, c, d = (np.roll(points, shift, axis=0)[:, None, :] for shift in (1, 0, -1, -2))
-    curve = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    curve: np.ndarray = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
     return (curve / 2).reshape(-1, 2)
 
 
@@ -128,7 +128,8 @@ class Brush:
         across = (np.arange(left, right, dtype=np.float32) + 0.5 - inner[0]) / max(inner[2] - inner[0], 1)
         u = np.clip(2 * across - 1, -1, 1) * (self.light or 0.35)
         shade = 0.55 * np.exp(-(((u - 0.42) / 0.22) ** 2)) - 0.55 * np.clip(-u, 0, 1) ** 2 - 0.3 * u**4
-        return v + curve * shade[None, :]
+        light: np.ndarray = v + curve * shade[None, :]
+        return light
 
     def image(self) -> tuple[np.ndarray, np.ndarray]:
         """Colour (S, S, 3) in 0..255, premultiplied by the coverage (S, S) in 0..1."""

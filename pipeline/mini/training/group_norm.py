@@ -58,7 +58,10 @@ class QuickGroupNorm(nn.GroupNorm):
     """A drop-in for `torch.nn.GroupNorm` on pictures (B, C, H, W)."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return _GroupNorm.apply(input, self.weight, self.bias, self.num_groups, self.eps)
+        normed: torch.Tensor = _GroupNorm.apply(  # type: ignore[no-untyped-call]
+            input, self.weight, self.bias, self.num_groups, self.eps
+        )
+        return normed
 
 
 def quicken(module: nn.Module) -> None:

@@ -52,7 +52,8 @@ class Judge(nn.Module):
         self.scores = nn.Linear(widths[-1] * (SIDE // 16) ** 2, sum(len(names) for names in ATTRIBUTES.values()))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.scores(self.dropout(self.features(pictures).flatten(1)))
+        scores: torch.Tensor = self.scores(self.dropout(self.features(pictures).flatten(1)))
+        return scores
 
 
 def to_input(pictures: Sequence[Image.Image]) -> torch.Tensor:

@@ -54,7 +54,9 @@ def loss_of(model: AutoencoderKLFlux2, x: torch.Tensor) -> torch.Tensor:
     divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
     across = (y - x).diff(dim=3).abs().mean()
     down = (y - x).diff(dim=2).abs().mean()
-    return functional.mse_loss(y, x) + 0.1 * functional.l1_loss(y, x) + 0.1 * (across + down) + KL_WEIGHT * divergence
+    error = functional.mse_loss(y, x) + 0.1 * functional.l1_loss(y, x) + 0.1 * (across + down)
+    loss: torch.Tensor = error + KL_WEIGHT * divergence
+    return loss
 
 
 @torch.no_grad()

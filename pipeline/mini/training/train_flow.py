@@ -171,7 +171,9 @@ def _in_bfloat16(
     weights = {name: p.bfloat16() for name, p in model.named_parameters()}
     fast = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]  # the text encoder's mask needs the second
     with sdpa_kernel([SDPBackend.MATH] if noisy.device.type == "cpu" else fast):
-        return functional_call(model, weights, (batch, noisy.bfloat16(), times))
+        answer: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+        answer = functional_call(model, weights, (batch, noisy.bfloat16(), times))
+        return answer
 
 
 def start_from(model: FlowModel, tokenizer: Qwen2Tokenizer, folder: Path) -> None:

@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 import pytest
 
-from pressrun.cluster.actors.actors import JobActor
-from pressrun.cluster.actors.finisher import Finisher, replacement_path
+from pressrun.cluster.actors.finisher import Finisher
+from pressrun.cluster.actors.job_actor import JobActor
 from pressrun.cluster.protocol.job_context import JobContext
+from pressrun.cluster.protocol.picture_paths import replacement_path
 from pressrun.cluster.protocol.signing import Signing
 from pressrun.cluster.protocol.spec import Finishing
 from pressrun.cluster.protocol.unit import Item, Outcome, Unit

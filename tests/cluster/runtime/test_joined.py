@@ -102,3 +102,16 @@ def test_a_cluster_that_wants_a_token_which_nobody_has_is_a_sentence(pressrun: P
         ended = pressrun("render", manifest, "--out", tmp_path / "out", **secured)
     assert ended.code == 2, ended.err
     assert "RAY_AUTH_TOKEN" in ended.err and "Traceback" not in ended.err
+
+
+def test_a_node_that_lacks_minis_weights_gets_them_once(head: str, pressrun: Pressrun, tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "in", mixed_rows()[8:11])
+    written = []
+    for out in ("first", "second"):
+        ended = pressrun("render", manifest, "--out", out, "--json", RAY_ADDRESS=head, HOME=str(tmp_path))
+        assert ended.code == 0, ended.err
+        here = Path("/tmp") / f"ray-{os.getpid()}-{head.rpartition(':')[2]}"
+        found = here.glob("session_2*/runtime_resources/**/mini/model/**/*.safetensors")
+        written.append({path: path.stat().st_mtime_ns for path in found})
+    assert len(written[0]) == 3
+    assert written[0] == written[1]

@@ -4,13 +4,14 @@ import ipaddress
 import os
 import sys
 import threading
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from pressrun.cluster.runtime.ray_runtime import ray_runtime
+from pressrun.cluster.runtime.ray_runtime import LEFT_OUT, package, ray_runtime
 from pressrun.cluster.runtime.reaper import MARK, marked
 from pressrun.cluster.runtime.scratch import Scratch
 from pressrun.pipeline.errors import JobError
@@ -67,3 +68,12 @@ def test_a_local_ray_listens_on_loopback_only_and_leaves_nothing(
     assert not scratch.exists()
     assert not (tmp_path / "nowhere").exists()
     assert MARK not in os.environ
+
+
+def test_the_code_that_travels_to_a_cluster_brings_neither_minis_weights_nor_its_training(tmp_path: Path) -> None:
+    from ray._private.runtime_env.packaging import create_package
+
+    create_package(package(tmp_path), tmp_path / "code.zip", True, include_parent_dir=True, excludes=LEFT_OUT)
+    names = zipfile.ZipFile(tmp_path / "code.zip").namelist()
+    assert "pressrun/pipeline/mini/model/model_index.json" in names
+    assert not [name for name in names if name.endswith(".safetensors") or "/training/" in name]

@@ -53,6 +53,15 @@ def test_every_reason_for_a_refusal_is_listed(tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+def test_in_json_every_reason_for_a_refusal_has_a_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"custom_id": "a", "sha256": "mine"}, {"custom_id": "a", "sha256": "mine"}]
+    manifest = write_manifest(tmp_path / "in", rows)
+    main(["render", str(manifest), "--out", str(tmp_path / "out"), "--replicas", "0", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["refused"]) == 3
+    assert said["codes"] == ["bad_option", "bad_manifest", "bad_manifest"]
+
+
 def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_manifest(tmp_path / "in", mixed_rows())
     assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--dry-run", "--json"]) == 0

@@ -222,8 +222,9 @@ def test_nothing_is_changed_behind_a_link_in_a_place(tmp_path: Path) -> None:
 
 
 _STOPPED = """
-import sys, time
+import os, sys, time
 from pressrun.cluster.store.lease import Lease
+from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.delivery import publishing
 from pressrun.jobs.delivery.publish_target import PublishedPlace
 
@@ -235,7 +236,7 @@ def begin(self, **what):
 PublishedPlace.begin = begin
 Lease.__init__.__kwdefaults__["beat_sec"] = 0.3
 publishing._THREADS = 1
-publishing.publish(sys.argv[1], sys.argv[2], remove=True)
+publishing.publish(Stores.of(os.environ), sys.argv[1], sys.argv[2], remove=True)
 """
 
 

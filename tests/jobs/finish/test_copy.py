@@ -12,11 +12,11 @@ from PIL import Image
 
 from pressrun.jobs.planning.pending_rows import PendingRows
 from pressrun.jobs.references.references import References
-from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.pipeline.errors import JobError
 from tests.conftest import Ended, Pressrun
-from tests.opening import write_uri
+from tests.opening import resolved, write_uri
 
 STYLE = """
 [copy]
@@ -79,7 +79,7 @@ def files(folder: Path, table: list[dict[str, Any]], style: str = STYLE) -> dict
 
 def order(folder: Path, table: list[dict[str, Any]], style: str = STYLE) -> ResolvedJob:
     where = {name: str(path) for name, path in files(folder, table, style).items()}
-    return resolve(JobSpec(out=str(folder / "out"), **where))
+    return resolved(JobSpec(out=str(folder / "out"), **where))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_the_job_verifies(job: tuple[Path, Ended], tmp_path: Path) -> None:
 
 
 def keys(order: ResolvedJob) -> tuple[str, str]:
-    item = PendingRows(order, np.arange(1), References(order.model, order.web)).item(0)
+    item = PendingRows(order, np.arange(1), References(order.model, order.web, order.context.stores)).item(0)
     assert order.finish_keys(np.arange(1)).to_pylist() == [item.finish_key], "by columns and by rows the same"
     return item.render_key, item.finish_key
 
@@ -180,7 +180,7 @@ def test_another_logo_under_the_same_name_is_another_finish(tmp_path: Path) -> N
     before = keys(order(tmp_path, rows()))
     Image.new("RGBA", (80, 40), "#000000").save(tmp_path / "logo.png")
     where = {"manifest": str(tmp_path / "m.parquet"), "finish": str(tmp_path / "style.toml")}
-    assert keys(resolve(JobSpec(out=str(tmp_path / "out"), **where)))[1] != before[1]
+    assert keys(resolved(JobSpec(out=str(tmp_path / "out"), **where)))[1] != before[1]
 
 
 def test_style_logo_and_manifest_may_lie_in_a_bucket(tmp_path: Path, s3_bucket: str) -> None:
@@ -189,7 +189,7 @@ def test_style_logo_and_manifest_may_lie_in_a_bucket(tmp_path: Path, s3_bucket: 
         write_uri(f"{s3_bucket}/style/{path.name}", [path.read_bytes()])
     where = {"manifest": f"{s3_bucket}/style/m.parquet", "finish": f"{s3_bucket}/style/style.toml"}
     local = {"manifest": str(tmp_path / "m.parquet"), "finish": str(tmp_path / "style.toml")}
-    here, there = (resolve(JobSpec(out=str(tmp_path / "out"), **each)) for each in (local, where))
+    here, there = (resolved(JobSpec(out=str(tmp_path / "out"), **each)) for each in (local, where))
     assert keys(here) == keys(there)
 
 

@@ -18,6 +18,7 @@ from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.driver import render
 from pressrun.jobs.run.forecast import forecast
+from pressrun.jobs.spec.context import Context
 from pressrun.pipeline.errors import JobError
 from tests.conftest import write_manifest
 from tests.opening import open_store, stores
@@ -213,7 +214,7 @@ class Late(FolderStore):
 
 
 def test_what_a_second_driver_has_just_written_is_not_taken_for_somebody_elses(manifest: Path, tmp_path: Path) -> None:
-    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")))
+    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")), Context.of_this_process())
     assert create_job(Late(tmp_path / "out", order), order.job, order.frozen)
     assert (tmp_path / "out/results/part-000001-0123abcd-000000.parquet").read_bytes() == b"another driver's"
 
@@ -248,7 +249,7 @@ def test_an_empty_prefix_is_known_by_one_listing(
     s3_bucket: str, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, listed, page = open_store(f"{s3_bucket}/run"), [], S3Store._pages
-    order = resolve(JobSpec(str(manifest), store.uri))
+    order = resolve(JobSpec(str(manifest), store.uri), Context.of_this_process())
 
     def counted(self: S3Store, prefix: str, *rest: object, **more: object) -> object:
         listed.append(prefix)

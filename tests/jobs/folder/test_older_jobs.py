@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.results.status import read_status
 from tests.conftest import Pressrun
+from tests.opening import open_store, stores
 
 MADE_BY_0_1_0 = Path(__file__).with_name("made_by_0_1_0")
 PICTURES = {"plain": 3, "finished": 4}
@@ -88,7 +88,7 @@ def test_their_status_is_read() -> None:
 
 @both
 def test_a_finished_one_is_published(older: Path, name: str) -> None:
-    publish(str(older / name), str(older / "shop"))
+    publish(stores(), str(older / name), str(older / "shop"))
     shown = {path: data for path, data in files(older / "shop").items() if not path.startswith(".published/")}
     assert shown == files(MADE_BY_0_1_0 / name / "images")
 

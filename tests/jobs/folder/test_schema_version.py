@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun import JobSpec, render
-from pressrun.cluster.store.opening import open_store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.folder.job_file import fingerprint_of
@@ -19,6 +18,7 @@ from pressrun.jobs.purge.purging import purge
 from pressrun.jobs.results.status import read_status
 from pressrun.pipeline.errors import JobError
 from tests.conftest import mixed_rows, write_manifest
+from tests.opening import open_store, stores
 
 PART = "results/part-000000.parquet"
 
@@ -48,7 +48,7 @@ COMMANDS: dict[str, Callable[[Path, Path], object]] = {
     "since": lambda job, manifest: render(JobSpec(str(manifest), f"{job}-next", since=str(job))),
     "status": lambda job, _: read_status(open_store(str(job))),
     "verify": lambda job, _: verify(open_store(str(job))),
-    "publish": lambda job, _: publish(str(job), f"{job}-shop"),
+    "publish": lambda job, _: publish(stores(), str(job), f"{job}-shop"),
 }
 
 
@@ -90,6 +90,6 @@ def test_a_customers_column_of_that_name_stands_beside_ours(finished_job: Path, 
 
 
 def test_a_purge_leaves_the_version_that_a_file_has(job: Path, tmp_path: Path) -> None:
-    publish(str(job), str(tmp_path / "shop"))
-    purge(["row-3.png"], str(tmp_path / "shop"))
+    publish(stores(), str(job), str(tmp_path / "shop"))
+    purge(stores(), ["row-3.png"], str(tmp_path / "shop"))
     assert told(job) == [VERSION, VERSION, str(VERSION), str(VERSION)]

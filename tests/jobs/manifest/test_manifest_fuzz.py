@@ -25,6 +25,7 @@ from pressrun.jobs.tables.sandbox import read_apart
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
+from tests.opening import stores
 
 MODEL = Model("mini", "flux2-klein", steps=4, guidance=1.0, width=128, height=96, max_pixels=512 * 512)
 MAX_BYTES = 64 << 20
@@ -233,7 +234,7 @@ def read_or_refused(ending: str, content: bytes, folder: Any, read: Any = read_t
     path = folder / f"m{ending}"
     path.write_bytes(content)
     try:
-        account(read(str(path), None, MAX_BYTES))
+        account(read(stores(), str(path), None, MAX_BYTES))
     except JobError as refused:
         assert refused.problems
         for problem in refused.problems:

@@ -9,11 +9,11 @@ import pytest
 
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.folder.job_file import create_job, read_manifest_copy
-from pressrun.jobs.resolve.resolved_job import ResolvedJob, resolve
+from pressrun.jobs.resolve.resolved_job import ResolvedJob
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.spec.job_spec import JobSpec
 from pressrun.jobs.tables.raw_cells import COLUMN
-from tests.opening import open_store
+from tests.opening import open_store, resolved
 
 TEXT = """custom_id;prompt;width;height;steps;guidance;seed;references;sku
 good;a mug;128;128;2;1,5;7;;001
@@ -25,7 +25,7 @@ empty;;64;64;2;1;3;[1];004
 
 def failed_job(manifest: Path, out: Path) -> ResolvedJob:
     """A job whose bad rows have failed; the good ones wait."""
-    order = resolve(JobSpec(str(manifest), str(out)))
+    order = resolved(JobSpec(str(manifest), str(out)))
     store = open_store(str(out))
     store.prepare()
     create_job(store, order.job, order.frozen)
@@ -67,7 +67,7 @@ def test_failures_rendered_unmended_fail_for_the_same_reasons(kind: str, ending:
     first = reasons(failed_job(bad_manifest(tmp_path, kind), tmp_path / "out"))
     assert len(first) >= 3
     assert main(["failures", str(tmp_path / "out"), "--out", str(tmp_path / f"again.{ending}")]) == 0
-    again = reasons(resolve(JobSpec(str(tmp_path / f"again.{ending}"), str(tmp_path / "out-2"))))
+    again = reasons(resolved(JobSpec(str(tmp_path / f"again.{ending}"), str(tmp_path / "out-2"))))
     if ending == "jsonl":  # which has no way to write a byte that is no character, and its own word for NaN
         assert again.keys() == first.keys()
         first = {name: (code, words.lower()) for name, (code, words) in first.items() if "UTF-8" not in words}
@@ -101,7 +101,7 @@ def test_a_manifest_without_odd_cells_is_frozen_without_the_column(tmp_path: Pat
 
 def test_a_frozen_manifest_rendered_elsewhere_is_refused_for_the_same_reasons(tmp_path: Path) -> None:
     first = reasons(failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out"))
-    assert reasons(resolve(JobSpec(str(tmp_path / "out/manifest.parquet"), str(tmp_path / "out-2")))) == first
+    assert reasons(resolved(JobSpec(str(tmp_path / "out/manifest.parquet"), str(tmp_path / "out-2")))) == first
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "json"])
@@ -118,7 +118,7 @@ def test_a_file_that_would_be_no_manifest_or_run_a_prompt_is_not_written(
 def test_failures_go_to_a_bucket_and_are_rendered_from_there(ending: str, tmp_path: Path, s3_bucket: str) -> None:
     first = reasons(failed_job(bad_manifest(tmp_path, "text"), tmp_path / "out"))
     assert main(["failures", str(tmp_path / "out"), "--out", f"{s3_bucket}/again.{ending}"]) == 0
-    assert reasons(resolve(JobSpec(f"{s3_bucket}/again.{ending}", str(tmp_path / "out-2")))) == first
+    assert reasons(resolved(JobSpec(f"{s3_bucket}/again.{ending}", str(tmp_path / "out-2")))) == first
 
 
 @pytest.mark.parametrize("where", ["s3://", "s3://bucket", "/proc/nowhere/a.parquet", "file://host/a.parquet"])

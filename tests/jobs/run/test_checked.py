@@ -59,7 +59,7 @@ def command(folder: Path, *more: object) -> Any:
         "--finish",
         folder / "in/finish.toml",
     )
-    return Pressrun(folder)(*arguments, "--json", *more, PYTHONPATH=str(Path(__file__).parent))
+    return Pressrun(folder)(*arguments, "--json", *more, PYTHONPATH=str(Path(__file__).parents[1]))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.results import Results
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.run.closing import close_job
+from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.job_spec import JobSpec
 from tests.conftest import write_manifest
 from tests.opening import open_store
@@ -16,7 +17,7 @@ from tests.opening import open_store
 
 def test_the_summary_counts_the_picture_that_another_driver_made(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "in", [{"custom_id": "a", "prompt": "a mug"}])
-    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")))
+    order = resolve(JobSpec(str(manifest), str(tmp_path / "out")), Context.of_this_process())
     store = open_store(str(tmp_path / "out"))
     store.prepare()
     create_job(store, order.job, order.frozen)

@@ -50,6 +50,12 @@ def test_a_table_comes_over_as_it_is(manifest: Path) -> None:
     assert read_apart(stores(), str(manifest), 1, DECODED_BYTES).num_rows == 1
 
 
+def test_a_refusal_comes_over_with_its_code(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as refused:
+        read_apart(stores(), f"{tmp_path}/nothing.parquet", None, DECODED_BYTES)
+    assert refused.value.codes == ["missing_manifest"]
+
+
 def test_the_process_that_reads_imports_neither_ray_nor_torch_nor_the_rest_of_the_product(
     manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,9 +135,10 @@ def test_modules_in_the_working_folder_are_never_imported(
 def test_the_process_ends_with_a_driver_that_is_killed(manifest: Path) -> None:
     program = (
         "import sys; from pressrun.jobs.tables import sandbox as r; real = r._bootstrap()\n"
+        "from pressrun.cluster.store.opening import Stores\n"
         "slow = 'import pressrun.jobs.tables.table_reader as t, time; t.read_table = lambda *_: time.sleep(600); '\n"
         "r._bootstrap = lambda: real.replace('from pressrun', slow + 'from pressrun')\n"
-        "r.read_apart(sys.argv[1], None, 1 << 20)"
+        "r.read_apart(Stores(), sys.argv[1], None, 1 << 20)"
     )
     driver = subprocess.Popen([sys.executable, "-c", program, str(manifest)])
     try:
