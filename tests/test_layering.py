@@ -82,6 +82,21 @@ def test_the_wheel_has_every_room_and_nothing_of_how_mini_was_trained() -> None:
     assert set(declared) == {"pressrun", "pressrun_entry", *(".".join(("pressrun", *parts)) for parts in folders)}
 
 
+LINES, LINES_OF_A_FUNCTION = 300, 40
+TABLES = {"jobs/cli/commands/render.py:add"}
+"""Functions that are tables: an option a line."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_are_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            name = f"{path.relative_to(ROOT)}:{node.name}"
+            assert name in TABLES or (node.end_lineno or 0) - node.lineno < LINES_OF_A_FUNCTION, name
+
+
 ENVIRONMENT = {
     "jobs/spec/context.py": "where somebody comes in",
     "jobs/cli/terminal.py": "the terminal's encoding",

@@ -22,9 +22,9 @@ import numpy as np
 from pressrun.cluster.net.url import file_name
 from pressrun.cluster.protocol.picture_paths import kept_path, rendition_path, replacement_path, thumbnail_path
 from pressrun.cluster.protocol.spec import Finishing
-from pressrun.cluster.protocol.unit import Item, Outcome, StoredRendition
+from pressrun.cluster.protocol.unit import Item, Outcome, StoredRendition, with_next_seed
 from pressrun.pipeline.checks.checker import Checker, reasons_to_reseed, rejection
-from pressrun.pipeline.checks.finding import Finding, findings_to_text
+from pressrun.pipeline.checks.finding import findings_to_text
 from pressrun.pipeline.checks.likeness import likeness
 from pressrun.pipeline.errors import RequestError
 from pressrun.pipeline.finishing.codec import (
@@ -37,7 +37,6 @@ from pressrun.pipeline.finishing.codec import (
 from pressrun.pipeline.finishing.credentials import Claim
 from pressrun.pipeline.finishing.metadata import COMPOSITE, GENERATED, Record, read_record, write_xmp
 from pressrun.pipeline.finishing.renditions import Rendition
-from pressrun.pipeline.request import next_seed, render_key
 
 JOB_FILE = "job.json"
 
@@ -146,28 +145,7 @@ class Finisher:
         if stored is None:
             return name_taken(item, item.path)
         # 4. What came of it.
-        height, width = pixels.shape[:2]
-        return Outcome(
-            row=item.row,
-            custom_id=item.request.custom_id,
-            status="succeeded",
-            image=item.path,
-            width=width,
-            height=height,
-            sha256=hashlib.sha256(stored.data).hexdigest(),
-            bytes=len(stored.data),
-            render_key=item.render_key,
-            finish_key=item.finish_key,
-            renditions=tuple(written),
-            seed=item.request.seed,
-            reseeds=item.reseeds,
-            tried=item.tried,
-            findings=item.findings,
-            likeness=item.likeness,
-            device=stored.record.device,
-            seconds={"finish": time.time() - started},
-            finished_at=datetime.now(UTC),
-        )
+        return _succeeded(item, pixels, stored, written, started)
 
     def _rejected(self, item: Item, pixels: np.ndarray, device: str, started: float) -> Outcome:
         """The outcome of a picture that is not good enough; only its thumbnail is kept, for whoever asks why."""
@@ -253,14 +231,32 @@ class Finisher:
         return made if self._store.create(path, made) else self._store.get(path)
 
 
-def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, precision: str) -> Item:
-    """An item that is tried again with the next seed."""
-    request = replace(item.request, seed=next_seed(item.request.seed))
-    digests = [reference.sha256 for reference in item.references]
-    key = render_key(request, digests, model_digest, precision)
-    why = " ".join(each.message for each in reasons) or "not good enough."
-    tried = (*item.tried, f"Seed {item.request.seed}: {why}")
-    return replace(item, request=request, render_key=key, reseeds=item.reseeds + 1, tried=tried)
+def _succeeded(
+    item: Item, pixels: np.ndarray, stored: Stored, written: Sequence[StoredRendition], started: float
+) -> Outcome:
+    """The outcome of a picture that stands in the store."""
+    height, width = pixels.shape[:2]
+    return Outcome(
+        row=item.row,
+        custom_id=item.request.custom_id,
+        status="succeeded",
+        image=item.path,
+        width=width,
+        height=height,
+        sha256=hashlib.sha256(stored.data).hexdigest(),
+        bytes=len(stored.data),
+        render_key=item.render_key,
+        finish_key=item.finish_key,
+        renditions=tuple(written),
+        seed=item.request.seed,
+        reseeds=item.reseeds,
+        tried=item.tried,
+        findings=item.findings,
+        likeness=item.likeness,
+        device=stored.record.device,
+        seconds={"finish": time.time() - started},
+        finished_at=datetime.now(UTC),
+    )
 
 
 def xmp_of(item: Item, record: Record) -> bytes:

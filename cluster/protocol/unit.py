@@ -1,8 +1,8 @@
 """A unit: requests of one shape that run as one tensor batch; the grain of scheduling and retry. And its outcome."""
 
 import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from pressrun.pipeline.checks.finding import Finding
 from pressrun.pipeline.families.shape import Shape
 from pressrun.pipeline.finishing.provenance import NOTHING_SAID, Provenance
-from pressrun.pipeline.request import RenderRequest
+from pressrun.pipeline.request import RenderRequest, next_seed, render_key
 
 
 @dataclass(frozen=True)
@@ -167,3 +167,13 @@ class Report:
     def seconds(self) -> float:
         """Computing, not waiting: of several shards the sum."""
         return sum(call.seconds for call in self.calls) if self.calls else self.ended - self.started
+
+
+def with_next_seed(item: Item, reasons: Sequence[Finding], model_digest: str, precision: str) -> Item:
+    """An item that is tried again with the next seed."""
+    request = replace(item.request, seed=next_seed(item.request.seed))
+    digests = [reference.sha256 for reference in item.references]
+    key = render_key(request, digests, model_digest, precision)
+    why = " ".join(each.message for each in reasons) or "not good enough."
+    tried = (*item.tried, f"Seed {item.request.seed}: {why}")
+    return replace(item, request=request, render_key=key, reseeds=item.reseeds + 1, tried=tried)

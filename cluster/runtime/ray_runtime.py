@@ -134,20 +134,7 @@ def head_answers() -> bool:
 @contextlib.contextmanager
 def _local(scratch: Scratch) -> Iterator[None]:
     folder = scratch.folder  # from now on what is started carries the run's mark
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(Path(package(folder / "packages")).parent), *installed_apart()]),
-        LAST: os.pathsep.join(named_elsewhere()),
-        "PYTHONSAFEPATH": "1",
-        "RAY_prestart_worker_first_driver": "0",  # else it waits, for ever, for workers that cannot start
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # given here, nothing is written into the home folder
-        "RAY_DISABLE_IMPORT_WARNING": "1",
-        "SPT_NOENV": "1",  # setproctitle would overwrite the mark in Ray's processes
-        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),  # torch makes one in /tmp as soon as it is imported
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
+    environment = _environment(folder)
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     try:
@@ -172,10 +159,8 @@ def _local(scratch: Scratch) -> Iterator[None]:
                     _temp_dir=str(folder),
                 )
         except Exception as error:  # as above
-            said = said_in(folder / "session_latest/logs" / RAYLET)
-            raise JobError(
-                f"Ray could not be started on this machine: {said or first_line(error)}", code="cluster"
-            ) from error
+            said = said_in(folder / "session_latest/logs" / RAYLET) or first_line(error)
+            raise JobError(f"Ray could not be started on this machine: {said}", code="cluster") from error
         yield
     finally:
         with contextlib.suppress(Exception):
@@ -186,6 +171,24 @@ def _local(scratch: Scratch) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What a local Ray and its workers are started with; their files go into the run's folder."""
+    return {
+        "PYTHONPATH": os.pathsep.join([str(Path(package(folder / "packages")).parent), *installed_apart()]),
+        LAST: os.pathsep.join(named_elsewhere()),
+        "PYTHONSAFEPATH": "1",
+        "RAY_prestart_worker_first_driver": "0",  # else it waits, for ever, for workers that cannot start
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # every listener on 127.0.0.1, read when ray is imported
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),  # given here, nothing is written into the home folder
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "SPT_NOENV": "1",  # setproctitle would overwrite the mark in Ray's processes
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),  # torch makes one in /tmp as soon as it is imported
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
 
 
 def package(folder: Path) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from pressrun.pipeline.errors import ClusterError
@@ -33,6 +33,24 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
         os.close(ours)
         return _reported(run, theirs, watcher)
     os.close(theirs)
+    with _passing_signals(child, mask):
+        _, status = os.waitpid(child, 0)
+    with os.fdopen(ours, "rb") as answer:
+        has_ended = bool(answer.read(1))
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return 128 - code
+    if not has_ended and code < 128:
+        raise ClusterError(
+            f"The Ray cluster at {cluster} was lost: its head is gone, or the node that this run used. What is "
+            "finished is kept; the same command goes on, there or elsewhere."
+        )
+    return code
+
+
+@contextlib.contextmanager
+def _passing_signals(child: int, mask: set[int | signal.Signals]) -> Iterator[None]:
+    """Signals are passed on to a child, from now on those as well that `mask` lets through."""
 
     def pass_on(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):  # it has just ended
@@ -49,21 +67,10 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
         before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, pause)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
-        _, status = os.waitpid(child, 0)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    with os.fdopen(ours, "rb") as answer:
-        has_ended = bool(answer.read(1))
-    code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        return 128 - code
-    if not has_ended and code < 128:
-        raise ClusterError(
-            f"The Ray cluster at {cluster} was lost: its head is gone, or the node that this run used. What is "
-            "finished is kept; the same command goes on, there or elsewhere."
-        )
-    return code
 
 
 def _reported(run: Callable[[], int], pipe: int, watcher: int) -> int:

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from pressrun.cluster.store.conditions import check_standing, read_unchanged
 from pressrun.cluster.store.store import ANYTHING, Changed, Entry, Opener, Refusal, Standing, Store, never
 from pressrun.cluster.store.temporaries import FOLDER, LOCK, NO_LINKS, Temporaries, is_taken
-from pressrun.cluster.store.uri import check_path, is_utf8
+from pressrun.cluster.store.unlisted import leads_back, listed
+from pressrun.cluster.store.uri import check_path
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY}
@@ -105,7 +106,7 @@ class FolderStore:
         names, entries = [], []
         with self._failures("list", folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             root = self._file(folder) if folder else self._root
-            for child in sorted(_listed(root), key=lambda child: child.name.encode()):
+            for child in sorted(listed(root), key=lambda child: child.name.encode()):
                 path = f"{folder}/{child.name}" if folder else child.name
                 if not child.is_dir():
                     with contextlib.suppress(FileNotFoundError):
@@ -219,13 +220,13 @@ class FolderStore:
     def _walk(self, folder: str) -> Iterator[Entry]:
         """Every file under `folder`, in the order of the whole paths: a folder sorts as its name and a slash."""
         try:
-            found = _listed(self._root / folder)
+            found = listed(self._root / folder)
             children = [(child.name + "/" if child.is_dir() else child.name, child) for child in found]
         except (FileNotFoundError, NotADirectoryError):
             return
         for name, child in sorted(children, key=lambda pair: pair[0].encode()):
             path = f"{folder}/{name}" if folder else name
-            if path == f"{FOLDER}/" or _leads_back(child):
+            if path == f"{FOLDER}/" or leads_back(child):
                 continue
             if name.endswith("/"):
                 yield from self._walk(path[:-1])
@@ -237,10 +238,10 @@ class FolderStore:
         """Every file under `folder`, without asking the disk for more than its folders."""
         start = f"{folder}/" if folder else ""
         try:
-            for child in _listed(self._root / folder):
+            for child in listed(self._root / folder):
                 if not child.is_dir():
                     yield start + child.name
-                elif start + child.name != FOLDER and not _leads_back(child):
+                elif start + child.name != FOLDER and not leads_back(child):
                     yield from self._names(start + child.name)
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -263,25 +264,6 @@ class FolderStore:
                 raise StorageError(f"No space is left in {self.uri}: free some, then run the command again.") from None
             refused = error.errno in _REFUSED or (verb == "write" and error.errno == errno.ENOENT)  # as in /proc
             raise (Refusal if refused else StorageError)(f"Cannot {verb} {where}: {error.strerror or error}.") from None
-
-
-def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """What stands in a folder, without names that are no UTF-8 (see `unlisted`), and without what a file system keeps
-    in its root for root alone."""
-    try:
-        with os.scandir(folder) as found:
-            yield from (child for child in found if is_utf8(child.name))
-    except PermissionError:
-        if folder.name != "lost+found":
-            raise
-
-
-def _leads_back(child: os.DirEntry[str]) -> bool:
-    """Whether a name is a link to a folder that it stands in itself: to follow it would have no end."""
-    if not child.is_symlink():
-        return False
-    there, here = os.path.realpath(child.path), os.path.realpath(Path(child.path).parent)
-    return f"{here}/".startswith(f"{there.rstrip('/')}/")
 
 
 def _is_same(one: Path, other: Path) -> bool:

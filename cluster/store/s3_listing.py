@@ -5,12 +5,13 @@ cannot be a page of this listing ends it. Keys need not come in the order of the
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pressrun.cluster.store.s3_probe import PROBES
 from pressrun.pipeline.errors import StorageError
 
 _KEYS_A_PAGE = 1000  # what S3 gives where no other number is asked for
@@ -107,3 +108,13 @@ class _Seen:
         if what in before:
             raise _cut_off(self._place, "the server gives the same page again and again")
         before.add(what)
+
+
+def objects_in(listing: Iterable[Page], root: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every object of a listing, page by page, without folders' placeholders and probes: its path below the key `root`,
+    and what the server says of it."""
+    for page in listing:
+        for found in page.objects:
+            path = found["Key"].removeprefix(root)
+            if path and not path.endswith("/") and not path.startswith(PROBES):
+                yield path, found

@@ -1,12 +1,9 @@
 """A store in an S3 bucket, under a prefix.
 
-Servers differ, so nothing is used but what all of them have: signature version 4, path addressing if nothing else is
-chosen, Content-MD5 (some servers refuse the trailers of newer checksums), and `If-None-Match: *` only where the probe
-in `prepare` saw it work. Nor are they trusted: `s3_listing.py` tells a whole listing from a part of one, `s3_answer.py`
-does without what an answer leaves out.
-
-Trouble is waited out twice: botocore repeats a request a few times within seconds, and this module repeats that until
-its patience is used up. botocore's errors become ours in `s3_errors.py`, and nowhere else.
+Servers differ, so nothing is used but what all of them have (see `s3_client.py`), and `If-None-Match: *` only where
+the probe in `prepare` saw it work. Nor are they trusted: see `s3_listing.py` and `s3_answer.py`. Trouble is waited out
+twice: botocore repeats a request a few times within seconds, and this module repeats that until its patience is used
+up. botocore's errors become ours in `s3_errors.py`.
 """
 
 import contextlib
@@ -28,7 +25,7 @@ from pressrun.cluster.store.s3_errors import (
     explain,
     is_wordless,
 )
-from pressrun.cluster.store.s3_listing import Page, pages
+from pressrun.cluster.store.s3_listing import Page, objects_in, pages
 from pressrun.cluster.store.s3_patience import asked
 from pressrun.cluster.store.s3_probe import PROBES, honours_conditions
 from pressrun.cluster.store.s3_upload import in_parts, stream
@@ -137,12 +134,12 @@ class S3Store:
         return True
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        entries = self._entries(self._found(prefix))
+        entries = self._entries(objects_in(self._pages(prefix), self._root))
         # S3 lists in this order already, but SeaweedFS puts a folder's content where the folder's name would stand.
         yield from sorted(entries, key=lambda entry: entry.path.encode())
 
     def paths(self, prefix: str = "") -> Iterator[str]:
-        yield from (path for path, _ in self._found(prefix))
+        yield from (path for path, _ in objects_in(self._pages(prefix), self._root))
 
     def level(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
         start = check_path(folder) + "/" if folder else ""
@@ -150,7 +147,7 @@ class S3Store:
         objects: list[tuple[str, Mapping[str, Any]]] = []
         for page in self._pages(start, Delimiter="/"):
             names |= {folder.removeprefix(self._root + start)[:-1] for folder in page.folders}
-            objects += self._objects(page)
+            objects += objects_in([page], self._root)
         names = {name for name in names if name and start + name + "/" != PROBES}
         return sorted(names, key=str.encode), sorted(self._entries(objects), key=lambda entry: entry.path.encode())
 
@@ -265,32 +262,20 @@ class S3Store:
         return body_of(self._client.get_object(Bucket=self._bucket, Key=self._key(path), **only), start, length)
 
     def _write(self, path: str, data: bytes, content_type: str, **condition: str) -> None:
-        parameters = {"Key": self._key(path), "Body": data, "ContentType": content_type, **condition}
-        self._client.put_object(Bucket=self._bucket, **parameters)
+        what = {"Bucket": self._bucket, "Key": self._key(path), "Body": data, "ContentType": content_type}
+        self._client.put_object(**what, **condition)
 
     def _etag_now(self, path: str) -> str:
         """The etag of what was written just now, where the answer did not tell it."""
         entry = self.head(path)
-        if entry is None:
-            raise StorageError(f"{self.uri}/{path} was written and is not there; run the command again.")
-        return entry.etag
-
-    def _found(self, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Every object whose path starts with `prefix`, page by page: its path and what the server says of it."""
-        for page in self._pages(prefix):
-            yield from self._objects(page)
-
-    def _objects(self, page: Page) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for found in page.objects:
-            path = found["Key"].removeprefix(self._root)
-            if path and not path.endswith("/") and not path.startswith(PROBES):
-                yield path, found
+        if entry is not None:
+            return entry.etag
+        raise StorageError(f"{self.uri}/{path} was written and is not there; run the command again.")
 
     def _entries(self, objects: Iterable[tuple[str, Mapping[str, Any]]]) -> Sequence[Entry]:
         """The entries of objects that were listed; each is asked for of which the listing does not tell everything."""
         known = [(path, entry_of(path, found)) for path, found in objects]
-        unknown = [path for path, entry in known if entry is None]
-        if not unknown:
+        if not (unknown := [path for path, entry in known if entry is None]):
             return [entry for _, entry in known if entry]
         exact = S3Store(self._bucket, self._root.rstrip("/"), self.stores, patience_sec=self._patience_sec, exact=True)
         with ThreadPoolExecutor(_THREADS) as threads:

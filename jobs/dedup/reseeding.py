@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pressrun.cluster.actors.finisher import with_next_seed
-from pressrun.cluster.protocol.unit import Item
+from pressrun.cluster.protocol.unit import Item, with_next_seed
 from pressrun.jobs.dedup.near_duplicates import first_that_stays
 from pressrun.pipeline.checks.checker import finding
 from pressrun.pipeline.checks.spec import CheckSpec

@@ -65,21 +65,25 @@ def survey(
                     lanes.stop()
                 lanes.leave(place)
 
-        # Daemons, so that nobody who presses Ctrl-C waits for a slow server.
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_THREADS, lanes.waiting))]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_WATCH_SEC)
-                    if watch is not None:
-                        watch(len(found), total)
+            _in_threads(work, min(_THREADS, total), lambda: watch(len(found), total) if watch else None)
         finally:
             lanes.stop()
     if errors:
         raise errors[0]
     return found
+
+
+def _in_threads(work: Callable[[], None], count: int, watch: Callable[[], None]) -> None:
+    """Do `work` in so many threads, until all have ended. They are daemons, so that nobody who presses Ctrl-C waits for
+    a slow server."""
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_WATCH_SEC)
+            watch()
 
 
 class _Look:

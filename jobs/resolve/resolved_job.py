@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -97,16 +98,8 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
     Raises:
         JobError: every reason why the job cannot be run as it was asked for.
     """
-    problems: list[str] = []
-
-    def checked(check: Callable[[], T]) -> T | None:
-        try:
-            return check()
-        except JobError as error:
-            problems.extend(error.problems)
-            return None
-
-    problems.extend(_odd_options(spec))
+    problems = [*_odd_options(spec)]
+    checked = partial(_checked, problems)
     checked(lambda: FailureBudget.parse(spec.max_failures, 1))
     stores = context.stores
     store = checked(lambda: stores.open(spec.out))
@@ -125,15 +118,38 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
     if manifest is not None:
         captions = checked(lambda: Captions.parse(finishing or FinishingSpec(), manifest.table))
         if template is not None:
-            spare = max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
-            names = checked(lambda: template.names(manifest.table, extension(spec.format), spare))
+            names = checked(lambda: template.names(manifest.table, extension(spec.format), _spare(finishing)))
         frozen = checked(lambda: freeze(manifest.frozen))
     if problems or not (model and manifest and names and frozen and web and store and finishing and captions):
         raise JobError(*problems, code="bad_option")
     named, unnamed = names
-    job = Job(
+    job = _job(spec, model, manifest.table.num_rows, frozen, finishing)
+    paths = pc.binary_join_element_wise(pa.scalar(IMAGES, pa.string()), named, pa.scalar("", pa.string()))
+    bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
+    return ResolvedJob(
+        job, finishing, captions, model, manifest, paths, bad, frozen, web, store, context, earlier or (), signing
+    )
+
+
+def _checked(problems: list[str], check: Callable[[], T]) -> T | None:
+    """What a check gives; None where it refuses, and then its reasons are among the problems."""
+    try:
+        return check()
+    except JobError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _spare(finishing: FinishingSpec | None) -> int:
+    """Letters that a picture's name has to leave free for its renditions' names."""
+    return max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
+
+
+def _job(spec: JobSpec, model: Model, rows: int, frozen: bytes, finishing: FinishingSpec) -> Job:
+    """The identity of what was asked for."""
+    return Job(
         manifest=spec.manifest,
-        rows=manifest.table.num_rows,
+        rows=rows,
         manifest_digest=frozen_digest(frozen),
         model=model.name,
         model_digest=model_digest(model) if model.folder else "",
@@ -144,11 +160,6 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
         finishing_digest=finishing.digest,
         licence=model.licence,
         licence_accepted=model.non_commercial,
-    )
-    paths = pc.binary_join_element_wise(pa.scalar(IMAGES, pa.string()), named, pa.scalar("", pa.string()))
-    bad = merged(manifest.bad, unnamed)  # what the manifest says of a row is nearer to its cause
-    return ResolvedJob(
-        job, finishing, captions, model, manifest, paths, bad, frozen, web, store, context, earlier or (), signing
     )
 
 

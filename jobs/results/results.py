@@ -10,10 +10,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -41,8 +39,7 @@ from pressrun.jobs.folder.result_schema import (
     shaped,
     taken,
 )
-from pressrun.pipeline.checks.finding import FLAGGED
-from pressrun.pipeline.checks.spec import CHECKS
+from pressrun.jobs.results.outcome_rows import rows_of
 
 FLUSH_SEC = 5.0
 
@@ -51,9 +48,6 @@ LOOKED_AT = (
     *(f"seconds_{stage}" for stage in STAGES[:-1]),
 )
 """The columns that a run keeps in memory: what was done, where its picture is, how long it took."""
-
-_AS_TOLD = tuple(field.name for field in fields(Outcome) if field.name in SCHEMA.names)
-"""The columns that an outcome has fields for; some of them are put otherwise than it has them."""
 
 _PART_ROWS = 65_536  # outcomes that wait at most: a million refused rows are never a million objects
 
@@ -148,7 +142,7 @@ class Results:
         self._flushed = time.monotonic()
         if not self._waiting:
             return
-        self._append(self._as_table(self._waiting))
+        self._append(rows_of(self._waiting, self._job, self._table, self._customer, self.schema))
         self._waiting = []
 
     def keep(self, rows: np.ndarray, found: pa.Table) -> None:
@@ -249,25 +243,6 @@ class Results:
         """The manifest's row of each outcome, -1 for one that the manifest does not know."""
         return np.asarray(pc.index_in(table["custom_id"], self._ids).fill_null(-1).to_numpy(), np.int64)
 
-    def _as_table(self, outcomes: list[Outcome]) -> pa.Table:
-        rows = pa.array([outcome.row for outcome in outcomes], pa.int64())
-        count = len(outcomes)
-        done = [outcome.status in DONE for outcome in outcomes]
-        now = datetime.now(UTC)
-        columns: dict[str, object] = {name: [getattr(outcome, name) for outcome in outcomes] for name in _AS_TOLD}
-        columns["format"] = [self._job.format if good else None for good in done]
-        columns["renditions"] = [list(map(asdict, outcome.renditions)) or None for outcome in outcomes]
-        columns["seed"] = pc.coalesce(pa.array([o.seed for o in outcomes], pa.int64()), self._table["seed"].take(rows))
-        columns |= _checked(outcomes)
-        columns["model"] = [self._job.model] * count
-        columns["model_digest"] = [self._job.model_digest] * count
-        columns["finished_at"] = [outcome.finished_at or now for outcome in outcomes]
-        for stage in STAGES:
-            columns[f"seconds_{stage}"] = [outcome.seconds.get(stage) for outcome in outcomes]
-        for name in self._customer:
-            columns[name] = self._table[name].take(rows)
-        return pa.table(columns, schema=self.schema)
-
 
 def _with_later_seeds(table: pa.Table, rows: np.ndarray, done: np.ndarray, places: np.ndarray) -> pa.Table:
     """Where a repetition's next seed was rejected its picture stands still; its findings tell of that seed as well."""
@@ -292,23 +267,6 @@ def _with_later_seeds(table: pa.Table, rows: np.ndarray, done: np.ndarray, place
     texts = pa.array([added[place] for place in sorted(added)], findings.type)
     findings = pc.replace_with_mask(findings, pa.array(where), texts)
     return table.set_column(table.schema.get_field_index("findings"), table.schema.field("findings"), findings)
-
-
-def _checked(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
-    """What the checks said, by column: null where none was made."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("reseeds", "flags", "findings")}
-    columns |= {f"check_{name}{what}": [] for name in CHECKS for what in ("", "_score")}
-    for outcome in outcomes:
-        found = {finding.check: finding for finding in outcome.findings}
-        flags = [finding.check for finding in outcome.findings if finding.verdict == FLAGGED]
-        said = [*outcome.tried, *(finding.message for finding in outcome.findings if finding.message)]
-        columns["reseeds"].append(outcome.reseeds if found or outcome.reseeds else None)
-        columns["flags"].append(", ".join(flags) or None)
-        columns["findings"].append("\n".join(said) or None)
-        for name in CHECKS:
-            columns[f"check_{name}"].append(found[name].verdict if name in found else None)
-            columns[f"check_{name}_score"].append(found[name].score if name in found else None)
-    return columns
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.actors.finisher import name_taken, with_next_seed, written_as
+from pressrun.cluster.actors.finisher import name_taken, written_as
 from pressrun.cluster.protocol.picture_paths import rendition_path, rendition_suffix
-from pressrun.cluster.protocol.unit import Item, Outcome
+from pressrun.cluster.protocol.unit import Item, Outcome, with_next_seed
 from pressrun.cluster.store.opening import stored_record
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.job_file import IMAGES

@@ -9,7 +9,7 @@ import re
 import pyarrow as pa
 import pyarrow.csv
 
-from pressrun.jobs.tables.csv_dialect import check_quotes, dialect_of
+from pressrun.jobs.tables.csv_dialect import Dialect, check_quotes, dialect_of
 from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS, read_names
 from pressrun.jobs.tables.tidy_cells import tidied
 from pressrun.jobs.text.wording import shortened
@@ -44,16 +44,18 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
         )
     check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
     check_quotes(content, dialect, name)
+    return tidied(_parsed(content, dialect, name), name, limit)
+
+
+def _parsed(content: bytes, dialect: Dialect, name: str) -> pa.Table:
+    """Every cell of a file as text. Raises JobError for what is no CSV, or not UTF-8."""
+    texts = dict.fromkeys(dialect.columns, pa.string())
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(memoryview(content)[dialect.start :]),
             read_options=pa.csv.ReadOptions(block_size=block_size(content), use_threads=False),
             parse_options=pa.csv.ParseOptions(delimiter=dialect.sign, newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=True,
-                null_values=[""],
-            ),
+            convert_options=pa.csv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""]),
         )
         read_names(table.schema)
     except UnicodeDecodeError:
@@ -67,7 +69,7 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
                 f"“{name}” has a row longer than {longest}; close its quotes.", code="bad_manifest"
             ) from None
         raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).", code="bad_manifest") from None
-    return tidied(table, name, limit)
+    return table
 
 
 def _decoded(content: bytes, name: str) -> bytes:

@@ -233,9 +233,8 @@ class Transformer:
             raise
         except Exception as error:  # a compiler, its compiler, a driver: whatever is missing, nothing was rendered yet
             why = " ".join(str(error).split())[:300] or type(error).__name__
-            raise JobError(
-                f"Nothing can be compiled for this device: {why} Leave out --compile.", code="environment"
-            ) from error
+            message = f"Nothing can be compiled for this device: {why} Leave out --compile."
+            raise JobError(message, code="environment") from error
 
     def _run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:
         network, rotary = self.network, self.rotary(terms.positions)
