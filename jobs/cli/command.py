@@ -99,7 +99,3 @@ def _stopped(problem: str, as_json: bool) -> int:
         say({"stopped": problem}, True)  # as a summary says it
     print(f"pressrun: {problem}", file=sys.stderr)
     return 3
-
-
-if __name__ == "__main__":
-    sys.exit(main())

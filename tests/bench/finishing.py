@@ -109,7 +109,7 @@ def busy(folder: Path, rows: int, repeats: int, more: list[str]) -> Iterator[tup
             command = [
                 sys.executable,
                 "-m",
-                "pressrun.jobs.cli.command",
+                "pressrun",
                 "render",
                 str(folder / "manifest.parquet"),
                 "--out",

@@ -58,7 +58,7 @@ def _command(folder: Path, bench: Bench, count: int) -> dict[str, Any]:
     prompts = [f"a mug in scene {row}" for row in range(count)]
     table = {"custom_id": [f"row-{row}" for row in range(count)], "prompt": prompts}
     pq.write_table(pa.table({**table, "width": [side] * count, "height": [side] * count}), manifest)
-    command = [sys.executable, "-m", "pressrun.jobs.cli.command", "render", str(manifest), "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "pressrun", "render", str(manifest), "--out", str(out), "--json"]
     more = ["--model", str(folder), "--precision", bench.case.precision]
     done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=400)
     if done.returncode:

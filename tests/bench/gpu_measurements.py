@@ -27,7 +27,7 @@ from pressrun.pipeline.request import RenderRequest
 from tests.bench.gpu_cases import OFTEN, STEPS, Case
 from tests.bench.gpu_profile import profiled
 from tests.bench.gpu_rates import Rates, predicted_seconds, product_seconds, synchronise
-from tests.bench.operations import PendingRows, work_of
+from tests.bench.operations import Work, work_of
 from tests.bench.random_model import embedding_width
 from tests.opening import open_store
 
@@ -54,7 +54,7 @@ class Bench:
         self.pictures = [rng.integers(0, 256, (side, side, 3), np.uint8) for _ in range(case.references)]
         self.references = self.encoded()
         self.shape = case.shape(model)
-        self.work: PendingRows = work_of(model, embedding_width(model), self.shape, case.rows)
+        self.work: Work = work_of(model, embedding_width(model), self.shape, case.rows)
 
     def encoded(self) -> list[Reference]:
         """Each row's references, encoded."""

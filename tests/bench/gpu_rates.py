@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tests.bench.operations import PendingRows
+from tests.bench.operations import Work
 
 LAUNCH = 8e-6
 """Seconds that Python takes for one eager kernel (a rule of thumb; 5 to 10 µs are usual)."""
@@ -69,14 +69,14 @@ def reached(peak: Peak) -> Rates:
     )
 
 
-def product_seconds(work: PendingRows, rates: Rates, precision: str) -> float:
+def product_seconds(work: Work, rates: Rates, precision: str) -> float:
     """Seconds of a unit's products and attention if all ran at the rate of a large product: what achieved FLOP/s are
     held against. Without fp8 in hardware fp8 is multiplied in bf16; the units compute attention in bf16 always."""
     blocks = rates.fp8 if precision == "fp8" and rates.fp8 else rates.bf16
     return work.blocks / blocks + (work.others + work.attention) / rates.bf16
 
 
-def predicted_seconds(work: PendingRows, rates: Rates, precision: str, compiled: bool) -> float:
+def predicted_seconds(work: Work, rates: Rates, precision: str, compiled: bool) -> float:
     """Seconds that denoising a unit should take."""
     attention = work.attention * (1 / rates.attention - 1 / rates.bf16)
     moved = work.compiled_bytes if compiled else work.eager_bytes

@@ -47,7 +47,7 @@ def measure(replicas: int, times: int) -> Figure:
         manifest, out = Path(folder) / "mixed.parquet", Path(folder) / "out"
         rows = write_manifest(manifest, times)
         command = ["render", str(manifest), "--out", str(out), "--layout", "whole", "--replicas", str(replicas)]
-        run = run_measured([sys.executable, "-m", "pressrun.jobs.cli.command", *command, "--json"], RAY_ADDRESS="")
+        run = run_measured([sys.executable, "-m", "pressrun", *command, "--json"], RAY_ADDRESS="")
         if run.code:
             raise SystemExit(run.err)
         spans = json.loads((out / "timeline.json").read_text())["traceEvents"]

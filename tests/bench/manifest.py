@@ -156,7 +156,7 @@ def listing(out: str) -> Measured:
 
 def pressrun(*arguments: str) -> Measured:
     """Run a command with `--json`; it must end well."""
-    measured = run_measured([sys.executable, "-m", "pressrun.jobs.cli.command", *arguments, "--json"])
+    measured = run_measured([sys.executable, "-m", "pressrun", *arguments, "--json"])
     if measured.code:
         raise SystemExit(f"pressrun {' '.join(arguments)} ended with {measured.code}: {measured.err or measured.out}")
     return measured

@@ -78,7 +78,7 @@ def contenders(batch: int) -> dict[str, Callable[[Path, Path], list[str]]]:
     rest = ["--batch", str(batch)]
 
     def ours(manifest: Path, out: Path) -> list[str]:
-        return ["pressrun.jobs.cli.command", "render", str(manifest), "--out", str(out), "--json"]
+        return ["pressrun", "render", str(manifest), "--out", str(out), "--json"]
 
     return {
         "pressrun": ours,

@@ -83,7 +83,7 @@ def _kind(command: list[str]) -> str:
     if line.startswith("ray::"):
         return re.split(r"[ .(]", line[5:], maxsplit=1)[0]
     known = (
-        "pressrun.jobs.cli.command",
+        "-m pressrun",
         "gcs_server",
         "raylet",
         "dashboard/agent",
@@ -106,7 +106,7 @@ def measure(rows: int, more: list[str]) -> dict[str, Any]:
         watcher.start()
         try:
             command = [
-                "pressrun.jobs.cli.command",
+                "pressrun",
                 "render",
                 str(folder / "manifest.parquet"),
                 "--out",

@@ -68,7 +68,7 @@ def cramped_shards(rows: Mapping[int, int], log: Path) -> type[Leader]:
         def __init__(self, spec: ModelSpec, number: int, shards: int) -> None:
             super().__init__(spec, number, shards)
             if number == shards - 1:
-                self._transformer = Cramped(self._transformer, rows, log)  # type: ignore[assignment]
+                self._shard = Cramped(self._shard, rows, log)  # type: ignore[assignment]
 
     class CrampedLeader(Leader):
         shard = CrampedShard

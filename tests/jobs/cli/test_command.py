@@ -113,7 +113,7 @@ def test_a_job_with_nothing_to_render_is_closed_however_few_may_fail(tmp_path: P
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
 def test_a_closed_standard_stream_is_nobodys_file(closed: str, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "in", [{"custom_id": "empty", "prompt": ""}])
-    command = f"{sys.executable} -m pressrun.jobs.cli.command render {manifest} --out {tmp_path}/out {closed}"
+    command = f"{sys.executable} -m pressrun render {manifest} --out {tmp_path}/out {closed}"
     assert subprocess.run(command, shell=True, cwd=ROOT, capture_output=True).returncode == 1
 
 
@@ -121,9 +121,7 @@ def test_a_render_whose_reader_has_gone_does_not_say_that_it_succeeded(
     job: Path, job_manifest: Path, tmp_path: Path
 ) -> None:
     (job / "summary.json").unlink()
-    command = (
-        f"{sys.executable} -u -m pressrun.jobs.cli.command render {job_manifest} --out {job} | true; exit $PIPESTATUS"
-    )
+    command = f"{sys.executable} -u -m pressrun render {job_manifest} --out {job} | true; exit $PIPESTATUS"
     ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (3, "")
 
