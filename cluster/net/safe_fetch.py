@@ -183,7 +183,7 @@ def _answer(response: http.client.HTTPResponse, rules: WebRules, deadline: Deadl
         raise Failure("missing", f"does not exist (status {status}); check the address in the manifest")
     if status in (401, 403):
         raise Failure("denied", f"may not be read (status {status}); renew its signature, or set {HEADERS}")
-    if status != 200:
+    if status not in (200, 203):  # 203: a proxy on the way has changed something, as images' optimisers do
         passing = status >= 500 or status in (408, 429)
         rest_sec = _rest_sec(response.getheader("Retry-After", "")) if passing else 0.0
         raise Failure("unreachable", f"is not delivered: the server answers with status {status}", passing, rest_sec)

@@ -95,6 +95,11 @@ def test_a_picture_is_fetched(server: Server) -> None:
     assert headers["host"] == f"127.0.0.1:{server.port}"
 
 
+def test_what_a_proxy_has_changed_is_taken_as_any_other_answer(server: Server) -> None:
+    server.sends("/mug.png", 203, body=PICTURE)
+    assert fetch(server.url("/mug.png"), OURS) == PICTURE
+
+
 def test_a_chunked_body_and_one_that_ends_with_the_connection_are_whole(server: Server) -> None:
     server.drips(
         "/chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nmug\r\n2;x=y\r\nup\r\n0\r\n\r\n", b""
