@@ -26,7 +26,8 @@ def guarded(run: Callable[[], int], cluster: str) -> int:
     """
     ours, theirs = os.pipe()
     watcher = os.getpid()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # one that comes now waits until it can be passed on
+    # One that comes now waits until it can be passed on.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (*_SIGNALS, signal.SIGTSTP))
     child = os.fork()
     if not child:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
