@@ -62,7 +62,7 @@ class Lease:
         self._owner = secrets.token_hex(8)
         self._number = 0  # 0: somebody else holds it for us both
         self._known = 0.0
-        self._followed: tuple[int, Any] | None = None
+        self._holder = _Watch(ttl_sec, beat_sec)
         self._beats = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -83,29 +83,24 @@ class Lease:
         Raises:
             JobError: somebody else has it, and is alive.
         """
-        seen: tuple[int, Any] | None = None
-        first = changed = time.monotonic()
+        watch = _Watch(self._ttl, self._beat)
         told = False
         while True:
             number, there = self._newest()
-            now = time.monotonic()
             if there is not None and there.get("held"):
                 if self._shared and there.get("purpose") == self._purpose and not _is_dead(there):
                     self._known = _seconds()
                     self._begin()
                     return
-                state = (number, there.get("beats"))
-                if state != seen:
-                    alive, seen, changed = seen is not None, state, now
-                    if alive and not self._wait:
-                        raise JobError(
-                            f"{there.get('purpose')} just now, by {there.get('by')}; {self._hint}.", code="locked"
-                        )
-                    if alive and not told and self._waiting is not None:
+                if watch.sees((number, there.get("beats"))):
+                    whose = f"{there.get('purpose')} just now, by {there.get('by')}"
+                    if not self._wait:
+                        raise JobError(f"{whose}; {self._hint}.", code="locked")
+                    if not told and self._waiting is not None:
                         told = True
-                        self._waiting(f"{there.get('purpose')} just now, by {there.get('by')}: waiting for it.")
-                if now - changed < self._ttl and not _is_dead(there):
-                    time.sleep(min(1.0, self._beat / 2, max(0.05, now - first)))
+                        self._waiting(f"{whose}: waiting for it.")
+                if not _is_dead(there) and not watch.over():
+                    time.sleep(watch.pause())
                     continue
             if self._take(number + 1):
                 return
@@ -206,10 +201,9 @@ class Lease:
                 self.lost = True
                 self._ended.set()
                 return False
-            state, now = (number, there.get("beats")), _seconds()
-            if state != self._followed:
-                self._followed, self._known = state, now
-            if now - self._known < self._ttl:
+            if self._holder.sees((number, there.get("beats"))):
+                self._known = _seconds()
+            if not self._holder.over():
                 return False
         return self._take(number + 1)
 
@@ -220,7 +214,7 @@ class Lease:
     def _said(self, held: bool) -> bytes:
         by = f"process {os.getpid()} on {os.uname().nodename}"
         said = {"purpose": self._purpose, "by": by, "owner": self._owner, "held": held, "beats": self._beats}
-        said |= {"host": this_host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+        said |= {"host": this_host(), "pid": os.getpid(), "started": _started(os.getpid())}
         return (json.dumps(said, ensure_ascii=False) + "\n").encode()
 
     def _paths(self) -> list[str]:
@@ -233,6 +227,39 @@ class Lease:
         return f"{self._folder}{number:08d}.json"
 
 
+class _Watch:
+    """Watches somebody's lease, by a clock of its own, until nobody has written it for too long."""
+
+    def __init__(self, ttl_sec: float, beat_sec: float) -> None:
+        self._ttl, self._beat = ttl_sec, beat_sec
+        self._state: tuple[int, Any] | None = None
+        self._first = self._changed = time.monotonic()
+        self._doubted = False
+
+    def sees(self, state: tuple[int, Any]) -> bool:
+        """Look at it; whether it was written since the last look, and its holder lives."""
+        if state == self._state:
+            return False
+        written = self._state is not None
+        self._state, self._changed, self._doubted = state, time.monotonic(), False
+        return written
+
+    def over(self) -> bool:
+        """Whether its time is over, at two looks a beat apart: a machine that was paused, or a container that was
+        frozen, stopped the one who watches together with the one who writes.
+        """
+        if time.monotonic() - self._changed < self._ttl:
+            return False
+        doubted, self._doubted = self._doubted, True
+        return doubted
+
+    def pause(self) -> float:
+        """Seconds until the next look, short ones at first."""
+        if self._doubted:
+            return self._beat
+        return min(1.0, self._beat / 2, max(0.05, time.monotonic() - self._first))
+
+
 def _seconds() -> float:
     """Seconds that go on while this machine sleeps, too."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -243,10 +270,22 @@ def _is_dead(holder: Mapping[str, Any]) -> bool:
     if holder.get("host") != this_host():
         return False
     try:
-        process = psutil.Process(int(holder["pid"]))
-        ended = process.status() == psutil.STATUS_ZOMBIE
-        return bool(ended or abs(process.create_time() - float(holder["born"])) > 1.0)
+        pid = int(holder["pid"])
+        ended = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(ended or abs(_started(pid) - float(holder["started"])) > 1.0)
     except psutil.NoSuchProcess:
         return True
     except (KeyError, TypeError, ValueError, psutil.Error):
         return False
+
+
+def _started(pid: int) -> float:
+    """Seconds from this machine's start to a process's, which setting its clock does not change.
+
+    psutil gives the time of day of both, by the clock as it stands; read again where it was set in between.
+    """
+    while True:
+        booted = psutil.boot_time()
+        created = psutil.Process(pid).create_time()
+        if psutil.boot_time() == booted:
+            return float(created - booted)

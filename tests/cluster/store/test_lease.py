@@ -1,6 +1,7 @@
 """A lease: one holder at a time, whatever becomes of the one before."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import psutil
 import pytest
 
 from pressrun.cluster.store.lease import Lease
@@ -167,6 +169,58 @@ def test_a_holder_that_was_killed_leaves_nothing_behind(
     monkeypatch.setattr("pressrun.cluster.store.lease.this_host", lambda: "another machine")
     with Lease(store, ".lock", "Another", **QUICK) as lease:
         assert not lease.lost
+
+
+@pytest.mark.parametrize("step", [-3600.0, -1.5, 1.0, 86400.0])
+def test_a_holder_lives_though_the_machine_s_clock_is_set(
+    step: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    store.prepare()
+    process = holder(store)
+    boot_time = psutil.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_time + step)  # type: ignore[attr-defined]
+    try:
+        with pytest.raises(JobError, match="A night is rendered just now"):
+            Lease(store, ".lock", "Another", **QUICK).acquire()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+_WAITER = """
+import sys
+from pressrun.cluster.store.lease import Lease
+from tests.opening import open_store
+store = open_store(sys.argv[1])
+tell = lambda said: print("waits", flush=True)
+Lease(store, ".lock", "Another", wait=True, waiting=tell, ttl_sec=1.5, beat_sec=3.0).acquire()
+print("has it", flush=True)
+"""
+
+
+def test_who_was_paused_together_with_the_holder_goes_on_waiting(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    store.prepare()
+    first = holder(store)
+    waiter = subprocess.Popen([sys.executable, "-c", _WAITER, store.uri], stdout=subprocess.PIPE, text=True)
+    try:
+        assert waiter.stdout is not None and waiter.stdout.readline() == "waits\n"
+        for process in (waiter, first):
+            process.send_signal(signal.SIGSTOP)
+        time.sleep(2.0)
+        waiter.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+        first.send_signal(signal.SIGCONT)
+        time.sleep(4.0)
+        assert "A night is rendered" in store.get(".lock/00000001.json").decode()
+        assert [*store.paths(".lock/")] == [".lock/00000001.json"]
+        first.kill()
+        assert waiter.stdout.readline() == "has it\n"
+    finally:
+        for process in (waiter, first):
+            process.kill()
+            process.communicate()
 
 
 def test_a_holder_that_was_stopped_too_long_notices_that_it_lost_it(tmp_path: Path) -> None:
