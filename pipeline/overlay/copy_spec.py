@@ -76,12 +76,17 @@ class TextStyle:
 
 @dataclass(frozen=True)
 class LogoStyle:
-    """Where a logo stands: the first of `files` that is seen on this very picture, as large as `boxes` allow."""
+    """Where a logo stands, as large as `boxes` allow: the first of `files` whose outline has `ratio` to what is behind
+    it on this very picture. Where none has, a `remedy`: the one that has most on a plate of the colour `panel` ("":
+    white or near black, whichever shows it better), or the row fails."""
 
     files: tuple[str, ...]
     boxes: Boxes
     align: str = "left"
     valign: str = "top"
+    ratio: float = 3.0
+    remedy: str = "plate"
+    panel: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,12 @@ def _read_logo(table: StrictTable) -> LogoStyle:
         boxes=_by_shape(table, "box", 4, "[left, top, width, height], hundredths of the picture's sides"),
         align=table.text("align", "left", choices=ALIGNS),
         valign=table.text("valign", "top", choices=VALIGNS),
+        ratio=table.number("ratio", 1, 21, 3.0),
+        remedy=table.text("remedy", "plate", choices=("plate", "fail")),
+        panel=table.text("panel"),
     )
+    if style.panel and not _COLOUR.fullmatch(style.panel):
+        table.note(f"“{style.panel}” is no colour; write it as #rrggbb.")
     table.end()
     return style
 

@@ -13,8 +13,6 @@ from PIL import Image, ImageDraw
 
 from pressrun.pipeline.errors import JobError, RequestError
 from pressrun.pipeline.overlay.contrast import (
-    contrast,
-    laid,
     laid_where,
     least_contrast,
     rgb,
@@ -23,17 +21,16 @@ from pressrun.pipeline.overlay.contrast import (
     weakest_scrim,
 )
 from pressrun.pipeline.overlay.copy_assets import font_name, read_logo
-from pressrun.pipeline.overlay.copy_spec import Box, CopySpec, LogoStyle, TextStyle, shape_of
+from pressrun.pipeline.overlay.copy_spec import Box, CopySpec, TextStyle, shape_of
 from pressrun.pipeline.overlay.fonts import Fonts, check_type_can_be_set
 from pressrun.pipeline.overlay.line_breaking import Setting, direction_for, features_for, fitted, length, pixels_of
+from pressrun.pipeline.overlay.logo_placing import aligned, rounded, with_logo
 
 _ROUNDS = 4
 _PREFERENCE = 0.1
 """How much stronger the scrim for an earlier colour may be than the one for a later colour: the order is a wish."""
 _SOFT = 0.03
 """A scrim's softness is at least this share of the picture's shorter side, so that small print has no halo."""
-_SEEN = 1.7
-"""Contrast at which a logo counts as seen; WCAG asks none of logos."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,10 @@ class Typesetter:
             RequestError: `copy_does_not_fit`, `missing_glyph` or `low_contrast`, with a sentence.
         """
         ground, placed = self.legible(pixels, self.placed(pixels, words))
+        height, width = pixels.shape[:2]
         for logo in self._copy.logos:
-            ground = self._with_logo(ground, logo)
+            box = _pixels(logo.boxes[shape_of(width, height)], width, height)
+            ground = with_logo(ground, logo, box, self._logos)
         for text in placed:
             ground = laid_where(ground, rgb(text.colour), text.coverage / 255)
         return ground
@@ -158,38 +157,12 @@ class Typesetter:
             if text.style.panel:
                 across, down = _padding(text.style, text.setting.size)
                 left, top, right, bottom = text.block
-                plate = _rounded(
+                plate = rounded(
                     (pixels.shape[1], pixels.shape[0]),
                     (left - across, top - down, right + across, bottom + down),
                     text.style.radius / 100 * text.setting.size,
                 )
                 pixels = laid_where(pixels, rgb(text.style.panel), plate)
-        return pixels
-
-    def _with_logo(self, pixels: np.ndarray, style: LogoStyle) -> np.ndarray:
-        height, width = pixels.shape[:2]
-        left, top, right, bottom = _pixels(style.boxes[shape_of(width, height)], width, height)
-        best, best_contrast = None, 0.0
-        for file in style.files:
-            logo = self._logos[file]
-            scale = min((right - left) / logo.width, (bottom - top) / logo.height)
-            size = max(1, round(logo.width * scale)), max(1, round(logo.height * scale))
-            x = round(_aligned(style.align, left, right, size[0]))
-            y = round(_aligned(style.valign, top, bottom, size[1]))
-            drawn = np.asarray(logo.resize(size, Image.Resampling.LANCZOS), np.float64)
-            ground = pixels[y : y + size[1], x : x + size[0]]
-            drawn = drawn[: ground.shape[0], : ground.shape[1]]
-            ink = drawn[..., 3] > 127
-            seen = float(np.median(contrast(drawn[..., :3][ink], ground[ink]))) if ink.any() else 1.0
-            if best is None or seen > best_contrast:
-                best, best_contrast = (x, y, drawn), seen
-            if seen >= _SEEN:
-                break
-        assert best is not None
-        x, y, drawn = best
-        pixels = pixels.copy()
-        part = pixels[y : y + drawn.shape[0], x : x + drawn.shape[1]]
-        pixels[y : y + drawn.shape[0], x : x + drawn.shape[1]] = laid(part, drawn[..., :3], drawn[..., 3] / 255)
         return pixels
 
 
@@ -222,15 +195,15 @@ def _at(style: TextStyle, text: str, setting: Setting, box: Box, size: tuple[int
     """A setting in its box; its ink is drawn line by line on the baselines."""
     across, down = _padding(style, setting.size)
     left, top, right, bottom = box[0] + across, box[1] + down, box[2] - across, box[3] - down
-    block_left = _aligned(style.align, left, right, setting.width)
-    block_top = _aligned(style.valign, top, bottom, setting.height)
+    block_left = aligned(style.align, left, right, setting.width)
+    block_top = aligned(style.valign, top, bottom, setting.height)
     mask = Image.new("L", size)
     draw = ImageDraw.Draw(mask)
     ascent, descent = setting.face.getmetrics()
     step = setting.line_height * setting.size
     for number, line in enumerate(setting.lines):
         width = length(line, setting.face, setting.language)
-        x = _aligned(style.align, block_left, block_left + setting.width, width)
+        x = aligned(style.align, block_left, block_left + setting.width, width)
         baseline = block_top + step * number + (step - ascent - descent) / 2 + ascent
         draw.text(
             (x, baseline),
@@ -251,27 +224,7 @@ def _padding(style: TextStyle, size: int) -> tuple[float, float]:
     return (0.55 * size, 0.16 * size) if style.panel else (0.0, 0.0)
 
 
-def _aligned(align: str, start: float, end: float, length: float) -> float:
-    share = {"left": 0.0, "top": 0.0, "centre": 0.5, "middle": 0.5, "right": 1.0, "bottom": 1.0}[align]
-    return start + (end - start - length) * share
-
-
 def _pixels(box: Box, width: int, height: int) -> Box:
     """Left, top, right, bottom in pixels."""
     left, top, across, down = box
     return left * width / 100, top * height / 100, (left + across) * width / 100, (top + down) * height / 100
-
-
-def _rounded(size: tuple[int, int], box: Box, radius: float) -> np.ndarray:
-    """Coverage (H, W), 0 to 1, of a rectangle with round corners; drawn four times as large, for its edges."""
-    factor = 4
-    left, top = max(int(box[0]) - 1, 0), max(int(box[1]) - 1, 0)
-    width, height = min(int(box[2]) + 2, size[0]) - left, min(int(box[3]) + 2, size[1]) - top
-    mask = Image.new("L", (width * factor, height * factor))
-    corners = [(side - start) * factor for side, start in zip(box, (left, top, left, top), strict=True)]
-    ImageDraw.Draw(mask).rounded_rectangle(corners, radius * factor, fill=255)
-    cover = np.zeros((size[1], size[0]))
-    cover[top : top + height, left : left + width] = (
-        np.asarray(mask.resize((width, height), Image.Resampling.BOX)) / 255
-    )
-    return cover

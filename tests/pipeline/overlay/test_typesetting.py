@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pressrun.pipeline.errors import JobError, RequestError
 from pressrun.pipeline.overlay.contrast import contrast, luminance, rgb
@@ -157,6 +157,49 @@ def test_the_logo_that_is_seen_is_taken() -> None:
         out = typesetter(logos=[style], files=files).set(GROUNDS[ground], {})
         assert (out[24:48, 168:216] == wanted).all()
         assert (out[:, :167] == GROUNDS[ground][:, :167]).all()
+
+
+def _logo(colour: str) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.new("RGBA", (60, 30))
+    ImageDraw.Draw(picture).ellipse((5, 3, 54, 26), fill=colour)
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_logo_that_is_hardly_seen_gives_way_to_the_better_file() -> None:
+    ground = np.full((240, 240, 3), 200, np.uint8)  # 1.7 to white, 12 to black
+    style = {"files": ["light.png", "dark.png"], "box": [50, 10, 40, 20]}
+    out = typesetter(logos=[style], files={"light.png": _logo("#ffffff"), "dark.png": _logo("#000000")}).set(ground, {})
+    assert (out == 0).any() and not (out == 255).any()
+
+
+@pytest.mark.parametrize(("panel", "plate"), [("", "#ffffff"), ("#ffd84d", "#ffd84d")])
+def test_a_logo_of_which_no_file_is_seen_stands_on_a_plate(panel: str, plate: str) -> None:
+    ground = np.full((240, 240, 3), 40, np.uint8)
+    style = {"files": ["dark.png"], "box": [50, 10, 40, 20], **({"panel": panel} if panel else {})}
+    out = typesetter(logos=[style], files={"dark.png": _logo("#202020")}).set(ground, {})
+    assert (out == rgb(plate)).all(axis=2).sum() > 500
+    assert (out[:, :100] == 40).all(), "it is no larger than it needs to be"
+
+
+def test_a_logo_without_its_contrast_fails_its_row_where_no_plate_is_wanted() -> None:
+    style = {"files": ["dark.png"], "box": [50, 10, 40, 20], "remedy": "fail"}
+    with pytest.raises(RequestError, match=r"has a contrast of 1.\d .* and 3 is wanted"):
+        setter = typesetter(logos=[style], files={"dark.png": _logo("#202020")})
+        setter.set(np.full((240, 240, 3), 40, np.uint8), {})
+
+
+def test_colours_inside_a_logo_need_no_contrast_to_the_picture() -> None:
+    badge = Image.new("RGBA", (60, 30), "#101010")
+    ImageDraw.Draw(badge).rectangle((8, 8, 51, 21), fill="#f4f4f4")
+    buffer = io.BytesIO()
+    badge.save(buffer, "PNG")
+    style = {"files": ["badge.png"], "box": [50, 10, 40, 20]}
+    out = typesetter(logos=[style], files={"badge.png": buffer.getvalue()}).set(
+        np.full((240, 240, 3), 230, np.uint8), {}
+    )
+    assert (out[:, :119] == 230).all() and (out[40] == 230).sum() > 300, "no plate"
 
 
 def test_the_same_words_give_the_same_pixels_and_empty_ones_none() -> None:
