@@ -4,15 +4,17 @@ Nothing is guessed from a cell's looks: an article number `00123` keeps its zero
 a text. Which columns hold numbers is known from the manifest's own column names, later.
 """
 
+import codecs
 import re
 
 import pyarrow as pa
 import pyarrow.csv
 
+from pressrun.jobs.tables import windows_1252
 from pressrun.jobs.tables.csv_dialect import Dialect, check_quotes, dialect_of
 from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS, read_names
 from pressrun.jobs.tables.tidy_cells import tidied
-from pressrun.jobs.text.wording import shortened
+from pressrun.jobs.text.wording import first_of, shortened
 from pressrun.pipeline.errors import JobError
 
 MAX_BLOCK = 512 << 20
@@ -27,10 +29,10 @@ BOM = b"\xef\xbb\xbf"
 def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
     """The first `limit` rows of a CSV file, every cell as text and an empty one as null; rows of nothing are left out.
 
-    Comma, semicolon, tab or bar between cells (see `csv_dialect`); UTF-8 with or without a byte order mark, or UTF-16
-    with one. Raises JobError for anything else, and for more than `max_bytes` bytes of cells.
+    Comma, semicolon, tab or bar between cells (see `csv_dialect`); UTF-8 with or without a byte order mark, UTF-16 with
+    one, or Windows-1252, which is said. Raises JobError for anything else, and for more than `max_bytes` of cells.
     """
-    content = _decoded(content, name)
+    content, notes = _decoded(content, name)
     try:
         dialect = dialect_of(content, name)
     except UnicodeEncodeError:
@@ -44,7 +46,7 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
         )
     check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
     check_quotes(content, dialect, name)
-    return tidied(_parsed(content, dialect, name), name, limit)
+    return tidied(_parsed(content, dialect, name), name, limit, notes)
 
 
 def _parsed(content: bytes, dialect: Dialect, name: str) -> pa.Table:
@@ -72,8 +74,9 @@ def _parsed(content: bytes, dialect: Dialect, name: str) -> pa.Table:
     return table
 
 
-def _decoded(content: bytes, name: str) -> bytes:
-    """A file's text in UTF-8, without its byte order mark and without the sign that ended files in DOS."""
+def _decoded(content: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """A file's text in UTF-8, without its byte order mark and without the sign that ended files in DOS; and what is to
+    be said of that."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode(errors="replace")
     elif content[1:4:2] == b"\0\0" or content[0:3:2] == b"\0\0":
@@ -82,7 +85,17 @@ def _decoded(content: bytes, name: str) -> bytes:
         raise JobError(
             f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.", code="bad_manifest"
         )
-    return content.removeprefix(BOM).removesuffix(b"\x1a")
+    content = content.removeprefix(BOM).removesuffix(b"\x1a")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content, final=True)
+    except UnicodeDecodeError:
+        found = windows_1252.decoded(content)
+        if found is None:
+            raise _not_utf8(name) from None
+        content, words = found
+        said = f"“{name}” is not in UTF-8; it is read as Windows-1252 (Western European), as Excel saves CSV"
+        return content, (f"{said}: “{first_of(words)}”. If that is wrong, save it as “CSV UTF-8”.",)
+    return content, ()
 
 
 def check_cells(cells: int, name: str, max_bytes: int) -> None:
