@@ -6,7 +6,6 @@ nothing but a bundle is ever replaced by one.
 """
 
 import hashlib
-import io
 import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,8 @@ import pyarrow.compute as pc
 
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.uri import local_path
+from pressrun.jobs.decisions.decision_folder import read_decisions
+from pressrun.jobs.delivery.zip_stream import Counted, ZipWindow
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
 from pressrun.jobs.folder.new_place import standing
 from pressrun.jobs.folder.result_schema import is_done, read_results
@@ -62,45 +63,47 @@ class _Picture:
 
 
 class Bundles:
-    """What a job's pictures make when they are told apart by the column `by`: `left_out` rows have no picture there.
+    """What a job's pictures make when they are told apart by the column `by`: `left_out` rows have no picture there,
+    and with `approved` the pictures of `unapproved` rows are not, and left out as well.
 
     `name` is a template over the manifest's columns (None: as in the job), `rendition` the one to take instead of the
     picture itself. Raises JobError with everything that stands in the way.
     """
 
-    def __init__(self, store: Store, by: str, name: str | None = None, rendition: str = "") -> None:
+    def __init__(
+        self, store: Store, by: str, name: str | None = None, rendition: str = "", approved: bool = False
+    ) -> None:
         job = find_job(store)
         self._store = store
         self._comment = _COMMENT + str(job["fingerprint"]).encode()
         manifest = read_manifest_copy(store)
         if by not in manifest.column_names:
             raise JobError(
-                f"--by {shortened(by)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}.",
+                f"`by` {shortened(by)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}.",
                 code="bad_option",
             )
-        template = NameTemplate.parse(name) if name else None
+        template = NameTemplate.parse(name, plain=True) if name else None
         if template:
             template.check(manifest.column_names)
-        results = read_results(store, ("image", "sha256", "renditions", "finished_at"))
-        results = results.filter(pa.array(is_done(results)))
+        results, self.unapproved = _pictures(store, approved)
         places = pc.index_in(manifest["custom_id"], results["custom_id"].combine_chunks())
-        values = as_text(manifest[by], f"--by {shortened(by)}")
+        values = as_text(manifest[by], f"`by` {shortened(by)}")
         there = pc.and_(pc.is_valid(places), pc.greater(pc.binary_length(values).fill_null(0), 0))
-        self.left_out = manifest.num_rows - pc.sum(there).as_py() if manifest.num_rows else 0
+        self.left_out = manifest.num_rows - (pc.sum(there).as_py() or 0) - self.unapproved
         groups = values.filter(there).combine_chunks().dictionary_encode()
         self._manifest = manifest.filter(there)
         self._results = results.take(places.filter(there).combine_chunks())
         if rendition:
             self._results = _of_rendition(self._results, rendition)
-        self._template, self._own = template, NameTemplate.parse(str(job["name"]))
+        self._template, self._own = template, NameTemplate.parse(str(job["name"]), plain=True)
         distinct = groups.dictionary
         if not len(distinct):
+            what, first = ("approved picture", "approve some") if self.unapproved else ("picture", "render it")
             raise JobError(
-                f"{store.uri} has no picture to bundle by {shortened(by)}; render it first.", code="nothing_to_do"
+                f"{store.uri} has no {what} to bundle by {shortened(by)}; {first} first.", code="nothing_to_do"
             )
-        self._files, nameless = NameTemplate.parse("{value}").names(pa.table({"value": distinct}), "zip")
-        if nameless.num_rows:
-            raise JobError(f"--by {shortened(by)}: {nameless['error_message'][0].as_py()}", code="bad_option")
+        self._files = _file_names(distinct, by)
+        self._empty = _names_without(values.drop_null().unique(), self._files)
         self._distinct = distinct.to_pylist()
         codes = groups.indices.to_numpy(zero_copy_only=False)
         ends = np.cumsum(np.bincount(codes, minlength=len(distinct)))
@@ -120,16 +123,24 @@ class Bundles:
                 Path(local_path(place)).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise JobError(
-                    f"{place} cannot be made a folder ({error.strerror}): choose another --out.", code="bad_place"
+                    f"{place} cannot be made a folder ({error.strerror}): choose another `out`.", code="bad_place"
                 ) from None
         for value, file, (rows, names) in zip(self._distinct, self._files.to_pylist(), self._named, strict=True):
             path = f"{place}/{file}"
-            counted = _Counted(self._chunks(rows, names))
+            counted = Counted(self._chunks(rows, names))
             try:
                 self._store.stores.write(path, counted, "application/zip")
             except RequestError as error:
                 raise JobError(str(error), code="bad_place") from None
             yield Bundle(value, path, len(rows), counted.bytes)
+
+    def outdated(self, out: str | None = None) -> list[str]:
+        """Earlier bundles of this job in `out` whose value has no picture any more that could be in them."""
+        store = self._store.stores.open((out or f"{self._store.uri}/{BUNDLES}").rstrip("/"))
+        return [f"{store.uri}/{file}" for file in standing(store, self._empty) if self._is_ours(store, file)]
+
+    def _is_ours(self, store: Store, file: str) -> bool:
+        return is_bundle(store, file, self._comment)
 
     def _refuse_foreign(self, place: str) -> None:
         """Raises JobError with all names that hold something else than a bundle."""
@@ -137,7 +148,7 @@ class Bundles:
         taken = [file for file in standing(store, self._files.to_pylist()) if not is_bundle(store, file)]
         if taken:
             raise JobError(
-                f"{place} has {first_of(taken)} already, which `pressrun bundle` did not write: choose another --out, "
+                f"{place} has {first_of(taken)} already, which `pressrun bundle` did not write: choose another `out`, "
                 "or move that away.",
                 code="bad_place",
             )
@@ -159,7 +170,7 @@ class Bundles:
 
     def _chunks(self, rows: np.ndarray, names: pa.Array) -> Iterator[bytes]:
         """The bytes of one zip, a picture at a time."""
-        buffer = _Window()
+        buffer = ZipWindow()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file, ThreadPoolExecutor(_AHEAD) as threads:
             file.comment = self._comment
             for picture, data in _mapped_ahead(threads, self._read, self._pictures(rows, names)):
@@ -190,14 +201,44 @@ class Bundles:
         return picture, data
 
 
-def is_bundle(store: Store, path: str) -> bool:
-    """Whether an object is a zip whose comment says that it is a bundle, of whatever job."""
+def _pictures(store: Store, approved: bool) -> tuple[pa.Table, int]:
+    """A job's pictures, or those that are approved; and how many others there are."""
+    results = read_results(store, ("image", "sha256", "renditions", "finished_at"))
+    results = results.filter(pa.array(is_done(results)))
+    if not approved:
+        return results, 0
+    told = (results[name].combine_chunks() for name in ("custom_id", "sha256"))
+    chosen = results.filter(read_decisions(store).approved(*told))
+    return chosen, results.num_rows - chosen.num_rows
+
+
+def _names_without(values: pa.Array, files: pa.Array) -> list[str]:
+    """What zips of values would be called, now or before their names were for people, that are not among `files`."""
+    table = pa.table({"value": values})
+    called = {
+        name
+        for plain in (True, False)
+        for name in NameTemplate.parse("{value}", plain).names(table, "zip")[0].to_pylist()
+    }
+    return sorted({name for name in called if name} - {*files.to_pylist()})
+
+
+def _file_names(values: pa.Array, by: str) -> pa.Array:
+    """The name of each value's zip."""
+    files, nameless = NameTemplate.parse("{value}", plain=True).names(pa.table({"value": values}), "zip")
+    if nameless.num_rows:
+        raise JobError(f"`by` {shortened(by)}: {nameless['error_message'][0].as_py()}", code="bad_option")
+    return files
+
+
+def is_bundle(store: Store, path: str, comment: bytes = _COMMENT) -> bool:
+    """Whether an object is a zip whose comment says that it is a bundle, of whatever job, or begins with `comment`."""
     entry, length = store.head(path), len(_COMMENT) + 64  # a fingerprint's digits
     if entry is None or entry.size < _END_BYTES + length:
         return False
     end = store.get_range(path, entry.size - _END_BYTES - length, _END_BYTES + length)
     says = int.from_bytes(end[_END_BYTES - 2 : _END_BYTES], "little")
-    return end.startswith(b"PK\5\6") and says == length and end[_END_BYTES:].startswith(_COMMENT)
+    return end.startswith(b"PK\5\6") and says == length and end[_END_BYTES:].startswith(comment)
 
 
 def _of_rendition(results: pa.Table, rendition: str) -> pa.Table:
@@ -232,45 +273,3 @@ def _mapped_ahead(threads: ThreadPoolExecutor, call: Callable[[S], T], items: It
         done = waiting.popleft().result()
         waiting.extend(threads.submit(call, item) for item in islice(source, 1))
         yield done
-
-
-class _Window(io.RawIOBase):
-    """A zip's end that was not taken yet: `zipfile` goes back into it to complete the header of the file in hand, so
-    that no reader of the zip needs to know sizes that come after the bytes."""
-
-    def __init__(self) -> None:
-        self._start, self._file = 0, io.BytesIO()
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._start + self._file.tell()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._file.seek(offset - self._start if whence == 0 else offset, whence)
-        return self.tell()
-
-    def write(self, data: object) -> int:
-        return self._file.write(data)  # type: ignore[arg-type]
-
-    def taken(self) -> bytes:
-        """Everything so far; what is taken cannot be gone back into."""
-        data = self._file.getvalue()
-        self._start, self._file = self._start + len(data), io.BytesIO()
-        return data
-
-
-class _Counted:
-    """Chunks, and how many bytes they were."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self.bytes = chunks, 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            self.bytes += len(chunk)
-            yield chunk

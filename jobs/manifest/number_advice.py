@@ -12,7 +12,8 @@ from pressrun.jobs.tables.coercion import EXACT, GROUPED
 from pressrun.jobs.text.wording import shortened
 
 _ROUNDED = "a column of floating point does not hold so large a number exactly: write its digits, as text or integers"
-_GROUPS = r"[+-]?\d{1,3}(?:[.,'’_ \u00a0\u2009\u202f]\d{2,3})+(?:[.,]\d+)?"
+_SIGNS = "[.,'’_ \u00a0\u2009\u202f]"
+_GROUPS = rf"[+-]?\d{{1,3}}(?:{_SIGNS}\d{{2,3}})*{_SIGNS}\d{{3}}(?:[.,]\d+)?"
 _DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[ T].*)?"
 
 

@@ -1,7 +1,8 @@
 """Names of finished pictures: a template over the manifest's columns, checked before anything is rendered.
 
 A name is a path below the job's `images/` and the last part of an object's key, so it has to survive URLs, Windows
-and macOS: what they trip over is percent-encoded, and names that such a file system takes for one are refused.
+and macOS: what they trip over is percent-encoded, and names that such a file system takes for one are refused. A name
+for people, in a zip, goes into no URL: there only what file systems trip over is encoded.
 """
 
 import re
@@ -34,18 +35,22 @@ MAX_SEGMENT = 250
 _TRIPPING = [code for code in (37, *range(37), *range(38, 128)) if not chr(code).isalnum() and chr(code) not in "-._~"]
 _NEEDS_MORE = r"[^\pL\pN\pM_.~%-]|^\.|\.$"
 _MORE = re.compile(r"[^\w.~%-]|^\.+|\.+$")
+_UNFIT = r'[\x00-\x1f\x7f<>:"/\\|?*]|^[. ]+|[. ]+$'
+"""What Windows and macOS do not take in a name, and what Windows takes away at its ends."""
 
 
 @dataclass(frozen=True)
 class NameTemplate:
-    """A parsed template: `literals[0] + value + literals[1] + value + …`, one value for each of `fields`."""
+    """A parsed template: `literals[0] + value + literals[1] + value + …`, one value for each of `fields`; `plain` ones
+    make names for people."""
 
     text: str
     literals: tuple[str, ...]
     fields: tuple[str, ...]
+    plain: bool = False
 
     @classmethod
-    def parse(cls, text: str = DEFAULT_TEMPLATE) -> "NameTemplate":
+    def parse(cls, text: str = DEFAULT_TEMPLATE, plain: bool = False) -> "NameTemplate":
         """Read a template such as `{sku}/{season}-{width}x{height}`; raises JobError for one that cannot name files."""
         problem = f"The name template “{shortened(text)}”"
         literals, fields = split_template(text, problem)
@@ -59,7 +64,7 @@ class NameTemplate:
                 f"{problem} must be a relative path with “/” between folders, without “..” or empty parts.",
                 code="bad_name",
             )
-        return cls(text, tuple(map(_encoded_literal, literals)), tuple(fields))
+        return cls(text, tuple(_encoded_literal(part, plain) for part in literals), tuple(fields), plain)
 
     def check(self, columns: list[str]) -> None:
         """Raise JobError if the template asks for a column that is not among `columns`."""
@@ -83,7 +88,7 @@ class NameTemplate:
             column = _text(table[field], field)
             empty = f"Column “{shortened(field)}”, which the name needs, is empty here."
             bad.add(column.is_null(), "bad_name", empty)
-            pieces += [_encoded(column), _scalar(literal)]
+            pieces += [_plain(column) if self.plain else _encoded(column), _scalar(literal)]
         names = pc.binary_join_element_wise(*pieces, _scalar("." + extension.lstrip(".")), _scalar(""))
         names = _whole_names(names, bad, spare)
         _refuse_collisions(names)
@@ -121,8 +126,18 @@ def _encoded(values: pa.Array) -> pa.Array:
     return pc.replace_with_mask(values, needs, pa.array(more, pa.large_string()).take(distinct.indices))
 
 
-def _encoded_literal(literal: str) -> str:
-    return "/".join(re.sub(r"[^\w.~-]", _percent, part) for part in unicodedata.normalize("NFC", literal).split("/"))
+def _plain(values: pa.Array) -> pa.Array:
+    """Values with everything percent-encoded that a file system does not take."""
+    needs = pc.fill_null(pc.match_substring_regex(values, _UNFIT), False)
+    if not pc.any(needs).as_py():
+        return values
+    more = [re.sub(_UNFIT, _percent, value) for value in values.filter(needs).to_pylist()]
+    return pc.replace_with_mask(values, needs, pa.array(more, pa.large_string()))
+
+
+def _encoded_literal(literal: str, plain: bool) -> str:
+    trips = r'[\x00-\x1f\x7f<>:"|?*]' if plain else r"[^\w.~-]"
+    return "/".join(re.sub(trips, _percent, part) for part in unicodedata.normalize("NFC", literal).split("/"))
 
 
 def _percent(match: re.Match[str]) -> str:

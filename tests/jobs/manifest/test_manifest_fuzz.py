@@ -20,6 +20,7 @@ from pressrun.jobs.folder.job_file import freeze, frozen_digest
 from pressrun.jobs.manifest.manifest import REQUEST_SCHEMA, Manifest, normalise
 from pressrun.jobs.manifest.output_names import NameTemplate
 from pressrun.jobs.planning.plan import group_by_shape, plan_units
+from pressrun.jobs.tables.near_misses import meaning
 from pressrun.jobs.tables.row_errors import grouped, merged
 from pressrun.jobs.tables.sandbox import read_apart
 from pressrun.jobs.tables.table_reader import read_table
@@ -218,7 +219,7 @@ def account(table: pa.Table, template: str = "{custom_id}") -> None:
 
 
 def _as_ids(table: pa.Table) -> list[str]:
-    column = table["custom_id"]
+    [column] = [table[name] for name in table.column_names if meaning(name) == "custom_id"]
     if not pa.types.is_string(column.type):
         return column.cast(pa.string()).to_pylist()
     return [value.decode(errors="replace") for value in column.cast(pa.binary()).to_pylist()]

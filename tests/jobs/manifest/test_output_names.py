@@ -34,6 +34,23 @@ def test_the_default_is_the_custom_id():
     assert names.to_pylist() == ["a.webp", "b.webp"] and bad.num_rows == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Agentur Nord", "Agentur Nord"),
+        ("Müller & Söhne (Köln), 50%", "Müller & Söhne (Köln), 50%"),
+        ("../../etc/passwd", "%2E%2E%2F..%2Fetc%2Fpasswd"),
+        ('what: "why"?', "what%3A %22why%22%3F"),
+        ("C:\\temp", "C%3A%5Ctemp"),
+        (" blanks. ", "%20blanks%2E%20"),
+        ("a\nb", "a%0Ab"),
+    ],
+)
+def test_a_name_for_people_keeps_what_a_file_system_takes(value: str, expected: str) -> None:
+    names, _ = NameTemplate.parse("{agency}/{agency} x", plain=True).names(pa.table({"agency": [value]}), "png")
+    assert names.to_pylist() == [f"{expected}/{expected} x.png"]
+
+
 ENCODED = [
     pytest.param("a/b", "a%2Fb", id="slash"),
     pytest.param("a\\b", "a%5Cb", id="backslash"),
