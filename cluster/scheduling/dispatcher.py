@@ -58,6 +58,12 @@ class Dispatcher:
         self._storage_error: str | None = None
         self._reach(crew.layout.replicas)
 
+    @property
+    def loaded(self) -> tuple[int, int]:
+        """How many actors have loaded their part of the model, and how many there are."""
+        actors = len(self._crew.workers)
+        return actors - len(self._crew.loading), actors
+
     def run(self, units: Iterator[Unit], stop: Event) -> Iterator[list[Outcome]]:
         """Yield outcomes as they come, at least twice a second (then perhaps none), until all are in or `stop` is set.
 

@@ -72,6 +72,7 @@ class Execution:
         try:
             for outcomes in session.run(job.limits.in_time(todo.rows.units(plan, session.pace))):
                 job.batches.keep(self._events)
+                self._events.loading(*session.loaded)
                 job.results.add(outcomes)
                 self._stored += sum(outcome.status == "succeeded" for outcome in outcomes)
                 self._events.update(outcomes)

@@ -37,6 +37,10 @@ class Session(Protocol):
     @property
     def rendered(self) -> int: ...
 
+    @property
+    def loaded(self) -> tuple[int, int]:
+        """How many of how many that render have loaded what they need."""
+
     def run(self, units: Iterator[Unit]) -> Iterator[list[Outcome]]:
         """Yield outcomes as they come, at least twice a second (then perhaps none), until all are in or it is stopped.
 
@@ -84,6 +88,7 @@ class RayExecutor:
         from pressrun.cluster.runtime.ray_runtime import Interrupt, joined, ray_runtime
         from pressrun.cluster.scheduling.actor_pool import ActorPool
 
+        events.note("Joining the Ray cluster …" if joined() else "Starting Ray on this machine …")
         with Interrupt(stop) as interrupt, ray_runtime(scratch):
             interrupt.install()
             devices = devices_of_cluster()
@@ -92,7 +97,7 @@ class RayExecutor:
             pictures, units = several(len(todo.plan.rows), "picture"), several(len(todo.plan), "unit")
             events.note(f"{pictures} in {units}; {layout.describe()} ({layout.why})")
             if job.spec.compile and layout.device == "cpu":
-                events.note("--compile is for GPUs: nothing is compiled here.")
+                events.note("`compile` is for GPUs: nothing is compiled here.")
             grow = growth(job.spec, layout, needs, len(todo.plan)) if joined() else None
             with contextlib.closing(ActorPool(layout, model_spec(job), devices)) as pool:
                 patience = needs.patience_sec(layout.device)
@@ -125,6 +130,11 @@ class RaySession:
     def rendered(self) -> int:
         """Pictures that were denoised."""
         return self._dispatcher.rendered
+
+    @property
+    def loaded(self) -> tuple[int, int]:
+        """As `Session.loaded`."""
+        return self._dispatcher.loaded
 
     def run(self, units: Iterator[Unit]) -> Iterator[list[Outcome]]:
         """As `Session.run`."""

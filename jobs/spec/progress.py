@@ -11,8 +11,6 @@ from tqdm import tqdm
 
 from pressrun.cluster.protocol.unit import Outcome
 
-_LINE_SEC = 5.0
-
 
 class Progress(Protocol):
     """Told about a run as it goes on."""
@@ -31,6 +29,9 @@ class Progress(Protocol):
 
     def begin(self, total: int, done: int) -> None:
         """Rendering starts: `done` of `total` rows need nothing."""
+
+    def loading(self, ready: int, actors: int) -> None:
+        """So many of the actors have loaded their part of the model; told as often as `update`."""
 
     def update(self, outcomes: Iterable[Outcome]) -> None:
         """Called at least twice a second, often with nothing."""
@@ -51,6 +52,8 @@ class Silent:
     def warn(self, sentence: str) -> None: ...
 
     def begin(self, total: int, done: int) -> None: ...
+
+    def loading(self, ready: int, actors: int) -> None: ...
 
     def update(self, outcomes: Iterable[Outcome]) -> None: ...
 
@@ -113,6 +116,11 @@ class Bar:
             mininterval=0.2,
         )
 
+    def loading(self, ready: int, actors: int) -> None:
+        if self._bar is not None:
+            of = f" ({ready} of {actors} actors have loaded)" if ready < actors else ""
+            self._bar.set_description_str(f"Rendering{of}", refresh=False)
+
     def update(self, outcomes: Iterable[Outcome]) -> None:
         if self._bar is None:
             return
@@ -133,14 +141,16 @@ class Bar:
 
 
 class Lines:
-    """For logs: one line every five seconds at most, and one at the end."""
+    """For logs: one line every `every_sec` at most, and one at the end."""
+
+    every_sec = 5.0
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._total = self._initial = self._done = 0
         self._bad: Counter[str] = Counter()
         self._started = self._said = 0.0
-        self._line = ""
+        self._line, self._patience = "", self.every_sec
 
     def note(self, sentence: str) -> None:
         print(sentence, file=self._stream, flush=True)
@@ -149,15 +159,15 @@ class Lines:
         line = f"Fetching {model}: {done / 1e9:.2f} of {total / 1e9:.2f} GB"
         if (done >= total or self._is_time()) and line != self._line:
             self._line = line
-            self.note(line)
+            self.show(line)
 
     def looking(self, done: int, total: int) -> None:
         if done < total and self._is_time():
-            self.note(f"Looking at references: {done:,} of {total:,}")
+            self.show(f"Looking at references: {done:,} of {total:,}")
 
     def _is_time(self) -> bool:
         now = time.monotonic()
-        if now - self._said < _LINE_SEC:
+        if now - self._said < self.every_sec:
             return False
         self._said = now
         return True
@@ -168,11 +178,29 @@ class Lines:
         self._total, self._initial, self._done = total, done, done
         self._started = self._said = time.monotonic()
 
+    def loading(self, ready: int, actors: int) -> None:
+        if self._done > self._initial:
+            return
+        if ready < actors:
+            self._wait(f"Loading the model: {ready} of {actors} actors are ready")
+        else:
+            self._wait(f"The model is loaded; the first of {self._total - self._done:,} pictures are on their way")
+
+    def _wait(self, line: str) -> None:
+        """Show what is waited for; the same again ever more seldom, and for how long by then."""
+        waited = time.monotonic() - self._said
+        if line != self._line and waited >= self.every_sec:
+            self._line, self._patience, self._said = line, 2 * self.every_sec, time.monotonic()
+            self.show(line)
+        elif line == self._line and waited >= self._patience:
+            self._patience, self._said = 2 * self._patience, time.monotonic()
+            self.show(f"{line} ({duration(self._said - self._started)} so far)")
+
     def update(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self._done += 1
             self._bad[outcome.status] += outcome.status != "succeeded"
-        if time.monotonic() - self._said >= _LINE_SEC:
+        if self._done > self._initial and time.monotonic() - self._said >= self.every_sec:
             self._say()
 
     def end(self) -> None:
@@ -180,15 +208,18 @@ class Lines:
             self._say()
 
     def _say(self) -> None:
+        self.show(self._standing())
+
+    def show(self, line: str) -> None:
+        """Show how it stands now."""
+        print(line, file=self._stream, flush=True)
+
+    def _standing(self) -> str:
         self._said = time.monotonic()
         speed = (self._done - self._initial) / max(1e-9, self._said - self._started)
         left = f"{duration((self._total - self._done) / speed)} left" if speed else "starting"
         bad = _words(self._bad)
-        print(
-            f"{self._done}/{self._total} images{', ' + bad if bad else ''}, {speed:.2f} images/s, {left}",
-            file=self._stream,
-            flush=True,
-        )
+        return f"{self._done}/{self._total} images{', ' + bad if bad else ''}, {speed:.2f} images/s, {left}"
 
 
 def _words(bad: Counter[str]) -> str:

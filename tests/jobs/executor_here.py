@@ -32,7 +32,7 @@ class HereExecutor:
 class HereSession:
     """One job's; a unit's outcomes come one by one, in the manifest's order."""
 
-    pace = UnitSizer()
+    pace, loaded = UnitSizer(), (1, 1)
     layout = "here"
 
     def __init__(self, job: OpenJob, todo: Settled, draw: Callable[[OpenJob, Item], np.ndarray]) -> None:

@@ -11,6 +11,7 @@ from pressrun.cluster.runtime.ray_runtime import joined
 from pressrun.cluster.runtime.supervisor import guarded
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import busy_words, cause_words, change_words, say
+from pressrun.jobs.cli.flags import FlaggedProgress
 from pressrun.jobs.delivery.hook import tell
 from pressrun.jobs.folder.job_file import SHEET
 from pressrun.jobs.planning.placement_forecast import PlacementForecast
@@ -77,6 +78,7 @@ def add(commands: Any) -> None:
     command.add_argument("--max-failures", metavar="N|P%%", help="stop when more rows than this have failed")
     command.add_argument(
         "--allow-host",
+        dest="allow_hosts",
         action="append",
         default=[],
         metavar="HOST",
@@ -94,18 +96,20 @@ def _render(options: argparse.Namespace) -> int:
             *("since", "wait", "max_images", "max_minutes"),
         )
     }
-    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_host))
+    spec = JobSpec(**{name: getattr(options, name) for name in names}, **more, allow_hosts=tuple(options.allow_hosts))
     if options.dry_run:
-        plan = forecast(spec, context=options.context)
+        plan = options.flags.named_in(forecast(spec, context=options.context), "notes")
         say(asdict(plan) if options.json else _forecast_words(plan), options.json)
-        return 0
+        return 0 if not plan.bad else 1 if plan.done or plan.pending else 2
     if cluster := joined():
         return guarded(lambda: _rendered(spec, options), cluster)
     return _rendered(spec, options)
 
 
 def _rendered(spec: JobSpec, options: argparse.Namespace) -> int:
-    summary = render(spec, Terse(sys.stderr) if options.json else progress_for(sys.stderr), context=options.context)
+    events = FlaggedProgress(Terse(sys.stderr) if options.json else progress_for(sys.stderr), options.flags)
+    told = render(spec, events, context=options.context)
+    summary: Summary = options.flags.named_in(told, "unmade", "stopped")
     try:
         for sentence in summary.unmade:
             print(f"pressrun: {sentence}", file=sys.stderr)
@@ -115,7 +119,7 @@ def _rendered(spec: JobSpec, options: argparse.Namespace) -> int:
             print("\n".join(_summary_words(summary)), flush=True)
     finally:  # whoever read what is printed may be gone
         if options.on_finish and (problem := tell(options.on_finish, summary)):
-            print(f"pressrun: {problem}", file=sys.stderr)
+            print(f"pressrun: --on-finish {problem}", file=sys.stderr)
     return summary.exit_code
 
 

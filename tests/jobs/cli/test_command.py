@@ -99,7 +99,7 @@ def test_more_shards_than_blocks_are_refused_before_anything_starts(
 
 def test_a_dry_run_does_not_call_rows_behind_the_limit_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = write_manifest(tmp_path / "in", [*mixed_rows(), {"custom_id": "empty", "prompt": ""}])
-    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--limit", "3", "--dry-run", "--json"]) == 0
+    assert main(["render", str(manifest), "--out", str(tmp_path / "out"), "--limit", "3", "--dry-run", "--json"]) == 1
     plan = json.loads(capsys.readouterr().out)
     assert (plan["rows"], plan["done"], plan["bad"], plan["pending"]) == (15, 0, 1, 3)
 

@@ -155,10 +155,10 @@ NOTES = [
 
 
 def test_a_dry_run_tells_of_them(order: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*order, "--dry-run"]) == 0
+    assert main([*order, "--dry-run"]) == 2
     said = capsys.readouterr().out
     assert all(note in said for note in NOTES)
-    assert main([*order, "--dry-run", "--json"]) == 0
+    assert main([*order, "--dry-run", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["notes"] == NOTES
 
 

@@ -70,13 +70,18 @@ def bad_manifest(tmp_path: Path) -> Path:
     return tmp_path / "m.csv"
 
 
+def test_a_dry_run_of_which_nothing_could_be_rendered_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("custom_id,prompt,width\na,,64\nb,a mug,-1\n")
+    assert main(["render", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), "--dry-run"]) == 2
+
+
 def test_a_dry_run_tells_the_groups(bad_manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     order = ["render", str(bad_manifest), "--out", str(bad_manifest.parent / "out"), "--dry-run"]
-    assert main(order) == 0
+    assert main(order) == 1
     assert "3 of 4 rows cannot be rendered as they stand:\n  2 x bad_size: row 3 (c), row 4 (d): The width is wide" in (
         capsys.readouterr().out
     )
-    assert main([*order, "--json"]) == 0
+    assert main([*order, "--json"]) == 1
     sizes, prompts = json.loads(capsys.readouterr().out)["problems"]
     assert (sizes["code"], sizes["rows"], [row["custom_id"] for row in sizes["first"]]) == ("bad_size", 2, ["c", "d"])
     assert prompts["first"][0]["row"] == 2 and "The width is 0" in prompts["first"][0]["message"]
