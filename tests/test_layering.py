@@ -1,6 +1,7 @@
 """Imports point one way: pipeline, then cluster, then jobs, and inside each from room to room as listed here."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from pressrun.jobs.cli.command import parser
+from pressrun.jobs.cli.flags import Flags
+
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "pipeline": ("", "models", "references", "families", "overlay", "checks", "finishing"),
     "cluster": ("net", "store", "protocol", "placement", "runtime", "references", "actors", "scheduling"),
     "jobs": (
-        *("text", "folder", "spec", "tables", "manifest", "references", "finish", "resolve", "dedup", "planning"),
-        *("results", "reuse", "reports", "audit", "campaign", "delivery", "purge", "run", "cli"),
+        *("text", "folder", "decisions", "spec", "tables", "manifest", "references", "finish", "resolve", "dedup", "planning"),
+        *("results", "reuse", "reports", "audit", "campaign", "delivery", "purge", "run", "python", "cli"),
     ),
 }
 """Each package's rooms from the ground up; "" are the modules that stand in no room."""
@@ -83,7 +87,7 @@ def test_the_wheel_has_every_room_and_nothing_of_how_mini_was_trained() -> None:
 
 
 LINES, LINES_OF_A_FUNCTION = 300, 40
-TABLES = {"jobs/cli/commands/render.py:add"}
+TABLES = {"jobs/cli/commands/render.py:add", "jobs/python/rendering.py:render"}
 """Functions that are tables: an option a line."""
 
 
@@ -124,6 +128,24 @@ def test_a_jobs_keys_and_rules_are_not_looked_up_in_the_environment() -> None:
         and node.value.id == "os"
     }
     assert looking == set(ENVIRONMENT)
+
+
+FOREIGN_FLAGS = {("cluster/placement/devices.py", "--format"): "an option of nvidia-smi"}
+"""Flags that a module names and that are not ours, though one of ours has the same letters."""
+
+
+def test_the_command_line_alone_names_its_flags() -> None:
+    ours = "|".join(sorted(set(Flags(parser()).by_field.values()), key=len, reverse=True))
+    flag = re.compile(rf"(?<![\w-])(?:{ours})(?![\w-])")
+    found = {
+        (str(path.relative_to(ROOT)), named)
+        for path in MODULES
+        if not path.is_relative_to(ROOT / "jobs/cli")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for named in flag.findall(node.value)
+    }
+    assert found == set(FOREIGN_FLAGS), "name the field, in backticks: the command line adds its flag"
 
 
 def test_the_driver_process_starts_without_torch_and_ray() -> None:

@@ -1,6 +1,7 @@
 """An order: a job's spec after everything that can be known before an actor starts was checked, all of it together."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -14,7 +15,10 @@ from pressrun.cluster.placement.layout import PlacementRequest
 from pressrun.cluster.protocol.picture_paths import rendition_suffix
 from pressrun.cluster.protocol.signing import Signing, signing_of
 from pressrun.cluster.protocol.unit import Outcome
+from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision import Decision, Decisions
+from pressrun.jobs.decisions.rerolls import rerolled, rows_of
 from pressrun.jobs.finish.finish_file import read_finish
 from pressrun.jobs.finish.row_metadata import Captions
 from pressrun.jobs.folder.job_file import IMAGES, Job, freeze, frozen_digest, recorded_licence, refuse_another
@@ -24,9 +28,12 @@ from pressrun.jobs.manifest.output_names import NameTemplate
 from pressrun.jobs.spec.context import Context
 from pressrun.jobs.spec.failure_budget import FailureBudget
 from pressrun.jobs.spec.job_spec import JobSpec
+from pressrun.jobs.spec.option_types import odd_options, without
 from pressrun.jobs.spec.run_limits import RunLimits
+from pressrun.jobs.tables.in_memory import table_of
 from pressrun.jobs.tables.row_errors import SCHEMA as BAD_ROWS
 from pressrun.jobs.tables.row_errors import Problem, grouped, merged
+from pressrun.jobs.text.wording import several
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.families.family import family_of
 from pressrun.pipeline.finishing.codec import FORMATS, extension
@@ -44,7 +51,8 @@ class ResolvedJob:
 
     `bad` are the rows that fail as they stand (see `jobs.tables.row_errors.SCHEMA`). `frozen` is manifest.parquet.
     `web` are the rules for references on the web, `store` is the job's place, `context` holds its keys, `earlier` the
-    jobs whose pictures may be kept, the first one first, `signing` who signs the pictures.
+    jobs whose pictures may be kept, the first one first, `signing` who signs the pictures. `rerolls` has the decisions
+    by which rows have another seed or prompt than `frozen` says.
     """
 
     job: Job
@@ -60,10 +68,17 @@ class ResolvedJob:
     context: Context
     earlier: tuple[str, ...] = ()
     signing: Signing | None = field(default=None, repr=False)
+    rerolls: Mapping[int, Decision] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         return int(self.manifest.table.num_rows)
+
+    def decided(self, decisions: Decisions) -> "ResolvedJob":
+        """The same with the seeds and prompts that decisions gave to rows."""
+        rerolls = decisions.rerolls()
+        manifest = replace(self.manifest, table=rerolled(self.manifest.table, rerolls))
+        return replace(self, manifest=manifest, rerolls=rows_of(manifest.table, rerolls))
 
     def finish_keys(self, rows: np.ndarray) -> pa.Array:
         """The finish key of each of `rows`; as columns, because there may be a million of them."""
@@ -98,7 +113,10 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
     Raises:
         JobError: every reason why the job cannot be run as it was asked for.
     """
-    problems = [*_odd_options(spec)]
+    odd = odd_options(spec)
+    spec = without(spec, odd)
+    problems = [*odd.values(), *_odd_options(spec)]
+    spec = spec if spec.format in FORMATS else replace(spec, format="png")  # to find what else is wrong
     checked = partial(_checked, problems)
     checked(lambda: FailureBudget.parse(spec.max_failures, 1))
     stores = context.stores
@@ -112,7 +130,7 @@ def resolve(spec: JobSpec, context: Context) -> ResolvedJob:
     checked(lambda: _check_precision(spec, model))
     checked(lambda: _check_wishes(spec, model))
     some = model or Model(spec.model, "flux2-klein")  # enough to find what else is wrong
-    manifest = checked(lambda: normalise(read_manifest(stores, spec.manifest), some, spec.manifest))
+    manifest = checked(lambda: _read_manifest(stores, spec, some))
     finishing = checked(lambda: read_finish(stores, spec))
     names = frozen = captions = None
     if manifest is not None:
@@ -140,6 +158,12 @@ def _checked(problems: list[str], check: Callable[[], T]) -> T | None:
         return None
 
 
+def _read_manifest(stores: Stores, spec: JobSpec, model: Model) -> Manifest:
+    if isinstance(spec.manifest, str):
+        return normalise(read_manifest(stores, spec.manifest), model, spec.manifest)
+    return normalise(table_of(spec.manifest), model, os.curdir)
+
+
 def _spare(finishing: FinishingSpec | None) -> int:
     """Letters that a picture's name has to leave free for its renditions' names."""
     return max((len(rendition_suffix(each)) for each in finishing.renditions), default=0) if finishing else 0
@@ -148,7 +172,7 @@ def _spare(finishing: FinishingSpec | None) -> int:
 def _job(spec: JobSpec, model: Model, rows: int, frozen: bytes, finishing: FinishingSpec) -> Job:
     """The identity of what was asked for."""
     return Job(
-        manifest=spec.manifest,
+        manifest=spec.manifest if isinstance(spec.manifest, str) else f"a table of {several(rows, 'row')}",
         rows=rows,
         manifest_digest=frozen_digest(frozen),
         model=model.name,
@@ -205,12 +229,12 @@ def _check_licence(store: Store | None, spec: JobSpec, model: Model | None) -> N
         where = f": read it at {model.licence_url}" if model.licence_url else ", which its maker can give you"
         raise JobError(
             f"The model {model.name} is under the {model.licence}, which does not allow commercial use{where} and, if "
-            "you accept it, give --accept-license (from Python: accept_license=True).",
+            "you accept it, give `accept_license`.",
             code="licence",
         )
 
 
 def _odd_options(spec: JobSpec) -> Iterator[str]:
     if spec.format not in FORMATS:
-        yield f"--format {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
+        yield f"`format` {spec.format} is not a picture format; choose one of {', '.join(FORMATS)}."
     yield from RunLimits(spec.limit, spec.max_images, spec.max_minutes).problems()

@@ -22,7 +22,7 @@ class Summary:
     denoised, `stored` those of them that it stored. `busy` is each stage's share of its workers' time in steady state,
     and under "replica" how much of it the denoise replicas computed anything (see `cluster.scheduling.timeline`).
     `smaller_batches` are the sizes of picture of which less than a whole batch fits a kind of device (see
-    `jobs.planning.batches`). `causes` say why rows failed, `changes` what is not kept from the job of `--since` and
+    `jobs.planning.batches`). `causes` say why rows failed, `changes` what is not kept from the job of `since` and
     why, `unmade` says of each page that could not be made which and why, and `stopped` why the run ended early (then
     `pending` rows are left and the same call goes on).
     """

@@ -27,7 +27,7 @@ class FailureBudget:
         text = str(wanted)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)%|(\d+)", text.strip())
         if not match or (match[1] and float(match[1]) > 100):
-            raise JobError(f"--max-failures {text} is neither a number nor a share; write 20 or 5%.", code="bad_option")
+            raise JobError(f"`max_failures` {text} is neither a number nor a share; write 20 or 5%.", code="bad_option")
         return cls(int(match[2]) if match[2] else int(rows * float(match[1]) / 100))
 
     def counted(self, outcome: Outcome) -> Outcome:
@@ -43,4 +43,4 @@ class FailureBudget:
     def sentence(self) -> str:
         """Why the run stopped."""
         causes = ", ".join(f"{count} x {code}" for code, count in self._causes.most_common())
-        return f"More than {self._limit} rows failed (--max-failures): {causes}. Mend the cause and run again."
+        return f"More than {self._limit} rows failed (`max_failures`): {causes}. Mend the cause and run again."

@@ -1,13 +1,32 @@
 """A job's spec: everything that a customer asks for, from the command line or from Python."""
 
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+
+class ArrowTable(Protocol):
+    """A table that another library reads without a copy: Arrow's own, a frame of polars, pandas or DuckDB, and any
+    other that speaks the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The table as an ArrowArrayStream."""
+
+
+ManifestSource: TypeAlias = str | os.PathLike[str] | ArrowTable | Sequence[Mapping[str, Any]]
+"""Where a manifest's rows are: at a path or in `s3://`, or in memory as a table or as a list of dicts, one a row."""
 
 
 @dataclass(frozen=True)
 class JobSpec:
     """What a customer asks for: the options of `pressrun render`.
 
-    `manifest` and `out` are paths or `s3://` URIs, `model` a catalogue name or a folder. `layout`, `replicas`,
+    `manifest` is a path, an `s3://` URI or rows in memory (see `ManifestSource`), whose relative references are meant
+    from the working folder. `out` is a path or `s3://` URI, `model` a catalogue name or a folder. `layout`, `replicas`,
     `shards`, `compile`, `limit`, `max_failures`, `allow_hosts`, `accept_license`, `since`, `wait`, `max_images` and
     `max_minutes` say how this run goes about it and are no part of the job: they may differ when it is resumed.
     `compile` has GPUs compile the transformer's blocks, which the results name beside the device. `since` is an earlier
@@ -19,9 +38,12 @@ class JobSpec:
     job.json records it, and who resumes the job is not asked again. `finish` is the path or `s3://` URI of a finishing
     spec (see `pipeline.finishing.spec`); `sign` has every picture signed (see `cluster.protocol.signing`).
     `keep_pixels` is the place where pixels are kept for another finish, "" the job's own folder.
+
+    A `pathlib.Path` becomes its text, a number of numpy's Python's own, a list of hosts a tuple. What else an option
+    holds is looked at when the job is resolved, together with everything else that may be wrong with it.
     """
 
-    manifest: str
+    manifest: ManifestSource
     out: str
     model: str = "mini"
     precision: str | None = None
@@ -42,3 +64,17 @@ class JobSpec:
     wait: bool = False
     max_images: int | None = None
     max_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
+        if isinstance(self.allow_hosts, list):
+            object.__setattr__(self, "allow_hosts", tuple(self.allow_hosts))
+
+
+def _plain(value: object) -> object:
+    """Paths as texts, with both slashes of an address that a Path made one of; numpy's numbers as Python's."""
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+        return re.sub(r"^([sS]3):/+", r"\1://", path) if isinstance(path, str) else path
+    return value.item() if isinstance(value, np.generic) else value

@@ -23,11 +23,11 @@ class RunLimits:
     def problems(self) -> Iterator[str]:
         """What is wrong with them, a sentence each."""
         if self.rows is not None and self.rows < 1:
-            yield f"--limit {self.rows} leaves nothing to render; give a number from 1 on."
+            yield f"`limit` {self.rows} leaves nothing to render; give a number from 1 on."
         if self.images is not None and self.images < 1:
-            yield f"--max-images {self.images} leaves nothing to render; give a number from 1 on."
+            yield f"`max_images` {self.images} leaves nothing to render; give a number from 1 on."
         if self.minutes is not None and not self.minutes > 0:
-            yield f"--max-minutes {self.minutes:g} leaves no time to render; give a number above 0."
+            yield f"`max_minutes` {self.minutes:g} leaves no time to render; give a number above 0."
 
     def within(self, pending: np.ndarray) -> np.ndarray:
         """Of the manifest's rows that need something, those that are looked at."""
@@ -59,7 +59,7 @@ class RunLimits:
     def reached(self) -> str | None:
         """Why a run that went to its end has left rows."""
         if self._late:
-            return f"--max-minutes {self.minutes:g} are over."
+            return f"`max_minutes` {self.minutes:g} are over."
         if self._cut:
-            return f"--max-images {self.images} is reached."
-        return None if self.rows is None else f"--limit {self.rows} is reached."
+            return f"`max_images` {self.images} is reached."
+        return None if self.rows is None else f"`limit` {self.rows} is reached."

@@ -56,7 +56,7 @@ def run(folder: Path, manifest: Path, number: int = 0, **options: Any) -> Render
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pressrun.cluster.scheduling.worker.ModelActor", cramped(HOLDS, rendered.log))
         patch.setattr("pressrun.cluster.actors.shards.Leader", cramped_shards(HOLDS, rendered.log))
-        rendered.summary = render(JobSpec(str(manifest), str(rendered.out), **options), rendered)
+        rendered.summary = render(JobSpec(str(manifest), str(rendered.out), **options), events=rendered)
     logging.getLogger("cluster").removeHandler(heard)
     return rendered
 
@@ -109,7 +109,7 @@ def test_rows_that_do_not_fit_even_alone_fail_with_what_can_be_done(cramped_job:
     told = {row["custom_id"]: row["error_message"] for row in failed}
     assert told["row-11"].startswith("mini in fp32 cannot denoise a picture of 160 x 96 in the memory of cpu ")
     assert told["row-11"].endswith(
-        "; try a smaller size, --precision fp8, --layout staged, more --shards or a device with more memory."
+        "; try a smaller size, precision fp8, layout staged, more shards or a device with more memory."
     )
     assert "tokens of references in the memory" in told["row-10"] and "fewer references" in told["row-10"]
     assert "cannot decode a picture of 96 x 160" in told["row-12"]
