@@ -61,7 +61,7 @@ def web_rules(allow_hosts: Sequence[str] = (), headers: str = "") -> WebRules:
         try:
             hosts.add(_host_name(host))
         except ValueError:
-            problems.append(f"--allow-host “{shown(host)}” is no host; write HOST or HOST:PORT.")
+            problems.append(f"`allow_hosts` “{shown(host)}” is no host; write HOST or HOST:PORT.")
     try:
         checked = _headers(json.loads(headers or "{}"))
     except (ValueError, RecursionError):

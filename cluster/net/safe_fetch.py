@@ -72,7 +72,7 @@ class _Connection(http.client.HTTPConnection):
         connection, and OSError where TLS cannot be agreed on."""
         addresses = _addresses(self._url, self._deadline)
         if not all(_may_connect(address[0], self._url, self._rules) for _, address in addresses):
-            way = f"; if you mean it, --allow-host {bracketed(self._url.host)}"
+            way = f"; if you mean it, allow the host {bracketed(self._url.host)}"
             raise Failure("refused", f"is at a private or special network address{way}")
         for number, (family, address) in enumerate(addresses):
             self.sock = socket.socket(family, socket.SOCK_STREAM)
@@ -123,7 +123,7 @@ def _next(url: Url, location: str) -> Url:
 def _ask(url: Url, rules: WebRules, deadline: Deadline, patience: Patience) -> bytes | str:
     """A body, or where a redirect points, in the time that the host is given."""
     if url.scheme == "http" and not rules.allow(url):
-        way = f"write https://, or allow it with --allow-host {bracketed(url.host)}"
+        way = f"write https://, or allow the host {bracketed(url.host)}"
         raise Failure("refused", f"would be fetched without encryption; {way}")
     place = url.origin
     if patience.is_gone(place):

@@ -37,19 +37,19 @@ def refusal(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> 
 def _remedies(wishes: PlacementRequest, devices: Devices, needs: Requirements) -> Iterator[str]:
     free = PlacementRequest(replicas=wishes.replicas)
     if wishes != free and fits(free, devices, needs):
-        yield "--layout auto and no --shards"
+        yield "`layout` auto and no `shards`"
     elif wishes.shards is not None:
         more = range(wishes.shards + 1, (needs.blocks or 0) + 1)
         deeper = (replace(wishes, layout="auto", shards=shards) for shards in more)
-        yield from (f"--shards {one.shards}" for one in _first(deeper, lambda one: fits(one, devices, needs)))
+        yield from (f"`shards` {one.shards}" for one in _first(deeper, lambda one: fits(one, devices, needs)))
     if wishes.replicas and fits(replace(wishes, replicas=1), devices, needs):
-        yield "fewer --replicas"
+        yield "fewer `replicas`"
     # The one that changes pictures least comes first; fp8 is what GPUs are fast in, int8 is nearer to bf16.
     for precision in ("bf16", "fp8" if devices.gpus else "int8"):
         if WEIGHT_BYTES[precision] < WEIGHT_BYTES[needs.precision]:
             smaller = replace(needs, precision=precision)
             if fits(wishes, devices, smaller):
-                yield f"--precision {precision}"
+                yield f"`precision` {precision}"
                 break
     yield from _fewer_pixels(wishes, devices, needs)
     yield from _more_devices(wishes, devices, needs)
@@ -109,8 +109,8 @@ def _gpus(count: int, size: int) -> Devices:
 
 
 def _asked(wishes: PlacementRequest) -> str:
-    options = (("--layout", wishes.layout), ("--replicas", wishes.replicas), ("--shards", wishes.shards))
-    given = [f"{name} {value}" for name, value in options if value not in (None, "auto")]
+    fields = (("layout", wishes.layout), ("replicas", wishes.replicas), ("shards", wishes.shards))
+    given = [f"`{name}` {value}" for name, value in fields if value not in (None, "auto")]
     return f" with {' '.join(given)}" if given else ""
 
 

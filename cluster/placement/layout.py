@@ -29,18 +29,18 @@ class PlacementRequest:
         """Raises JobError with all that makes no layout, whatever the devices are. `blocks` has the transformer."""
         problems = []
         if self.layout not in NAMES:
-            problems.append(f"--layout {self.layout} is not a layout; choose one of {', '.join(NAMES)}.")
+            problems.append(f"`layout` {self.layout} is not a layout; choose one of {', '.join(NAMES)}.")
         if self.replicas is not None and self.replicas < 1:
-            problems.append(f"--replicas {self.replicas} is too few; at least 1 replica renders.")
+            problems.append(f"`replicas` {self.replicas} is too few; at least 1 replica renders.")
         if self.shards is not None and self.shards < 1:
-            problems.append(f"--shards {self.shards} is too few; 1 keeps the transformer whole.")
+            problems.append(f"`shards` {self.shards} is too few; 1 keeps the transformer whole.")
         if self.shards is not None and self.shards > 1 and self.layout == "whole":
             problems.append(
-                f"--shards {self.shards} cuts the transformer, which --layout whole keeps whole; say staged."
+                f"`shards` {self.shards} cuts the transformer, which `layout` whole keeps whole; say staged."
             )
         if self.shards is not None and blocks and self.shards > blocks:
             problems.append(
-                f"--shards {self.shards} is too many: the transformer has {blocks} blocks, each in one piece."
+                f"`shards` {self.shards} is too many: the transformer has {blocks} blocks, each in one piece."
             )
         if problems:
             raise JobError(*problems, code="bad_option")

@@ -91,11 +91,11 @@ def no_room(spec: ModelSpec, device: str, what: str, shape: Shape | None = None)
         advice.append("a smaller size")
         advice += ["fewer references"] if "references" in size else []
     if spec.stages != ("decode",) and WEIGHT_BYTES[spec.precision] > WEIGHT_BYTES["fp8"]:
-        advice.append("--precision fp8")
+        advice.append("precision fp8")
     if len(spec.stages) > 1:
-        advice.append("--layout staged")
+        advice.append("layout staged")
     if "denoise" in spec.stages:
-        advice.append("more --shards")
+        advice.append("more shards")
     advice.append("a device with more memory")
     listed = ", ".join(advice[:-1]) + (" or " if len(advice) > 1 else "") + advice[-1]
     model = Path(spec.model).name

@@ -94,9 +94,9 @@ def signing_of(variables: Mapping[str, str]) -> Signing:
     command = variables.get(COMMAND, "")
     problems = []
     if not files[CERTIFICATE]:
-        problems.append(f"--sign needs a certificate: name its PEM file in {CERTIFICATE} (pressrun dev-certificate)")
+        problems.append(f"`sign` needs a certificate: name its PEM file in {CERTIFICATE} (pressrun dev-certificate)")
     if bool(files[KEY]) == bool(command):
-        problems.append(f"--sign needs either {KEY}, the private key's PEM file, or {COMMAND}, a command that signs")
+        problems.append(f"`sign` needs either {KEY}, the private key's PEM file, or {COMMAND}, a command that signs")
     held = {}
     for name, path in files.items():
         try:

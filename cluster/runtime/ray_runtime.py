@@ -208,7 +208,7 @@ def first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Whatever Ray and its children print goes to stderr, so that `--json` owns stdout."""
+    """Whatever Ray and its children print goes to stderr, so that stdout has only what we print."""
     print(end="", flush=True)  # `sys.stdout` is None where a program started without one
     try:
         saved = os.dup(1)

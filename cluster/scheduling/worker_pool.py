@@ -227,7 +227,7 @@ class WorkerPool:
             if late and not self._can_do_without(worker):
                 raise JobError(
                     f"The worker {worker.name} has not loaded for {LOAD_PATIENCE_SEC / 60:.0f} minutes: the cluster "
-                    "has no free device for it, or it hangs. Ask for fewer --replicas, or look at the cluster.",
+                    "has no free device for it, or it hangs. Ask for fewer `replicas`, or look at the cluster.",
                     code="cluster",
                 )
 
@@ -240,7 +240,7 @@ class WorkerPool:
 
 def _advice(why: str) -> str:
     """What to do about a worker that cannot load: memory is blamed only where something speaks for it."""
-    need_less = "fewer --replicas or a smaller model need less."
+    need_less = "fewer `replicas` or a smaller model need less."
     if WITHOUT_REASON in why:
         where = "What its process said is in Ray's logs on its node. " if joined() else "Its process said nothing. "
         return f" {where}Where the system ended it for want of memory, {need_less}"

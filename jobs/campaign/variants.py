@@ -61,7 +61,7 @@ class Variants:
         if total > max_rows:
             count = Count(axes, total, total)
             raise JobError(
-                f"{count} That is more than {max_rows:,}; if it is meant, give --max-rows {total}.", code="bad_option"
+                f"{count} That is more than {max_rows:,}; if it is meant, give `max_rows` {total}.", code="bad_option"
             )
         rows, gaps = 0, _Gaps(self)
         for codes in self._chunks():

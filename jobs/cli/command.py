@@ -13,6 +13,7 @@ from pressrun.cluster.runtime.ray_runtime import open_streams, terminable
 from pressrun.cluster.store.store import Refusal
 from pressrun.jobs.cli.commands import (
     bundle,
+    decide,
     dev_certificate,
     diff,
     failures,
@@ -28,13 +29,14 @@ from pressrun.jobs.cli.commands import (
 )
 from pressrun.jobs.cli.commands.parsing import epilog
 from pressrun.jobs.cli.commands.words import say
+from pressrun.jobs.cli.flags import Flags
 from pressrun.jobs.cli.terminal import begin_in_utf8, check_arguments, show_everything
 from pressrun.jobs.folder.job_file import product_version
 from pressrun.jobs.spec.context import Context
 from pressrun.pipeline.errors import ClusterError, JobError, PressrunError, StorageError
 
 COMMANDS = (
-    *(variants, render, status, failures, verify, sheet, bundle),
+    *(variants, render, status, failures, verify, sheet, decide, bundle),
     *(diff, publish, prune, inspect, models, dev_certificate),
 )
 """In the order in which help lists them."""
@@ -46,23 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         begin_in_utf8()
     open_streams()
     show_everything()
-    options = parser().parse_args(arguments)
+    top = parser()
+    options, flags = top.parse_args(arguments), Flags(top)
     code = 3 if options.resumable else 0  # where the reader of our output ends it
     try:
         check_arguments(sys.argv[1:] if arguments is None else arguments)
-        options.context = Context.of_this_process()
+        options.context, options.flags = Context.of_this_process(), flags
         with terminable():
             code = int(options.run(options))
         print(end="", flush=True)
         return code
     except JobError as error:
-        return _refused(error.problems, error.codes, options.json)
+        return _refused([flags.named(problem) for problem in error.problems], error.codes, options.json)
     except (StorageError, ClusterError) as error:
+        sentence = flags.named(str(error))
         if isinstance(error, Refusal):
-            return _refused([str(error)], [error.code], options.json)
-        return _stopped(str(error), options.json)
+            return _refused([sentence], [error.code], options.json)
+        return _stopped(sentence, options.json)
     except PressrunError as error:
-        return _refused([str(error)], [error.code], options.json)
+        return _refused([flags.named(str(error))], [error.code], options.json)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return code

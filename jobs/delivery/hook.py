@@ -10,7 +10,7 @@ _STDERR = 2  # also where Python has no `sys.stderr`, because this program was s
 
 
 def tell(command: str, summary: Summary) -> str:
-    """Run a shell command with the summary on its standard input, as `--json` prints it; a sentence if it failed.
+    """Run a shell command with the summary on its standard input, as JSON; a sentence if it failed.
 
     What it prints goes to standard error, since standard output belongs to us.
     """
@@ -18,5 +18,5 @@ def tell(command: str, summary: Summary) -> str:
         told = (json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n").encode()
         ended = subprocess.run(command, shell=True, input=told, stdout=_STDERR, check=False)
     except OSError as error:
-        return f"--on-finish {command} cannot be run: {error.strerror}."
-    return f"--on-finish {command} ended with {ended.returncode}." if ended.returncode else ""
+        return f"{command} cannot be run: {error.strerror}."
+    return f"{command} ended with {ended.returncode}." if ended.returncode else ""

@@ -85,7 +85,7 @@ class PublishedPlace:
         try:
             self.records.prepare()
         except JobError as error:
-            more = f"The records of what is published at {self.store.uri} go there; --records names another place."
+            more = f"The records of what is published at {self.store.uri} go there; `records` names another place."
             raise JobError(*error.problems, more, code="bad_place") from None
 
     def begin_alone(self, fence: Callable[[], None]) -> None:
@@ -265,7 +265,7 @@ def interrupted(place: PublishedPlace, pending: dict[str, Any]) -> JobError:
     """The refusal of anything else as long as an undoing is half done."""
     uri = f"{place.records.uri}/{UNDO}{pending['undo']}/{UNDO_FILE}"
     return JobError(
-        f"Undoing was interrupted at {place.store.uri}; finish it first: pressrun publish --undo {uri}",
+        f"Undoing was interrupted at {place.store.uri}; finish it first: pressrun publish `undo` {uri}",
         code="interrupted",
     )
 

@@ -45,11 +45,11 @@ def find_records(stores: Opener, place: str, job: str, asked: str | None) -> str
     there = read_pointer(stores, beside(place))
     if there and asked and real_uri(asked) != there:
         raise JobError(
-            f"--records {asked}: the records of {place} lie at {there}; leave --records out.", code="bad_place"
+            f"`records` {asked}: the records of {place} lie at {there}; leave `records` out.", code="bad_place"
         )
     records = there or (real_uri(asked) if asked else _default(place, job))
     if f"{records}/".startswith(f"{place}/"):
-        problem = f"--records {records} is in the place that is served, {place}"
+        problem = f"`records` {records} is in the place that is served, {place}"
         raise JobError(f"{problem}; name another place for them, which nobody serves.", code="bad_place")
     return records
 
@@ -66,7 +66,7 @@ def read_pointer(stores: Opener, uri: str) -> str:
         return ""
     except (ValueError, KeyError, TypeError):
         raise JobError(
-            f"{uri}/{POINTER} is damaged; remove it, and say --records URI once.", code="damaged_job"
+            f"{uri}/{POINTER} is damaged; remove it, and say `records` URI once.", code="damaged_job"
         ) from None
 
 
@@ -88,7 +88,7 @@ def claim(records: Store, place: str, asked: bool) -> Store:
         if asked:
             return records
         more = (
-            f"It would say that the records of {place} lie at {records.uri}: give --records URI, the same every time."
+            f"It would say that the records of {place} lie at {records.uri}: give `records` URI, the same every time."
         )
         raise JobError(f"{error} {more}", code="bad_place") from None
     return stores.open(read_pointer(stores, pointer.uri) or records.uri)

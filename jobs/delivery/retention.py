@@ -89,7 +89,7 @@ def prune(stores: Stores, prefix: str, keep: int, *, dry_run: bool = False) -> P
         StorageError: a store failed although it was asked again, or somebody else took over; the same call goes on.
     """
     if keep < 1:
-        raise JobError(f"--keep {keep} would leave nothing; give a number from 1 on.", code="bad_option")
+        raise JobError(f"`keep` {keep} would leave nothing; give a number from 1 on.", code="bad_option")
     store = stores.open(real_uri(prefix))
     _nights(store)  # where there are none, nothing is made either
     if dry_run:

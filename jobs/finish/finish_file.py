@@ -1,4 +1,4 @@
-"""The file that `--finish` names, and whatever it names in turn: read and checked before anything starts."""
+"""The file that `finish` names, and whatever it names in turn: read and checked before anything starts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from pressrun.pipeline.overlay.copy_spec import CopySpec
 
 
 def read_finish(stores: Stores, spec: JobSpec) -> FinishingSpec:
-    """What `--finish`, `--format` and `--sign` ask for; a format that there is not is told elsewhere.
+    """What `finish`, `format` and `sign` ask for; a format that there is not is told elsewhere.
 
     Raises:
         JobError: everything that is wrong with the file, or what it asks for and cannot be had here.
@@ -26,7 +26,7 @@ def read_finish(stores: Stores, spec: JobSpec) -> FinishingSpec:
     format = spec.format if spec.format in FORMATS else "png"
     if spec.finish is None:
         return FinishingSpec(format, sign=spec.sign)
-    finishing = read_finishing_spec(_text(stores, spec.finish, None, "--finish"), format, spec.finish)
+    finishing = read_finishing_spec(_text(stores, spec.finish, None, "`finish`"), format, spec.finish)
     problems: list[str] = []
     checks = []
     for check in finishing.checks:
@@ -50,7 +50,7 @@ def refuse_signing(spec: JobSpec, store: Store) -> None:
     if spec.sign and not store.conditional:
         raise JobError(
             f"{store.uri} does not keep two writers from replacing each other's pictures (it ignores If-None-Match), "
-            "which signed ones need; render without --sign, or into a folder or another store.",
+            "which signed ones need; render without `sign`, or into a folder or another store.",
             code="signing",
         )
 

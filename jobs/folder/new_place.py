@@ -1,6 +1,6 @@
 """A place where a job is to be created: nothing of somebody else's may stand there under a name that a job writes.
 
-Whoever points --out at a folder of their own, a shop's or a website's, is told so before anything is written. Pictures
+Whoever points `out` at a folder of their own, a shop's or a website's, is told so before anything is written. Pictures
 that carry our record are no obstacle: a job whose other files were lost goes on with them.
 """
 
@@ -44,7 +44,7 @@ def obstacles(store: Store, files: Sequence[str]) -> list[str]:
     if taken:
         shown = first_of(taken[:MAX_LISTED]) + (" and more" if len(taken) > MAX_LISTED else "")
         problems.append(
-            f"{store.uri} holds no job, but has what a job would replace: {shown}. Choose another --out, or move that "
+            f"{store.uri} holds no job, but has what a job would replace: {shown}. Choose another `out`, or move that "
             "away; if this was a job, put its job.json back."
         )
     if marks:

@@ -44,14 +44,14 @@ def earlier_jobs(stores: Stores, out: str, since: str | None) -> tuple[str, ...]
     if since != LATEST:
         earlier = stores.open(since)
         if real_uri(since) == place:
-            raise JobError(f"--since {since} is this job itself; name the job of another night.", code="bad_option")
+            raise JobError(f"`since` {since} is this job itself; name the job of another night.", code="bad_option")
         find_job(earlier)
         return (earlier.uri,)
     prefix, name = prefix_of(place)
     tonight = NightName.parse(name)
     if tonight is None:
         raise JobError(
-            f"--since latest goes back by date, but --out ends in {name}; call it 2026-11-21 or the like.",
+            f"`since` latest goes back by date, but `out` ends in {name}; call it 2026-11-21 or the like.",
             code="bad_option",
         )
     return tuple(_back_from(stores.open(prefix), tonight))
@@ -83,7 +83,7 @@ def _back_from(prefix: Store, tonight: NightName) -> Iterator[str]:
             if night.earlier_than(other) is None and (other is tonight or is_job(other.name)):
                 problem = f"Their names do not tell which of {night.name} and {other.name} is the later night"
                 raise JobError(
-                    f"--since latest: {problem}; name the one to keep from, --since {prefix.uri}/…", code="bad_option"
+                    f"`since` latest: {problem}; name the one to keep from, `since` {prefix.uri}/…", code="bad_option"
                 )
         yield f"{prefix.uri}/{night.name}"
         if prefix.head(f"{night.name}/{SUMMARY}") is not None:
@@ -111,7 +111,7 @@ def series_lock(
     nights = stores.open(prefix)
     nights.prepare()
     purpose = f"A night is rendered into {out}"
-    with Lease(nights, LOCK, purpose, shared=True, wait=wait, waiting=tell, hint="--wait waits for it") as lease:
+    with Lease(nights, LOCK, purpose, shared=True, wait=wait, waiting=tell, hint="`wait` waits for it") as lease:
         yield lease.check
 
 

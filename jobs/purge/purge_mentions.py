@@ -64,7 +64,7 @@ class PurgeMentions:
                 continue
             same = pc.is_in(record["sha256"], pa.array(sorted(self._traces.digests), pa.string()))
             for there in record["name"].filter(pc.or_(same, self._names.where(record["name"]))).to_pylist():
-                command = f"pressrun publish --to {other} --purge {there}"
+                command = f"pressrun publish `to` {other} `purge` {there}"
                 yield f"{other} has a picture of that name, or the same one, as {shortened(there)}: {command}"
 
     def in_manifest(self, job: Store, ids: Iterable[str]) -> Iterator[str]:

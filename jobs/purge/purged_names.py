@@ -42,7 +42,7 @@ class PurgedNames:
                 stem = name
             if stem == name:
                 example = f"as it stands in the place, with its ending ({first_of(_ENDINGS)})"
-                problems.append(f"--purge {shortened(name)}: give a picture's name {example}.")
+                problems.append(f"`purge` {shortened(name)}: give a picture's name {example}.")
             stems.append(stem)
         if problems:
             raise JobError(*problems, code="bad_option")

@@ -91,7 +91,7 @@ def _published_place(stores: Stores, to: str, nights: str | None, records: str |
     """Raises JobError where nothing was published."""
     uri = real_uri(to)
     if not (nights or records or read_pointer(stores, beside(uri))):
-        command = "pressrun publish NIGHTS --to … --purge …"
+        command = "pressrun publish NIGHTS `to` … `purge` …"
         raise JobError(
             f"Nothing tells where the records of {uri} are; say whose nights are published there: {command}",
             code="bad_option",
@@ -110,7 +110,7 @@ def _refuse_interrupted(place: PublishedPlace) -> None:
     if pending.get("undoing"):
         raise interrupted(place, pending)
     if pending:
-        command = f"pressrun publish {pending['job']} --to {place.store.uri}{' --remove' * bool(pending['remove'])}"
+        command = f"pressrun publish {pending['job']} `to` {place.store.uri}{' `remove`' * bool(pending['remove'])}"
         raise JobError(
             f"A publication to {place.store.uri} was interrupted; finish it first: {command}", code="interrupted"
         )

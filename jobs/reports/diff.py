@@ -40,7 +40,7 @@ class Difference:
     rows: pa.Table = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """As JSON can hold it."""
         names = ("before", "after", "added", "changed", "removed", "unchanged", "reasons")
         return {name: getattr(self, name) for name in names} | {"pictures": self.rows.to_pylist()}
 

@@ -30,7 +30,7 @@ class Inspection:
     signature_unread: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """As JSON can hold it."""
         return asdict(self)
 
 

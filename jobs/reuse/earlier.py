@@ -52,7 +52,7 @@ class Earlier:
             return pq.ParquetFile(pa.BufferReader(self.store.get(MANIFEST))).read(list(columns))
         except (FileNotFoundError, pa.ArrowException, OSError):
             problem = f"{self.uri}/{MANIFEST} is missing or damaged; render that job again to put it back"
-            raise JobError(f"{problem}, or give another --since.", code="damaged_job") from None
+            raise JobError(f"{problem}, or give another `since`.", code="damaged_job") from None
 
     def places(self, ids: pa.Array) -> np.ndarray:
         """For each custom_id the place of its outcome in `results`, -1 if it has none."""

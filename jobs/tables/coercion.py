@@ -168,7 +168,7 @@ def _mask(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 
 def as_text(column: pa.ChunkedArray, asked: str) -> pa.ChunkedArray:
-    """A column's values as text. Raises JobError for what `asked` for them (`--by tags`) where they have none."""
+    """A column's values as text. Raises JobError for what `asked` for them, as “`by` tags”, where they have none."""
     found = obvious_texts(column)
     if found is None:
         raise JobError(

@@ -34,7 +34,8 @@ REVISION = 1
 @dataclass(frozen=True)
 class FinishingSpec:
     """How a job's pictures are finished. `format` and `quality` are those of the picture as it was rendered; every
-    rendition comes beside it. `sign` is `--sign`; by whom is no part of it, so that a certificate may be renewed."""
+    rendition comes beside it. `sign` has every picture signed; by whom is no part of it, so that a certificate may be
+    renewed."""
 
     format: str = "png"
     quality: int | None = None

@@ -32,7 +32,7 @@ def precision_problem(precision: str) -> str:
         return f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}."
     if precision in SCALE_BYTES and find_spec("torchao") is None:
         return (
-            f"--precision {precision} needs torchao, which is not installed; install Pressrun with its extra "
+            f"`precision` {precision} needs torchao, which is not installed; install Pressrun with its extra "
             "quantised (pip install 'pressrun[quantised]'), on every node."
         )
     return ""

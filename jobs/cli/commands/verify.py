@@ -2,12 +2,14 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pressrun.jobs.audit.audited import Discrepancy
-from pressrun.jobs.audit.verify import verify
+from pressrun.jobs.audit.verify import Audit, verify
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
+from pressrun.jobs.cli.flags import Flags
 
 _SHOWN = 5  # discrepancies of a kind that are told one by one
 
@@ -23,7 +25,7 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    audit = verify(options.context.stores.open(options.uri), options.signatures)
+    audit = _flagged(verify(options.context.stores.open(options.uri), options.signatures), options.flags)
     if options.json:
         say(audit.to_dict(), True)
     else:
@@ -35,6 +37,11 @@ def _verify(options: argparse.Namespace) -> int:
         for sentence in audit.unchecked:
             print(f"not checked: {sentence}")
     return 1 if audit.discrepancies else 0
+
+
+def _flagged(audit: Audit, flags: Flags) -> Audit:
+    discrepancies = tuple(flags.named_in(wrong, "message") for wrong in audit.discrepancies)
+    return replace(flags.named_in(audit, "unchecked"), discrepancies=discrepancies)
 
 
 def _grouped(discrepancies: Sequence[Discrepancy]) -> Iterator[str]:

@@ -233,7 +233,7 @@ class Transformer:
             raise
         except Exception as error:  # a compiler, its compiler, a driver: whatever is missing, nothing was rendered yet
             why = " ".join(str(error).split())[:300] or type(error).__name__
-            message = f"Nothing can be compiled for this device: {why} Leave out --compile."
+            message = f"Nothing can be compiled for this device: {why} Leave out `compile`."
             raise JobError(message, code="environment") from error
 
     def _run(self, stream: HiddenStates, terms: StepConditioning) -> HiddenStates:

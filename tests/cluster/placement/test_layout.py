@@ -128,13 +128,13 @@ def test_more_gpus_never_render_less(model: str, size: int) -> None:
             "flux2-dev",
             gpus(16, 24),
             PlacementRequest(),
-            "with --precision fp8 or 16 GPUs of 40 GB.",
+            "with `precision` fp8 or 16 GPUs of 40 GB.",
             id="a text encoder too large",
         ),
-        pytest.param("flux2-dev", gpus(4), PlacementRequest("whole"), "--layout auto", id="whole where it must not be"),
-        pytest.param("flux2-dev", gpus(8, 48), PlacementRequest(shards=1), "no --shards", id="one shard too few"),
+        pytest.param("flux2-dev", gpus(4), PlacementRequest("whole"), "`layout` auto", id="whole where it must not be"),
+        pytest.param("flux2-dev", gpus(8, 48), PlacementRequest(shards=1), "no `shards`", id="one shard too few"),
         pytest.param(
-            "flux2-klein-9b", gpus(2, 24), PlacementRequest(replicas=2), "fewer --replicas", id="too many replicas"
+            "flux2-klein-9b", gpus(2, 24), PlacementRequest(replicas=2), "fewer `replicas`", id="too many replicas"
         ),
     ],
 )
@@ -148,19 +148,19 @@ def test_a_model_that_cannot_fit_is_refused_with_what_would_make_it_fit(
 
 
 def test_dev_in_eight_bits_fits_one_gpu_that_it_does_not_fit_in_sixteen() -> None:
-    with pytest.raises(JobError, match=r"It would fit with --precision fp8, "):
+    with pytest.raises(JobError, match=r"It would fit with `precision` fp8, "):
         choose_layout(PlacementRequest(), gpus(1), needs("flux2-dev"))
     for precision in ("fp8", "int8"):
         assert said(choose_layout(PlacementRequest(), gpus(1), needs("flux2-dev", precision=precision))) == "1 whole"
 
 
 def test_a_machine_without_gpus_is_advised_what_is_nearest() -> None:
-    with pytest.raises(JobError, match=r"It would fit with --precision int8 or "):
+    with pytest.raises(JobError, match=r"It would fit with `precision` int8 or "):
         choose_layout(PlacementRequest(), cores(8, memory=80 << 30), needs("flux2-dev"))
 
 
 def test_fewer_pixels_or_a_smaller_precision_are_advised_where_they_help() -> None:
-    with pytest.raises(JobError, match=r"--precision bf16.* pictures of \d+ x \d+ at most"):
+    with pytest.raises(JobError, match=r"`precision` bf16.* pictures of \d+ x \d+ at most"):
         choose_layout(PlacementRequest(), gpus(1, 48), needs("flux2-klein-4b", 4096, precision="fp32"))
 
 
@@ -295,5 +295,5 @@ def test_all_that_is_wrong_with_a_layout_is_said_at_once() -> None:
 def test_more_shards_than_blocks_and_shards_of_a_whole_are_no_layout() -> None:
     with pytest.raises(JobError, match="the transformer has 25 blocks"):
         choose_layout(PlacementRequest(shards=26), cores(2), needs("flux2-klein-4b"))
-    with pytest.raises(JobError, match="--layout whole keeps whole"):
+    with pytest.raises(JobError, match="`layout` whole keeps whole"):
         choose_layout(PlacementRequest("whole", shards=2), gpus(2), replace(NOTHING, precision="bf16"))

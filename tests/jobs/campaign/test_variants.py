@@ -183,7 +183,7 @@ def test_products_without_a_row_are_refused(folder: Path, text: str) -> None:
 
 def test_too_many_rows_are_counted_not_made(folder: Path) -> None:
     variants = Variants(parse_campaign(stores(), {**CAMPAIGN, "axes": axes(take=list(range(100_000)))}, str(folder)))
-    with pytest.raises(JobError, match=r"2 product × .* × 100,000 take = 1,600,000 comb.*give --max-rows 1600000\."):
+    with pytest.raises(JobError, match=r"2 product × .* × 100,000 take = 1,600,000 comb.*give `max_rows` 1600000\."):
         variants.count()
     with pytest.raises(JobError, match="leave none"):
         rows(folder, exclude=[{"product": ["mug", "red bottle"]}])

@@ -142,7 +142,7 @@ def test_a_jobs_own_folder_is_no_place_to_publish_to(place: str, tmp_path: Path)
 @pytest.mark.parametrize("records", ["", "/", "/records"])
 def test_records_never_stand_in_the_served_place(records: str, base: str) -> None:
     night = make_night(f"{base}/2026-11-20", {"mug": b"mug 1"})
-    with pytest.raises(JobError, match=r"--records .* is in the place that is served"):
+    with pytest.raises(JobError, match=r"`records` .* is in the place that is served"):
         publish(stores(), night.uri, f"{base}/images", records=f"{base}/images{records}")
     assert standing(f"{base}/images") == {}
 

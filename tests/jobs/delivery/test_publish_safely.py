@@ -155,7 +155,7 @@ def test_records_are_of_one_place_and_refused_for_another(base: str, killed_befo
     with pytest.raises(JobError, match=r"has the records of .*one/images, not of .*other/images"):
         publish(stores(), make_night(f"{base}/2026-11-21", {}).uri, other.uri, records=f"{base}/records", remove=True)
     assert standing(other.uri) == {"mug.png": b"mug 1"}
-    with pytest.raises(JobError, match=r"lie at .*/records; leave --records out"):
+    with pytest.raises(JobError, match=r"lie at .*/records; leave `records` out"):
         publish(stores(), night.uri, f"{base}/one/images", records=f"{base}/elsewhere")
 
 
@@ -170,7 +170,7 @@ def test_an_interrupted_publication_does_not_go_on_in_another_place(
         publish(stores(), make_night(f"{base}/2026-11-21", TWO).uri, f"{base}/one/images", remove=True)
     killed_before(-1)
     before = standing(f"{base}/other/images")
-    with pytest.raises(JobError, match="leave --records out"):
+    with pytest.raises(JobError, match="leave `records` out"):
         publish(stores(), f"{base}/2026-11-21", f"{base}/other/images", records=f"{base}/records", remove=True)
     assert standing(f"{base}/other/images") == before
 
@@ -491,7 +491,7 @@ def test_where_no_pointer_can_be_written_the_records_must_be_named(tmp_path: Pat
     night = make_night(f"{tmp_path}/nights/2026-11-20", ONE)
     (tmp_path / "www").mkdir()
     (tmp_path / "www/images.pressrun").write_text("a file")
-    with pytest.raises(JobError, match="give --records URI, the same every time"):
+    with pytest.raises(JobError, match="give `records` URI, the same every time"):
         publish(stores(), night.uri, f"{tmp_path}/www/images")
     assert publish(stores(), night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records").added == 3
     assert counts(publish(stores(), night.uri, f"{tmp_path}/www/images", records=f"{tmp_path}/records")) == (0, 0, 0, 3)

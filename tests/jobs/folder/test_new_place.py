@@ -94,7 +94,7 @@ def test_a_file_that_a_job_would_replace_is_named_and_keeps_its_bytes(
     shop = open_store(str(tmp_path / "out"))
     put(shop, name)
     why = refusal(manifest, shop.uri)
-    assert f"{shop.uri} holds no job, but has what a job would replace: {name}. Choose another --out" in why
+    assert f"{shop.uri} holds no job, but has what a job would replace: {name}. Choose another `out`" in why
     assert "if this was a job, put its job.json back" in why
 
 

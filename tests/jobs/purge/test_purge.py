@@ -193,7 +193,7 @@ def test_what_still_holds_or_names_it_is_told(shop: Shop, base: str) -> None:
     assert f"{job.uri}/bundles/fall.zip holds it (fall-mug.png)" in told
     assert f"{job.uri}/matrix.html holds a small copy of it" in told
     assert f"{shop.nights}/diff.html names it" in told
-    assert f"pressrun publish --to {base}/other/images --purge mug.png" in told
+    assert f"pressrun publish `to` {base}/other/images `purge` mug.png" in told
     assert f"{shop.nights}/2026-11-20-twin.parquet has the row mug" in told
 
 
@@ -250,7 +250,7 @@ def test_nothing_is_purged_while_a_publication_is_half_done(shop: Shop) -> None:
     records = open_store(read_pointer(stores(), beside(shop.place)))
     [undo] = {path.split("/")[1] for path in records.paths("undo/")}
     records.put("pending.json", json.dumps({"undo": undo, "job": f"{shop.nights}/2026-11-20", "remove": True}).encode())
-    with pytest.raises(JobError, match=r"was interrupted; finish it first: pressrun publish .* --remove"):
+    with pytest.raises(JobError, match=r"was interrupted; finish it first: pressrun publish .* `remove`"):
         shop.purge()
 
 

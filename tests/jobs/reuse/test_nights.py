@@ -109,13 +109,13 @@ def test_minutes_end_what_is_taken_up_not_what_is_under_way() -> None:
     assert list(limits.in_time(iter(["one", "two"]))) == ["one", "two"]  # type: ignore[list-item]
     assert limits.reached() is None
     late = RunLimits(minutes=0.5, started=-1e9)
-    assert list(late.in_time(units)) == [] and late.reached() == "--max-minutes 0.5 are over."
+    assert list(late.in_time(units)) == [] and late.reached() == "`max_minutes` 0.5 are over."
 
 
 def test_the_first_rows_are_afforded() -> None:
     limits = RunLimits(images=2)
     assert limits.affordable(np.array([4, 7, 9])).tolist() == [4, 7]
-    assert limits.reached() == "--max-images 2 is reached."
+    assert limits.reached() == "`max_images` 2 is reached."
     assert RunLimits(images=3).reached() is None
 
 

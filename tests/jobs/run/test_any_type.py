@@ -361,8 +361,8 @@ def test_a_type_that_parquet_cannot_hold_is_refused_by_its_column() -> None:
 
 def test_bytes_without_a_text_tell_no_values_apart() -> None:
     column = pa.chunked_array([pa.array([b"\xff\0", b"\xff\1"])])
-    with pytest.raises(JobError, match="--by raw: its values have no obvious text"):
-        as_text(column, "--by raw")
+    with pytest.raises(JobError, match="`by` raw: its values have no obvious text"):
+        as_text(column, "`by` raw")
     with pytest.raises(JobError, match="cannot be part of a name"):
         NameTemplate.parse("{raw}").names(pa.table({"raw": column}), "png")
 

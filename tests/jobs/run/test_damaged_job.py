@@ -31,5 +31,5 @@ def test_pictures_that_are_there_need_not_be_rendered_again(
 
 def test_without_pictures_another_place_does_as_well(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text("[]")
-    with pytest.raises(JobError, match=r"put back a copy of it, or choose another --out\.$"):
+    with pytest.raises(JobError, match=r"put back a copy of it, or choose another `out`\.$"):
         read_job(open_store(str(tmp_path)))
