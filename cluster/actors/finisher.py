@@ -6,8 +6,9 @@ signed.
 
 The picture as it was rendered is the commit: it is put last, so that where it stands, its renditions stand as well.
 Each is created only where nothing stands yet; when something does, its own record says whether it is this very picture
-(another driver, a retry, an answer that was lost) or somebody else's. Only a repetition's picture is replaced, by one
-of the same row; whoever does that at once puts the same bytes, so that it does not matter who does it last.
+(another driver, a retry, an answer that was lost) or somebody else's. Only a picture that is not wanted any more (it
+repeats another, or was decided against) is replaced, by one of the same row; whoever does that at once puts the same
+bytes, so that it does not matter who does it last.
 """
 
 import hashlib
@@ -74,7 +75,7 @@ class Finisher:
             return ""
         return (
             f"The node {os.uname().nodename} does not see {self._store.uri}: on a cluster of several machines "
-            "--out must be a bucket, or a folder that all of them share."
+            "`out` must be a bucket, or a folder that all of them share."
         )
 
     def finish(self, item: Item, pixels: np.ndarray, device: str) -> Outcome | Item:
@@ -215,7 +216,7 @@ class Finisher:
             return None
         if there.is_of(record.custom_id, record.render_key, record.finish_key, record.rendition):
             return Stored(data, there)
-        if item.replaces and there.is_of(record.custom_id, item.replaces, record.finish_key, record.rendition):
+        if item.replaces and there.is_of(record.custom_id, item.replaces, there.finish_key, record.rendition):
             if self._finishing.signing:  # no two signatures are the same
                 try:
                     made = self._agreed(replacement_path(item, path), made)
@@ -279,7 +280,7 @@ def written_as(rendition: Rendition, path: str, data: bytes) -> StoredRendition:
 
 def name_taken(item: Item, path: str) -> Outcome:
     """The outcome of a row one of whose places holds somebody else's picture."""
-    message = f"Another picture stands at {path} already; choose another --name or clear the place."
+    message = f"Another picture stands at {path} already; choose another template for names or clear the place."
     return refusal(item, RequestError("name_taken", message))
 
 

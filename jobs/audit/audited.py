@@ -1,13 +1,14 @@
 """A job as an audit has read it, and what an audit finds there."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision import Decision
 from pressrun.pipeline.finishing.spec import FinishingSpec
 
 BATCH_ROWS = 4_096
@@ -39,7 +40,8 @@ class Audited:
 
     `job` is job.json, `finishing` the spec that it describes, None where this version does not know all of it.
     `manifest` is the frozen one. `outcomes` are those that count, in the manifest's order; `rows` says which of the
-    manifest's each is of.
+    manifest's each is of. `rerolls` has by custom_id the decisions by which rows have another seed or prompt, `former`
+    those whose rows have no other picture yet.
     """
 
     store: Store
@@ -48,6 +50,8 @@ class Audited:
     manifest: pa.Table
     rows: np.ndarray
     outcomes: pa.Table
+    rerolls: Mapping[str, Decision] = field(default_factory=dict)
+    former: Mapping[str, Decision] = field(default_factory=dict)
 
     def batches(self, *columns: str) -> Iterator[tuple[np.ndarray, pa.Table, pa.Table]]:
         """A few thousand outcomes at a time: the rows that they are of, they themselves, and the manifest's rows (all

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.jobs.audit.audited import Audited, Discrepancy, Found, Unchecked
+from pressrun.jobs.decisions.rerolls import rerolled
 from pressrun.jobs.finish.row_metadata import NO_METADATA, Captions
 from pressrun.jobs.folder.job_file import JOB
 from pressrun.jobs.folder.result_schema import is_done, mask
@@ -37,6 +38,7 @@ class KeyAudit:
             rendered &= is_done(outcomes) | mask(pc.equal(outcomes["status"], "rejected").fill_null(pa.scalar(False)))
             chosen = pa.array(rendered)
             outcomes, requests = outcomes.filter(chosen), requests.filter(chosen)
+            requests = rerolled(requests, self._audited.rerolls)
             yield from self._renders(outcomes, requests)
             if self._captions:
                 yield from self._finishes(outcomes, requests, self._captions)

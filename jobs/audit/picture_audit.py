@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pressrun.cluster.protocol.picture_paths import rendition_path, rendition_suffix
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.jobs.audit.audited import Audited, Discrepancy, Found, Unchecked
+from pressrun.jobs.decisions.rerolls import rows_of
 from pressrun.jobs.folder.clutter import CLUTTER
 from pressrun.jobs.folder.job_file import IMAGES, JOB
 from pressrun.jobs.folder.result_schema import is_done
@@ -24,6 +25,9 @@ from pressrun.pipeline.finishing.metadata import read_record
 from pressrun.pipeline.finishing.spec import FinishingSpec
 
 _THREADS = 16
+_ENDING = r"(@[^@/]*|\.[^.]*)$"
+"""Of a picture's or a rendition's path, what is not its row's name."""
+
 _LOOKED_AT = (
     *("custom_id", "status", "image", "width", "height", "format", "sha256", "bytes", "render_key", "finish_key"),
     *("renditions", "model"),
@@ -60,7 +64,7 @@ class PictureAudit:
                         yield from self._renditions(row)
                         promised += self._promised(row, *size)
                 yield from filter(None, threads.map(self._picture, promised))
-        yield from self._beside()
+        yield from self._beside(places)
 
     def _places(self) -> pa.Array:
         """Where each row's picture belongs, null: nowhere. Raises JobError for a template that cannot name them."""
@@ -117,13 +121,18 @@ class PictureAudit:
             return Discrepancy("wrong_model", path, message)
         return (_signature(path, data, row) if self._signatures else None) or _size(path, data, row)
 
-    def _beside(self) -> Iterator[Found]:
-        """Nothing stands in images/ that no row that succeeded has, and no two rows have the same."""
+    def _beside(self, places: pa.Array) -> Iterator[Found]:
+        """Nothing stands in images/ that no row that succeeded has, and no two rows have the same; a picture that was
+        decided against stands until its row has another."""
         outcomes = self._audited.outcomes.select(["custom_id", "image", "renditions"])
         done = outcomes.filter(pa.array(is_done(self._audited.outcomes)))
         images = done["image"].combine_chunks()
         renditions = pc.struct_field(pc.list_flatten(done["renditions"].combine_chunks()), "image")
         extra = pc.invert(pc.is_in(self._standing, pa.concat_arrays([images, renditions])))
+        if former := rows_of(self._audited.manifest, self._audited.former):
+            stems = pc.replace_substring_regex(places.take(pa.array(sorted(former))), _ENDING, "")
+            own = pc.is_in(pc.replace_substring_regex(self._standing, _ENDING, ""), stems)
+            extra = pc.and_(extra, pc.invert(own))
         for path in sorted(self._standing.filter(extra).to_pylist()):
             yield Discrepancy("extra_picture", path, f"{path} belongs to no row that succeeded.")
         again = pc.not_equal(pc.index_in(images, images), pa.array(np.arange(len(images))))

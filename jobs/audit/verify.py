@@ -18,7 +18,9 @@ from pressrun.jobs.audit.job_audit import job_found, odd_fields, summary_found, 
 from pressrun.jobs.audit.key_audit import KeyAudit
 from pressrun.jobs.audit.outcome_audit import outcomes_found, rows_found
 from pressrun.jobs.audit.picture_audit import PictureAudit
-from pressrun.jobs.folder.job_file import IMAGES, JOB, MANIFEST, SUMMARY, find_job, read_manifest_copy
+from pressrun.jobs.decisions.decision import Decision
+from pressrun.jobs.decisions.decision_folder import read_decisions
+from pressrun.jobs.folder.job_file import DECISIONS, IMAGES, JOB, MANIFEST, SUMMARY, find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import SCHEMA, is_done, joined, places_that_count, read_parts, shaped
 from pressrun.jobs.reuse.recovery import paths_in
 from pressrun.pipeline.errors import JobError
@@ -56,7 +58,7 @@ class Audit:
         return cls(store.uri, rows, pictures, wrong, unchecked)
 
     def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """As JSON can hold it."""
         return asdict(self)
 
 
@@ -73,7 +75,7 @@ def verify(store: Store, signatures: bool = False) -> Audit:
     if signatures:
         if not job["finishing"].get("sign"):
             raise JobError(
-                f"The pictures of {store.uri} were rendered without --sign: leave out --signatures.", code="bad_option"
+                f"The pictures of {store.uri} were rendered without `sign`: leave out `signatures`.", code="bad_option"
             )
         check_credentials_library()
     frozen = _frozen(store)
@@ -91,7 +93,7 @@ def verify(store: Store, signatures: bool = False) -> Audit:
     found += summary_found(store, audited.outcomes, manifest.num_rows)
     found += [_PIXELS, _ELSE]
     if job["finishing"].get("sign") and not signatures:
-        found.append(Unchecked("The pictures are signed, and their signatures were not read: add --signatures."))
+        found.append(Unchecked("The pictures are signed, and their signatures were not read: add `signatures`."))
     return Audit.of(store, manifest.num_rows, pictures.pictures, found)
 
 
@@ -107,7 +109,24 @@ def _read(store: Store, job: Mapping[str, Any], manifest: pa.Table, found: list[
     places = places_that_count(rows, is_done(results), len(ids))
     there = np.flatnonzero(places >= 0)
     outcomes = results.take(pa.array(places[there]))
-    return Audited(store, job, _finishing(job), manifest, there, outcomes)
+    return Audited(store, job, _finishing(job), manifest, there, outcomes, *_rerolls(store, outcomes, found))
+
+
+def _rerolls(
+    store: Store, outcomes: pa.Table, found: list[Found]
+) -> tuple[Mapping[str, Decision], Mapping[str, Decision]]:
+    """What `Audited` has of decisions; one that cannot be read is added to `found`."""
+    try:
+        decisions = read_decisions(store)
+    except JobError as error:
+        found.append(Discrepancy("decisions", DECISIONS, str(error)))
+        return {}, {}
+    if not decisions:
+        return {}, {}
+    there = outcomes.filter(pa.array(is_done(outcomes))).select(["custom_id", "sha256"])
+    standing = dict(zip(*(column.to_pylist() for column in there.columns), strict=True))
+    former = {name: one for name, one in decisions.rerolls().items() if name not in standing}
+    return decisions.rerolls(standing), former
 
 
 def _frozen(store: Store) -> pa.Table | None:

@@ -19,7 +19,7 @@ from pressrun.cluster.protocol.picture_paths import REPLACEMENTS
 from pressrun.cluster.store.store import Store
 from pressrun.cluster.store.unlisted import unlisted
 from pressrun.jobs.delivery.bundle import BUNDLES, is_bundle
-from pressrun.jobs.folder.job_file import FILES, IMAGES, PIXELS, PRUNED, find_job, read_manifest_copy
+from pressrun.jobs.folder.job_file import DECISIONS, FILES, IMAGES, PIXELS, PRUNED, find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import PART, SCHEMA, joined, read_parts
 from pressrun.jobs.manifest.output_names import NameTemplate
 from pressrun.pipeline.errors import JobError
@@ -28,7 +28,8 @@ from pressrun.pipeline.finishing.metadata import read_record
 
 THUMBNAILS = "thumbs/"
 _OTHERS = re.compile(
-    rf"{PIXELS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.png|{REPLACEMENTS}[0-9a-f]{{64}}|\.lock/[0-9]{{8,}}\.json"
+    rf"{PIXELS}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.png|{REPLACEMENTS}[0-9a-f]{{64}}|\.lock/[0-9]{{8,}}\.json|"
+    rf"{DECISIONS}[0-9A-Z]{{26}}\.json"
 )
 _THREADS = 16
 _PIECE = 65_536

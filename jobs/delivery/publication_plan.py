@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision_folder import read_decisions
 from pressrun.jobs.delivery.publish_target import ACTIONS, PublishedPlace
 from pressrun.jobs.delivery.standing import etags_of
 from pressrun.jobs.folder.job_file import IMAGES, find_job, read_manifest_copy
@@ -26,9 +27,10 @@ class PublicationPlan:
     counts: dict[str, int]
 
 
-def planned(store: Store, place: PublishedPlace, remove: bool) -> PublicationPlan:
-    """What has to be done, in the order in which it is done: columns joined, nothing asked for one by one."""
-    wanted, unready = wanted_of(store)
+def planned(store: Store, place: PublishedPlace, remove: bool, approved: bool = False) -> PublicationPlan:
+    """What has to be done, in the order in which it is done: columns joined, nothing asked for one by one. With
+    `approved` only pictures that are approved are wanted, and what was rejected is gone."""
+    wanted, unready = wanted_of(store, approved)
     names = wanted["name"].combine_chunks()
     listed = place.listed(names)
     record = place.respelled(place.record(), names)
@@ -72,9 +74,9 @@ def counted(actions: pa.Table) -> dict[str, int]:
     return {word: pc.sum(pc.equal(actions["action"], verb)).as_py() or 0 for verb, word in _WORDS.items()}
 
 
-def wanted_of(store: Store) -> tuple[pa.Table, pa.Array]:
+def wanted_of(store: Store, approved: bool = False) -> tuple[pa.Table, pa.Array]:
     """What a job has to publish: names, digests, rows and the URIs of its pictures, renditions included; and the
-    custom_ids of the rows that have no picture.
+    custom_ids of the rows that have no picture, or with `approved` none that is decided on.
 
     Raises JobError if the job is damaged.
     """
@@ -83,7 +85,13 @@ def wanted_of(store: Store) -> tuple[pa.Table, pa.Array]:
     paths, _ = NameTemplate.parse(str(job["name"])).names(manifest, extension(str(job["format"])))
     results = read_results(store, ("image", "sha256", "bytes", "renditions"))
     results = results.filter(pa.array(is_done(results))).combine_chunks()
-    ids, done = manifest["custom_id"].combine_chunks(), results["custom_id"].combine_chunks()
+    ids, rejected = manifest["custom_id"].combine_chunks(), pa.array([], pa.string())
+    if approved:
+        decisions, pictures = read_decisions(store), [results[name] for name in ("custom_id", "sha256")]
+        pictures = [column.combine_chunks() for column in pictures]
+        rejected = pictures[0].filter(decisions.rejected(*pictures))
+        results = results.filter(decisions.approved(*pictures)).combine_chunks()
+    done = results["custom_id"].combine_chunks()
     names = paths.take(pc.index_in(done, ids))
     renditions = results["renditions"].combine_chunks()
     flat, parents = pc.list_flatten(renditions), pc.list_parent_indices(renditions)
@@ -101,7 +109,7 @@ def wanted_of(store: Store) -> tuple[pa.Table, pa.Array]:
             "bytes": pa.concat_arrays([results["bytes"].combine_chunks(), pc.struct_field(flat, "bytes")]),
         }
     )
-    return wanted, ids.filter(pc.invert(pc.is_in(ids, done)))
+    return wanted, ids.filter(pc.invert(pc.is_in(ids, pa.concat_arrays([done, rejected]))))
 
 
 def _taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array:

@@ -86,9 +86,17 @@ class _NotDone:
 
 
 def publish(
-    stores: Stores, job: str, to: str, *, records: str | None = None, remove: bool = False, dry_run: bool = False
+    stores: Stores,
+    job: str,
+    to: str,
+    *,
+    records: str | None = None,
+    remove: bool = False,
+    approved: bool = False,
+    dry_run: bool = False,
 ) -> Published:
-    """Publish what is ready of the job at `job` into the place `to`; see `jobs.delivery.records_place` for `records`.
+    """Publish what is ready (with `approved`, what is approved) of the job at `job` into the place `to`; see
+    `jobs.delivery.records_place` for `records`.
 
     Raises:
         JobError: there is no such job or place, the place is a job's own, or somebody else publishes there.
@@ -100,12 +108,12 @@ def publish(
     place = PublishedPlace(stores, to, job, records)
     if dry_run:
         place.as_it_is()
-        return _told(store, place, planned(store, place, remove), dry_run=True)
+        return _told(store, place, planned(store, place, remove, approved), dry_run=True)
     place.prepare()
     with Lease(place.records, LOCK, f"Something is published to {place.store.uri}") as lease:
         place.begin_alone(lease.check)
         try:
-            return _Publication(store, place, remove).run()
+            return _Publication(store, place, remove, approved).run()
         finally:
             place.store.sweep([])
 
@@ -117,13 +125,13 @@ def _refuse_a_jobs_own(stores: Stores, place: str) -> None:
         with contextlib.suppress(Refusal):  # what nobody lets us look at is no job of ours
             if stores.open(uri).head(JOB) is not None:
                 problem = f"{uri} is the folder of a job, whose pictures nothing may replace"
-                raise JobError(f"--to {place}: {problem}; publish to a place of its own.", code="bad_place")
+                raise JobError(f"`to` {place}: {problem}; publish to a place of its own.", code="bad_place")
         uri = uri.rpartition("/")[0]
 
 
 class _Publication:
-    def __init__(self, store: Store, place: PublishedPlace, remove: bool) -> None:
-        self._store, self._place, self._remove = store, place, remove
+    def __init__(self, store: Store, place: PublishedPlace, remove: bool, approved: bool) -> None:
+        self._store, self._place, self._remove, self._approved = store, place, remove, approved
         self._job = store.uri.encode()
         self._not_done = _NotDone()
 
@@ -135,11 +143,12 @@ class _Publication:
         undo = ""
         if pending:
             undo = pending["undo"]
-            ours = (pending["job"], pending["remove"]) == (self._store.uri, self._remove)
+            asked = (pending["job"], pending["remove"], pending.get("approved", False))
+            ours = asked == (self._store.uri, self._remove, self._approved)
             self._carry_out(undo, go_on=ours)
             undo = undo if ours else ""
         place.tidy()
-        plan = planned(self._store, place, self._remove)
+        plan = planned(self._store, place, self._remove, self._approved)
         actions = plan.actions.filter(pc.invert(pc.is_in(plan.actions["name"], not_done.names)))
         if actions.num_rows:
             undo, actions = self._prepare(actions)
@@ -167,7 +176,8 @@ class _Publication:
                 self._not_done.left += [row["name"] for row, was in zip(rows, list(copied), strict=True) if not was]
         actions = actions.filter(pc.invert(pc.is_in(actions["name"], self._not_done.names)))
         place.write_undo(undo, actions, self._store.uri)
-        place.begin(undo=undo, job=self._store.uri, remove=self._remove, place=place.store.uri)
+        asked = {"job": self._store.uri, "remove": self._remove, "approved": self._approved}
+        place.begin(undo=undo, **asked, place=place.store.uri)
         return undo, actions
 
     def _backed_up(self, undo: str, name: str, etag: str) -> bool:

@@ -32,6 +32,7 @@ BATCHES = "batches.json"
 PRUNED = "pruned.json"
 """In place of job.json where a job was pruned and later ones refer to its pictures."""
 MATRIX = "matrix.html"
+DECISIONS = "decisions/"
 FILES = (JOB, MANIFEST, SUMMARY, SHEET, SIDECAR, TIMELINE, REFERENCES, CHANGES, BATCHES, PRUNED, MATRIX)
 """What is written beside a job's folders."""
 
@@ -205,11 +206,11 @@ def _damaged(store: Store) -> str:
     """What to do about a job.json that is not one; another place would have a finished job rendered again."""
     there = any(next(iter(store.paths(folder)), None) is not None for folder in ("images/", "results/"))
     if not there:
-        return "is damaged, or not a job's description: put back a copy of it, or choose another --out."
+        return "is damaged, or not a job's description: put back a copy of it, or choose another `out`."
     versions = " or the bucket's earlier version of it" if store.uri.startswith("s3://") else ""
     return (
         f"is damaged, and the job's pictures and results are still there. Put back a copy of it{versions}; without "
-        f"one, render the same order with --limit 1 to a new --out, and copy the {JOB} that is made there."
+        f"one, render the same order with `limit` 1 to a new `out`, and copy the {JOB} that is made there."
     )
 
 
@@ -240,7 +241,7 @@ def find_job(store: Store) -> dict[str, Any]:
     try:
         return read_job(store)
     except FileNotFoundError:
-        raise JobError(f"{store.uri} holds no job (no {JOB}); point to the --out of a render.", code="no_job") from None
+        raise JobError(f"{store.uri} holds no job (no {JOB}); point to the `out` of a render.", code="no_job") from None
 
 
 def read_manifest_copy(store: Store) -> pa.Table:
@@ -277,7 +278,7 @@ def _refuse_differences(uri: str, there: dict[str, Any], job: Job) -> None:
         lines.append(f"its finishing spec differs in {', '.join(finishing)}")
     why = "; ".join(lines) or "it was made by another version"
     raise JobError(
-        f"{uri} holds another job already: {why}. Choose another --out, or ask for the same job again.",
+        f"{uri} holds another job already: {why}. Choose another `out`, or ask for the same job again.",
         code="another_job",
     )
 

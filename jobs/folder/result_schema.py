@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         ("seed", pa.int64()),
         ("sha256", pa.string()),
         ("bytes", pa.int64()),
+        ("replaced_sha256", pa.string()),
         ("render_key", pa.string()),
         ("finish_key", pa.string()),
         ("renditions", pa.list_(pa.struct(_RENDITION))),

@@ -76,6 +76,8 @@ class PendingRows:
             more = words.required_text or words.words or found
             if more:
                 item = replace(item, required_text=words.required_text, findings=found, words=words.words)
+            if row in order.rerolls:
+                item = replace(item, replaces=order.rerolls[row].render_key)
             if row in self._again:
                 item = self._again[row].tried_again(item, order.job.model_digest, order.job.precision)
             yield item

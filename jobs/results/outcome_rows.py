@@ -1,6 +1,6 @@
 """Outcomes as rows of the table of results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +20,15 @@ _AS_TOLD = tuple(field.name for field in fields(Outcome) if field.name in SCHEMA
 
 
 def rows_of(
-    outcomes: Sequence[Outcome], job: Job, manifest: pa.Table, customer: Sequence[str], schema: pa.Schema
+    outcomes: Sequence[Outcome],
+    job: Job,
+    manifest: pa.Table,
+    customer: Sequence[str],
+    schema: pa.Schema,
+    replaced: Mapping[int, str],
 ) -> pa.Table:
-    """The rows of outcomes, with the `customer`'s columns of the manifest."""
+    """The rows of outcomes, with the `customer`'s columns of the manifest; `replaced` has by row the digest of the
+    picture that was there before and was decided against."""
     rows = pa.array([outcome.row for outcome in outcomes], pa.int64())
     count = len(outcomes)
     done = [outcome.status in DONE for outcome in outcomes]
@@ -31,6 +37,9 @@ def rows_of(
     columns["format"] = [job.format if good else None for good in done]
     columns["renditions"] = [list(map(asdict, outcome.renditions)) or None for outcome in outcomes]
     columns["seed"] = pc.coalesce(pa.array([o.seed for o in outcomes], pa.int64()), manifest["seed"].take(rows))
+    columns["replaced_sha256"] = [
+        replaced.get(outcome.row) if good else None for outcome, good in zip(outcomes, done, strict=True)
+    ]
     columns |= _checked(outcomes)
     columns["model"] = [job.model] * count
     columns["model_digest"] = [job.model_digest] * count

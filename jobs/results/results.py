@@ -8,7 +8,7 @@ import contextlib
 import io
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
@@ -56,11 +56,14 @@ class Results:
     """The results of one job: what was there, what this run adds.
 
     `table` is the normalised manifest, whose customer's columns every result carries; `customer` names them. `busy`
-    tells the run's busy shares, which every part takes along.
+    tells the run's busy shares, which every part takes along. `replaced`: see `outcome_rows.rows_of`.
     """
 
-    def __init__(self, store: Store, job: Job, table: pa.Table, customer: list[str]) -> None:
+    def __init__(
+        self, store: Store, job: Job, table: pa.Table, customer: list[str], replaced: Mapping[int, str] | None = None
+    ) -> None:
         self._store, self._job, self._table, self._customer = store, job, table, customer
+        self._replaced = replaced or {}
         self.busy: Callable[[], dict[str, float]] = dict
         self._ids = table["custom_id"].combine_chunks()
         self._run = secrets.token_hex(4)
@@ -109,6 +112,12 @@ class Results:
         last = self.last
         ours = pc.starts_with(last["image"], "images/").fill_null(False)
         gone = is_done(last) & mask(ours) & ~mask(pc.is_in(last["image"], pictures))
+        self.forget(self._rows[gone])
+
+    def forget(self, rows: np.ndarray) -> None:
+        """Forget the outcomes that earlier runs left of `rows`."""
+        last = self.last
+        gone = np.isin(self._rows, rows)
         if gone.any():
             self._disowned[self._rows[gone]] = True
             self._early = self._etags()
@@ -142,7 +151,8 @@ class Results:
         self._flushed = time.monotonic()
         if not self._waiting:
             return
-        self._append(rows_of(self._waiting, self._job, self._table, self._customer, self.schema))
+        about = (self._job, self._table, self._customer, self.schema, self._replaced)
+        self._append(rows_of(self._waiting, *about))
         self._waiting = []
 
     def keep(self, rows: np.ndarray, found: pa.Table) -> None:

@@ -45,10 +45,16 @@ class Pictures:
         return places
 
     def unaccounted(self, order: ResolvedJob, rows: np.ndarray, whole: pa.Array) -> np.ndarray:
-        """Those of `rows` whose pictures stand there (`whole`) although no result says so."""
+        """Those of `rows` whose pictures stand there (`whole`) although no result says so; not those whose picture is
+        the one that was decided against."""
         there = pc.is_in(order.paths.take(pa.array(rows, pa.int64())), whole)
         missing: np.ndarray = rows[mask(there)]
-        return missing
+        against = [row for row in missing.tolist() if row in order.rerolls and self._is_former(order, row)]
+        return np.setdiff1d(missing, against)
+
+    def _is_former(self, order: ResolvedJob, row: int) -> bool:
+        record = stored_record(self._store, order.paths[row].as_py(), order.job.format)
+        return record is not None and record.render_key == order.rerolls[row].render_key
 
     def recover(self, order: ResolvedJob, work: PendingRows, rows: np.ndarray) -> Iterator[Outcome]:
         """What the pictures of `rows` say of themselves: this row's own picture, or somebody else's in its place."""

@@ -10,6 +10,7 @@ from pressrun.jobs.planning.estimate import estimate
 from pressrun.jobs.planning.placement_forecast import PlacementForecast, outlook
 from pressrun.jobs.resolve.resolved_job import resolve
 from pressrun.jobs.results.changes import NOTHING, Changes
+from pressrun.jobs.reuse.carrying import decisions_of
 from pressrun.jobs.run.open_job import OpenJob
 from pressrun.jobs.run.settling import Settled, settle
 from pressrun.jobs.spec.context import Context
@@ -19,7 +20,7 @@ from pressrun.jobs.tables.row_errors import Problem
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `--dry-run` tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
+    """What a dry run tells: rows in all, done already (`cached` of them kept from another job), bad and to come (up
     to the spec's limit), in which units and shapes, for how long; the bad ones in groups. `fetch` is the repository
     that the model would be fetched from first, if it is not on this machine. `outlook` is where it would be
     rendered now, `changes` why rows are not kept, `further` how many pictures may be rendered besides at most, where
@@ -51,7 +52,8 @@ def forecast(spec: JobSpec, *, context: Context | None = None) -> Forecast:
     """
     order = resolve(spec, context or Context.of_this_process())
     refuse_another(order.store, order.job)
-    job = OpenJob(spec, order)
+    job = OpenJob(spec, order.decided(decisions_of(order)[0]))
+    order = job.order
     todo = settle(job, write=False)
     shapes: dict[str, int] = {}
     for unit in todo.plan:

@@ -48,6 +48,7 @@ def settle(
     order, results, pictures = job.order, job.results, Pictures(job.store)
     whole = pictures.whole(order)
     results.discard_missing(whole)
+    results.forget(_decided_against(job))
     pending = np.flatnonzero(~results.settled)
     settled = order.rows - len(pending)
     pending = job.limits.within(pending)
@@ -69,6 +70,16 @@ def settle(
             job.store.delete(SUMMARY)  # it is the last word, and more is to come
     cached = count_statuses(results.last)["cached"] + (0 if write else len(kept.rows))
     return Settled(rows, plan, settled + len(found) + len(kept.rows) + len(finished), cached, kept.changes)
+
+
+def _decided_against(job: OpenJob) -> np.ndarray:
+    """The rows that are to be rendered again: those whose picture that counts is the one that was decided against."""
+    rerolls = job.order.rerolls
+    if not rerolls:
+        return np.zeros(0, np.int64)
+    rows, pictures = job.results.pictures(("sha256",))
+    digests = zip(rows.tolist(), pictures["sha256"].to_pylist(), strict=True)
+    return np.array([row for row, sha in digests if row in rerolls and rerolls[row].sha256 == sha], np.int64)
 
 
 def next_round(job: OpenJob, settled: Settled, rendered: int = 0) -> Settled:

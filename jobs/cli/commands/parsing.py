@@ -15,6 +15,7 @@ _EXAMPLES = """
   pressrun failures ./out/run-1 --out again.parquet
   pressrun verify s3://shop/run-1 --signatures
   pressrun sheet ./out/run-1 --rows product --columns region
+  pressrun decide ./out/run-1 marks.json --reject mug-de,mug-fr --comment "too dark"
   pressrun bundle ./out/run-1 --by channel --name "{sku}-{width}x{height}"
   pressrun publish s3://shop/tonight --to s3://shop-cdn/pictures --dry-run
   pressrun publish --to s3://shop-cdn/pictures --purge mug.png --dry-run

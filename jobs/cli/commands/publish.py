@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--remove", action="store_true", help="also remove what was published and is in the job no more"
     )
+    command.add_argument("--approved", action="store_true", help="only pictures that are approved (pressrun decide)")
     command.add_argument(
         "--records", metavar="URI", help="where the place's records shall lie (default: beside the job, .published)"
     )
@@ -45,7 +46,8 @@ def add(commands: Any) -> None:
 
 def _publish(options: argparse.Namespace) -> int:
     if options.undo:
-        if options.uri or options.to or options.remove or options.dry_run or options.records or options.purge:
+        others = ("uri", "to", "remove", "approved", "dry_run", "records", "purge")
+        if any(getattr(options, other) for other in others):
             raise JobError(
                 "--undo FILE stands alone: the file says of which place and publication it is.", code="bad_option"
             )
@@ -62,8 +64,10 @@ def _publish(options: argparse.Namespace) -> int:
         options.to,
         records=options.records,
         remove=options.remove,
+        approved=options.approved,
         dry_run=options.dry_run,
     )
+    done = options.flags.named_in(done, "warnings")
     for warning in done.warnings:
         print(f"pressrun: {warning}", file=sys.stderr)
     say(asdict(done) if options.json else _words(done), options.json)
@@ -71,14 +75,16 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _purge(options: argparse.Namespace) -> int:
-    if not options.to or options.remove:
+    if not options.to or options.remove or options.approved:
         raise JobError(
-            "Say where from, and leave out --remove: pressrun publish [NIGHTS] --to PLACE --purge NAME …",
+            "Say where from, and leave out --remove and --approved: "
+            "pressrun publish [NIGHTS] --to PLACE --purge NAME …",
             code="bad_option",
         )
     done = purge(
         options.context.stores, options.purge, options.to, options.uri, records=options.records, dry_run=options.dry_run
     )
+    done = options.flags.named_in(done, "left", "busy", "refers", "unchecked")
     say(asdict(done) if options.json else _purged_words(done), options.json)
     return 1 if done.left or done.busy or done.unknown else 0
 

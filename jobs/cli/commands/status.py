@@ -31,6 +31,9 @@ def _status_words(status: Status) -> str:
     parts = [f"{getattr(status, name)} {name}" for name in ("succeeded", "cached", "failed", "rejected", "pending")]
     parts += [f"{status.flagged} flagged"] if status.flagged else []
     lines = [f"{status.out} ({status.model}): {status.rows} rows: {', '.join(parts)}."]
+    if status.approved or status.decided_against:
+        open_ = status.succeeded + status.cached - status.approved - status.decided_against
+        lines.append(f"Decided: {status.approved} approved, {status.decided_against} rejected, {open_} open.")
     if status.images_per_second:
         left = f", {duration(status.seconds_left)} left" if status.seconds_left else ""
         lines.append(f"{status.images_per_second:.2f} images/s{left}.")

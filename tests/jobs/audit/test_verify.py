@@ -411,10 +411,10 @@ def test_what_file_browsers_leave_among_the_pictures_is_told_apart_from_pictures
 
 
 def test_that_signatures_were_not_read_is_said(job: Path) -> None:
-    assert "--signatures" not in unchecked(job)
+    assert "`signatures`" not in unchecked(job)
     with described(job) as what:
         what["finishing"]["sign"] = True
-    assert "add --signatures" in unchecked(job)
+    assert "add `signatures`" in unchecked(job)
 
 
 _OF_TODAY = (
@@ -468,5 +468,5 @@ def test_what_was_not_checked_is_said_after_the_verdict(job: Path, pressrun: Pre
 
 
 def test_a_job_that_was_not_signed_has_no_signatures_to_read(job: Path) -> None:
-    with pytest.raises(JobError, match=r"rendered without --sign: leave out --signatures\.$"):
+    with pytest.raises(JobError, match=r"rendered without `sign`: leave out `signatures`\.$"):
         verify(open_store(str(job)), signatures=True)
