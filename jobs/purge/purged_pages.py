@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pressrun.jobs.decisions.decision_folder import read_decisions
+from pressrun.jobs.decisions.rerolls import rerolled
 from pressrun.jobs.folder.causes import group_causes
 from pressrun.jobs.folder.job_file import IMAGES, SHEET, SIDECAR, SUMMARY, find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import CLOSED, read_results
@@ -91,7 +93,10 @@ class PurgedPages:
         names, _ = NameTemplate.parse(str(about["name"])).names(manifest, extension(str(about["format"])))
         paths = pc.binary_join_element_wise(pa.scalar(IMAGES, pa.string()), names, "")
         results = pq.ParquetFile(pa.BufferReader(store.get(CLOSED))).read()
-        return contact_sheet(store.uri, str(about["model"]), manifest["prompt"], paths, results, summary)
+        decisions = read_decisions(store)
+        standing = dict(zip(*(results[name].to_pylist() for name in ("custom_id", "sha256")), strict=True))
+        prompts = rerolled(manifest, decisions.rerolls(standing))["prompt"]
+        return contact_sheet({**about, "out": store.uri}, prompts, paths, results, summary, decisions)
 
 
 def _records(data: bytes) -> Iterator[bytes]:

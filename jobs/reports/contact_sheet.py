@@ -14,7 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.jobs.decisions.decision import Decisions
 from pressrun.jobs.folder.result_schema import SCHEMA, STATUSES
+from pressrun.jobs.reports.embedded_decisions import embedded_decisions
+from pressrun.jobs.reports.facets import MOST, Candidate, choose_facets
 from pressrun.jobs.reports.page import as_json, page
 from pressrun.jobs.text.public_text import public_column
 from pressrun.jobs.text.value_text import text_of
@@ -29,8 +32,8 @@ PAGE_BYTES = 64 << 20
 TEXT = 4_000
 """Characters of one value that the page shows."""
 
-FACET = 50
-"""Distinct values up to which a column becomes a filter."""
+ALWAYS = ("status", "flags", "error_code")
+"""Columns of ours to filter by; the page knows sizes and decisions besides."""
 
 OURS = frozenset(("prompt", "thumb", *SCHEMA.names))
 """Columns that mean the same in every job; any other is the customer's."""
@@ -39,36 +42,43 @@ Cell = None | bool | int | float | str
 
 
 def contact_sheet(
-    out: str, model: str, prompts: pa.ChunkedArray, paths: pa.Array, table: pa.Table, summary: Mapping[str, Any]
+    job: Mapping[str, Any],
+    prompts: pa.ChunkedArray,
+    paths: pa.Array,
+    table: pa.Table,
+    summary: Mapping[str, Any],
+    decisions: Decisions,
 ) -> bytes:
-    """The page over the closed results of the job at `out`, each with its prompt; `paths` is where each row's picture
-    belongs."""
-    job = {"title": out.rsplit("/", 1)[-1], "model": model, "out": out}
+    """The page over the closed results of a job (`model`, `out` and `fingerprint`), each with its prompt; `paths` is
+    where each row's picture belongs."""
     # A rejected picture is not kept, but its thumbnail is: whoever looks can judge the judge.
     judged = pc.and_(pc.equal(table["status"], "rejected"), pc.is_valid(table["device"]))
     thumbs = pc.if_else(judged, paths, pa.scalar(None, pa.string()))
-    return write_sheet(table.add_column(1, "prompt", prompts).add_column(2, "thumb", thumbs), job, summary)
+    table = table.add_column(1, "prompt", prompts).add_column(2, "thumb", thumbs)
+    return write_sheet(table, job, summary, decisions)
 
 
 def write_sheet(
     results: pa.Table,
     job: Mapping[str, Any],
     summary: Mapping[str, Any],
+    decisions: Decisions | None = None,
     limit: int = ROWS,
     page_bytes: int = PAGE_BYTES,
 ) -> bytes:
     """The bytes of `OUT/index.html`.
 
     `results` is the closed job's table: the result columns, `prompt`, `thumb` (where a rejected picture would stand,
-    whose thumbnail is there), then the customer's, in manifest order. Of `job` the page uses `title`, `model` and `out`
-    (the job's place), of `summary` `seconds` and `images_per_second`; each may be missing. At most `limit` rows are
-    shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
+    whose thumbnail is there), then the customer's, in manifest order. Of `job` the page uses `title`, `model`, `out`
+    (the job's place) and `fingerprint`, of `summary` `seconds` and `images_per_second`; each may be missing. At most
+    `limit` rows are shown, fewer if the page would exceed `page_bytes`; the counts are of all rows.
     """
+    known = (job, summary, decisions or Decisions())
     shown = min(limit, results.num_rows)
-    data = as_json(_data(results, job, summary, shown))
+    data = as_json(_data(results, *known, shown))
     while shown > 1 and len(data) > page_bytes:
         shown = max(1, min(shown // 2, shown * page_bytes // len(data)))
-        data = as_json(_data(results, job, summary, shown))
+        data = as_json(_data(results, *known, shown))
     return page("sheet.html", _title(job), data)
 
 
@@ -76,10 +86,13 @@ def _title(job: Mapping[str, Any]) -> str:
     return str(job.get("title") or str(job.get("out") or "").rstrip("/").rpartition("/")[2] or "Contact sheet")
 
 
-def _data(results: pa.Table, job: Mapping[str, Any], summary: Mapping[str, Any], shown: int) -> dict[str, Any]:
+def _data(
+    results: pa.Table, job: Mapping[str, Any], summary: Mapping[str, Any], decisions: Decisions, shown: int
+) -> dict[str, Any]:
     """What the page knows: the job in a few fields, then the first `shown` rows by column."""
     counts = {pair["values"]: pair["counts"] for pair in pc.value_counts(results["status"]).to_pylist()}
     rows = results.slice(0, shown)
+    columns = {name: _column(name, rows[name]) for name in rows.column_names}
     return {
         "title": _title(job),
         "model": _cell(job.get("model")),
@@ -91,7 +104,9 @@ def _data(results: pa.Table, job: Mapping[str, Any], summary: Mapping[str, Any],
         "flagged": _count(results, "flags", lambda flags: flags.is_valid()),
         "reseeded": _count(results, "reseeds", lambda reseeds: pc.greater(reseeds, 0)),
         "counts": {status: counts[status] for status in STATUSES if counts.get(status)},
-        "columns": [_column(name, rows[name]) for name in rows.column_names],
+        "columns": [*columns.values()],
+        "facets": _facets(columns, rows.schema),
+        **embedded_decisions(decisions, str(job.get("fingerprint") or ""), rows, cells("prompt", rows["prompt"])),
     }
 
 
@@ -109,21 +124,21 @@ def _column(name: str, values: pa.ChunkedArray) -> dict[str, Any]:
     column: dict[str, Any] = {"name": name, "ours": name in OURS}
     if len(distinct) == 1:
         return column | {"value": distinct[0]}
-    if facet := _is_facet(name, distinct, len(shown)):
-        column["facet"] = True
-    if facet or 2 * len(distinct) <= len(shown):
+    if (name in ALWAYS and len(distinct) <= MOST) or 2 * len(distinct) <= len(shown):
         code = {value: number for number, value in enumerate(distinct)}
         return column | {"values": distinct, "codes": [code[cell] for cell in shown]}
     return column | {"cells": shown}
 
 
-def _is_facet(name: str, distinct: list[Cell], rows: int) -> bool:
-    """Whether a column divides the rows into groups, rather than naming or describing each."""
-    if name in ("status", "error_code", "flags"):
-        return 2 <= len(distinct) <= FACET
-    if name in OURS or not 2 <= len(distinct) <= FACET or max(len(str(value)) for value in distinct) > 60:
-        return False
-    return len(distinct) < rows and (len(distinct) <= 12 or 2 * len(distinct) <= rows)
+def _facets(columns: Mapping[str, Mapping[str, Any]], schema: pa.Schema) -> list[str]:
+    """Names of the columns to filter by, the most useful first."""
+    coded = {name: column for name, column in columns.items() if "codes" in column}
+    theirs = [
+        Candidate(name, schema.field(name).type, column["values"], column["codes"])
+        for name, column in coded.items()
+        if not column["ours"]
+    ]
+    return [name for name in ALWAYS if name in coded and len(coded[name]["values"]) <= MOST] + choose_facets(theirs)
 
 
 def cells(name: str, values: pa.ChunkedArray) -> list[Cell]:

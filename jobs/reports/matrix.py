@@ -15,9 +15,13 @@ import pyarrow.compute as pc
 
 from pressrun.cluster.protocol.picture_paths import thumbnail_path
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision import Decisions
+from pressrun.jobs.decisions.decision_folder import read_decisions
+from pressrun.jobs.decisions.rerolls import rerolled
 from pressrun.jobs.folder.job_file import find_job, read_manifest_copy
-from pressrun.jobs.folder.result_schema import read_results
+from pressrun.jobs.folder.result_schema import is_done, mask, read_results
 from pressrun.jobs.reports.contact_sheet import cells
+from pressrun.jobs.reports.embedded_decisions import embedded_decisions
 from pressrun.jobs.reports.page import as_json, page
 from pressrun.jobs.tables.coercion import as_text
 from pressrun.jobs.text.wording import first_of, shortened
@@ -36,12 +40,13 @@ _THREADS = 16
 @dataclass(frozen=True)
 class Matrix:
     """What a page shows: the columns down and across, which rows of the manifest (each column of `where` has one of its
-    values), and which output of them."""
+    values; `undecided`: only those whose picture has no verdict), and which output of them."""
 
     down: tuple[str, ...]
     across: tuple[str, ...]
     where: Mapping[str, Sequence[str]]
     rendition: str = ""
+    undecided: bool = False
 
 
 def write_matrix(store: Store, matrix: Matrix) -> tuple[bytes, int]:
@@ -49,53 +54,74 @@ def write_matrix(store: Store, matrix: Matrix) -> tuple[bytes, int]:
 
     Raises JobError where a column is none of the manifest's, or where there are too many pictures or none.
     """
-    find_job(store)
-    manifest = read_manifest_copy(store)
+    job, manifest, decisions = find_job(store), read_manifest_copy(store), read_decisions(store)
     _check_columns(manifest, matrix)
-    chosen = _chosen(manifest, matrix.where)
-    if not len(chosen):
-        raise JobError("No row has what --where asks for.", code="nothing_to_do")
-    if len(chosen) > MAX_PICTURES:
-        raise JobError(
-            f"{len(chosen):,} pictures are more than a page of {MAX_PICTURES:,} can show; choose some of them, such as "
-            f"--where {shortened(matrix.down[0], 30)}=…",
-            code="bad_option",
-        )
-    rows = manifest.take(pa.array(chosen))
-    results = read_results(store, ("image", "seed", "error_code", "error_message", "renditions"))
-    places = pc.index_in(rows["custom_id"], results["custom_id"].combine_chunks())
-    found = results.take(places.combine_chunks()).to_pylist()
+    results = _results(store, manifest)
+    chosen = _chosen(manifest, results, decisions, matrix)
+    own, results = manifest.take(chosen), results.take(chosen)
+    standing = dict(zip(own["custom_id"].to_pylist(), results["sha256"].to_pylist(), strict=True))
+    rows = rerolled(own, decisions.rerolls(standing))
     with ThreadPoolExecutor(_THREADS) as threads:
-        pictures = list(threads.map(lambda row: _picture(store, row, matrix.rendition), found))
+        pictures = list(threads.map(lambda row: _picture(store, row, matrix.rendition), results.to_pylist()))
+    facts = _facts(rows)
+    made = results.append_column("prompt", rows["prompt"])
     data = {
         "title": store.uri.rsplit("/", 1)[-1],
         "out": store.uri,
-        "down": _headings(rows, matrix.down),
-        "across": _headings(rows, matrix.across),
+        "down": _headings(own, matrix.down),
+        "across": _headings(own, matrix.across),
         "pictures": pictures,
         "ids": rows["custom_id"].to_pylist(),
-        "facts": _facts(rows),
+        "facts": facts,
+        **embedded_decisions(decisions, job["fingerprint"], made, cells("prompt", rows["prompt"]), own["prompt"]),
     }
     return page("matrix.html", str(data["title"]), as_json(data)), len(chosen)
 
 
+def _results(store: Store, manifest: pa.Table) -> pa.Table:
+    """What became of each row of the manifest, in its order; null of those that are not rendered yet."""
+    names = ("image", "seed", "sha256", "error_code", "error_message", "renditions")
+    results = read_results(store, names)
+    places = pc.index_in(manifest["custom_id"], results["custom_id"].combine_chunks())
+    found = results.take(places.combine_chunks())
+    return found.set_column(found.column_names.index("custom_id"), "custom_id", manifest["custom_id"])
+
+
 def _check_columns(manifest: pa.Table, matrix: Matrix) -> None:
-    named = [("--rows", name) for name in matrix.down] + [("--columns", name) for name in matrix.across]
+    named = [("down", name) for name in matrix.down] + [("across", name) for name in matrix.across]
     problems = [
-        f"{option} {shortened(name)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}."
-        for option, name in [*named, *(("--where", name) for name in matrix.where)]
+        f"`{field}` {shortened(name)} is no column of the manifest, which has {first_of(manifest.column_names, 50)}."
+        for field, name in [*named, *(("where", name) for name in matrix.where)]
         if name not in manifest.column_names
     ]
     if problems:
         raise JobError(*problems, code="bad_option")
 
 
-def _chosen(manifest: pa.Table, where: Mapping[str, Sequence[str]]) -> np.ndarray:
-    mask = np.ones(manifest.num_rows, bool)
-    for name, values in where.items():
-        fits = pc.is_in(as_text(manifest[name], f"--where {shortened(name)}"), pa.array(values, pa.string()))
-        mask &= fits.combine_chunks().to_numpy(zero_copy_only=False)
-    return np.flatnonzero(mask)
+def _chosen(manifest: pa.Table, results: pa.Table, decisions: Decisions, matrix: Matrix) -> pa.Array:
+    """The places of the rows that the page shows, in the manifest's order."""
+    fits = np.ones(manifest.num_rows, bool)
+    for name, values in matrix.where.items():
+        texts = as_text(manifest[name], f"`where` {shortened(name)}")
+        fits &= mask(pc.is_in(texts, pa.array(values, pa.string())))
+    if not fits.any():
+        raise JobError("No row has what `where` asks for.", code="nothing_to_do")
+    if matrix.undecided:
+        fits &= is_done(results)
+        if not fits.any():
+            raise JobError("There is no picture to decide on yet.", code="nothing_to_do")
+        digests = results["custom_id"].combine_chunks(), results["sha256"].combine_chunks()
+        fits &= ~mask(decisions.approved(*digests)) & ~mask(decisions.rejected(*digests))
+        if not fits.any():
+            raise JobError("Every picture is decided.", code="nothing_to_do")
+    chosen = np.flatnonzero(fits)
+    if len(chosen) > MAX_PICTURES:
+        raise JobError(
+            f"{len(chosen):,} pictures are more than a page of {MAX_PICTURES:,} can show; choose some of them, such as "
+            f"`where` {shortened(matrix.down[0], 30)}=…",
+            code="bad_option",
+        )
+    return pa.array(chosen)
 
 
 def _headings(rows: pa.Table, names: Sequence[str]) -> dict[str, Any]:
@@ -130,6 +156,7 @@ def _picture(store: Store, row: Mapping[str, Any], rendition: str) -> dict[str, 
     return {
         "status": row["status"],
         "image": image,
+        "sha256": row["sha256"],
         "seed": str(row["seed"]),
         "ratio": header.width / header.height if header else 1,
         "small": "data:image/webp;base64," + base64.b64encode(small).decode(),

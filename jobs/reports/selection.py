@@ -18,22 +18,23 @@ RESEEDED = "reseeded_from"
 """The column that records the seed of the picture that was not wanted."""
 
 
-def read_picks(stores: Stores, asked: str) -> list[str]:
-    """custom_ids as the command line has them: `a,b,c`, or `@ids.txt` with one a line.
+def read_picks(stores: Stores, pick: str, option: str = "pick") -> list[str]:
+    """custom_ids as the command line has them: `a,b,c`, or `@ids.txt` with one a line. `option` is where they stand.
 
     Raises JobError where there is none, or the file cannot be read.
     """
-    if not asked.startswith("@"):
-        found = asked.split(",")
+    if not pick.startswith("@"):
+        found = pick.split(",")
     else:
         try:
-            found = stores.read(asked[1:]).decode().splitlines()
+            found = stores.read(pick[1:]).decode().splitlines()
         except (OSError, PressrunError, UnicodeDecodeError) as error:
-            raise JobError(f"--pick {asked} cannot be read: {error}", code="bad_option") from None
+            raise JobError(f"`{option}` {pick} cannot be read: {error}", code="bad_option") from None
     picks = list(dict.fromkeys(filter(None, map(str.strip, found))))
     if not picks:
         raise JobError(
-            "--pick names no row; give custom_ids with commas between them, or @ and a file of them.", code="bad_option"
+            f"`{option}` names no row; give custom_ids with commas between them, or @ and a file of them.",
+            code="bad_option",
         )
     return picks
 
@@ -50,7 +51,7 @@ def picked_rows(store: Store, picks: Sequence[str], reseed: bool) -> pa.Table:
     unknown = ids.filter(pc.invert(pc.is_in(ids, manifest["custom_id"].combine_chunks()))).to_pylist()
     if unknown:
         raise JobError(
-            f"--pick names rows that {shortened(store.uri)} does not have: {first_of(unknown)}.", code="bad_option"
+            f"`pick` names rows that {shortened(store.uri)} does not have: {first_of(unknown)}.", code="bad_option"
         )
     picked = manifest.filter(pc.is_in(manifest["custom_id"], ids))
     return restored(_reseeded(store, picked) if reseed else picked)

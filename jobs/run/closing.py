@@ -10,6 +10,7 @@ from typing import Any
 
 from pressrun.cluster.protocol.picture_paths import REPLACEMENTS
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision_folder import read_decisions
 from pressrun.jobs.dedup.verdicts import judged, remove_rejected
 from pressrun.jobs.folder.causes import group_causes
 from pressrun.jobs.folder.job_file import SHEET, SIDECAR, SUMMARY, TIMELINE
@@ -35,14 +36,16 @@ def close_job(
     table = results.close((lambda all: judged(all, duplicates)) if duplicates else lambda all: all)
     if duplicates:
         remove_rejected(store, order, table, duplicates)
+    if duplicates or order.rerolls:
         for path in [*store.paths(REPLACEMENTS)]:
             store.delete(path)
     counts: dict[str, Any] = count_statuses(table)
     summary = replace(summary, **counts, flagged=count_flagged(table), causes=group_causes(table))
-    about = (store.uri, order.job.model, order.manifest.table["prompt"], order.paths)
+    about = {"model": order.job.model, "out": store.uri, "fingerprint": order.job.fingerprint}
+    rows = (order.manifest.table["prompt"], order.paths, table, vars(summary))
     pages: dict[str, tuple[str, Callable[[], bytes]]] = {
         SIDECAR: ("text/csv; charset=utf-8", lambda: sidecar(order, table)),
-        SHEET: ("text/html; charset=utf-8", lambda: contact_sheet(*about, table, vars(summary))),
+        SHEET: ("text/html; charset=utf-8", lambda: contact_sheet(about, *rows, read_decisions(store))),
     }
     if trace:
         pages[TIMELINE] = ("application/json", lambda: json.dumps(trace).encode())

@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
         commands, "sheet", "the pictures as a matrix of two columns; picked rows as a manifest", _sheet
     )
     command.add_argument("uri", metavar="URI", help="a job's --out")
-    command.add_argument("--rows", metavar="COLUMN[,…]", help="what runs down the page")
-    command.add_argument("--columns", metavar="COLUMN[,…]", help="what runs across it")
+    command.add_argument("--rows", dest="down", metavar="COLUMN[,…]", help="what runs down the page")
+    command.add_argument("--columns", dest="across", metavar="COLUMN[,…]", help="what runs across it")
     command.add_argument(
         "--where",
         action="append",
@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
         metavar="COLUMN=VALUE",
         help="only rows with that value; repeatable: one of a column's values, and every column",
     )
+    command.add_argument("--undecided", action="store_true", help="only pictures that nobody has decided on yet")
     command.add_argument("--rendition", default="", metavar="NAME", help="show this rendition of every picture")
     command.add_argument("--pick", metavar="IDS", help="custom_ids a,b,c or @file: write these rows as a manifest")
     command.add_argument("--reseed", action="store_true", help="with --pick: give these rows new seeds")
@@ -49,7 +50,8 @@ def _sheet(options: argparse.Namespace) -> int:
     where: dict[str, tuple[str, ...]] = {}
     for name, value in (condition.split("=", 1) for condition in options.where):
         where[name] = (*where.get(name, ()), value)
-    matrix = Matrix(tuple(options.rows.split(",")), tuple(options.columns.split(",")), where, options.rendition)
+    down, across = (tuple(names.split(",")) for names in (options.down, options.across))
+    matrix = Matrix(down, across, where, options.rendition, options.undecided)
     data, pictures = write_matrix(store, matrix)
     out = options.out or f"{store.uri}/{MATRIX}"
     write_named(options.context.stores, out, [data], "text/html; charset=utf-8")
@@ -70,13 +72,12 @@ def _pick(store: Store, options: argparse.Namespace) -> int:
 def _odd_options(options: argparse.Namespace) -> list[str]:
     if options.pick is not None:
         problems = [] if options.out else ["--pick wants --out FILE, where the manifest is to be written."]
-        if options.rows or options.columns or options.where or options.rendition:
-            problems.append(
-                "--pick makes a manifest, not a page: leave out --rows, --columns, --where and --rendition."
-            )
+        if options.down or options.across or options.where or options.rendition or options.undecided:
+            of_a_page = "--rows, --columns, --where, --rendition and --undecided"
+            problems.append(f"--pick makes a manifest, not a page: leave out {of_a_page}.")
         return problems
     problems = []
-    if not (options.rows and options.columns):
+    if not (options.down and options.across):
         problems.append("A matrix wants --rows and --columns, such as --rows product --columns region.")
     if options.reseed:
         problems.append("--reseed gives picked rows new seeds; name them with --pick.")

@@ -56,12 +56,12 @@ def test_a_strangers_text_stays_text(job: Path) -> None:
 def test_some_rows_are_chosen_and_odd_questions_are_answered(job: Path) -> None:
     store = open_store(str(job))
     assert write_matrix(store, Matrix(("sku",), ("width",), {"season": ("fall",)}))[1] == 7
-    with pytest.raises(JobError, match="No row has what --where asks for"):
+    with pytest.raises(JobError, match="No row has what `where` asks for"):
         write_matrix(store, Matrix(("sku",), ("width",), {"season": ("winter",)}))
     with pytest.raises(JobError) as error:
         write_matrix(store, Matrix(("skew",), ("saison",), {"x": ("1",)}))
     assert [problem.partition(" is no")[0] for problem in error.value.problems] == [
-        *("--rows skew", "--columns saison", "--where x")
+        *("`down` skew", "`across` saison", "`where` x")
     ]
     with pytest.raises(JobError, match="has no rendition “hero”"):
         write_matrix(store, Matrix(("sku",), ("season",), {}, "hero"))
@@ -154,19 +154,18 @@ def until(browser, script: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.browser
-def test_a_person_sees_every_picture_picks_some_and_takes_their_names_along(browser, job: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_person_sees_every_picture_and_takes_the_names_of_rejected_ones_along(browser, job: Path) -> None:  # type: ignore[no-untyped-def]
     assert main(["sheet", str(job), "--rows", "sku", "--columns", "season"]) == 0
     browser.get((job / "matrix.html").as_uri())
     shown = "[...document.images].filter(image => image.naturalWidth > 0).length"
     until(browser, f"{shown} === 14")
     heads = browser.execute_script("return [...document.querySelectorAll('thead th')].map(th => th.textContent)")
     assert heads == ["sku by season", "spring", "fall"]
-    for row in (3, 9):
-        browser.find_element("css selector", f".pick[data-row='{row}']").click()
-    assert until(browser, "document.querySelector('#picked').textContent") == "2 picked"
-    browser.refresh()
-    until(browser, "document.querySelector('#picked').textContent === '2 picked'")
-    assert "pick=row-3&pick=row-9" in browser.current_url, "a link shows a colleague the same"
+    for row, mark in ((3, "reject"), (9, "again"), (4, "approve")):
+        browser.execute_script(f"document.querySelector(\".tile[data-row='{row}'] .mark.{mark}\").click()")
+    browser.execute_script("navigator.clipboard.writeText = async text => { window.copied = text; }")
+    browser.find_element("css selector", ".foot .ids").click()
+    assert until(browser, "window.copied") == "row-3\nrow-9"
     browser.find_element("css selector", ".tile button").click()
     until(browser, "document.querySelector('.stage img').naturalWidth === 128")
     assert until(browser, "document.querySelector('.stage img').src").endswith("images/row-0.png")

@@ -89,7 +89,7 @@ def test_without_torchao_the_sentence_says_what_to_install(
     monkeypatch.setattr("pressrun.pipeline.models.precision.find_spec", found)
     for load in (lambda: Transformer.load(small_models["klein"], precision), lambda: library(precision)):
         with pytest.raises(
-            JobError, match=rf"--precision {precision} needs torchao.*pip install 'pressrun\[quantised\]'"
+            JobError, match=rf"`precision` {precision} needs torchao.*pip install 'pressrun\[quantised\]'"
         ):
             load()
     assert library("bf16") == ""

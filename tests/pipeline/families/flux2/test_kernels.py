@@ -63,7 +63,7 @@ def test_what_cannot_be_compiled_is_refused_in_a_sentence(small_models: dict[str
     def broken(graph: Any, inputs: Any) -> Callable:
         raise RuntimeError("no C compiler\nfound")
 
-    with pytest.raises(JobError, match=r"Nothing can be compiled.*no C compiler found.*Leave out --compile\."):
+    with pytest.raises(JobError, match=r"Nothing can be compiled.*no C compiler found.*Leave out `compile`\."):
         without_memory(Transformer.load(small_models["klein"], "fp32")).compile(broken)
 
 
