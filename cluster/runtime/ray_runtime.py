@@ -65,6 +65,11 @@ def joined() -> str:
     return "" if address.lower() == "local" else address
 
 
+def asks_for_token() -> bool:
+    """Whether this process shows a token to the cluster that it joins, which Ray does if the cluster wants one."""
+    return os.environ.get("RAY_AUTH_MODE", "").lower() in ("token", "k8s")
+
+
 @contextlib.contextmanager
 def _joined(address: str) -> Iterator[None]:
     import ray

@@ -16,6 +16,7 @@ from pressrun.jobs.cli.commands import (
     decide,
     dev_certificate,
     diff,
+    doctor,
     failures,
     inspect,
     models,
@@ -37,7 +38,7 @@ from pressrun.pipeline.errors import ClusterError, JobError, PressrunError, Stor
 
 COMMANDS = (
     *(variants, render, status, failures, verify, sheet, decide, bundle),
-    *(diff, publish, prune, inspect, models, dev_certificate),
+    *(diff, publish, prune, inspect, models, doctor, dev_certificate),
 )
 """In the order in which help lists them."""
 
