@@ -56,7 +56,8 @@ class TextStyle:
     `boxes` (left, top, width, height in hundredths of the picture's sides) and `sizes` (smallest, largest, in
     hundredths of its shorter side) are by shape. The first of `colours` that has `ratio` to every pixel behind it is
     taken; where none has, a soft `scrim` is laid under the words, or the row fails. A `panel` is a plate of that colour
-    behind the words, as large as they need, with corners of `radius` hundredths of the type's size.
+    behind the words, as large as they need, with corners of `radius` hundredths of the type's size. Words that `avoid`
+    what the picture shows stand in the first of `boxes`, `other_boxes` (else `boxes` mirrored) where they do.
     """
 
     column: str
@@ -72,6 +73,8 @@ class TextStyle:
     ratio: float = 4.5
     panel: str = ""
     radius: float = 25.0
+    avoid: bool = False
+    other_boxes: tuple[Boxes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _read_text(table: StrictTable) -> TextStyle:
     usual = TextStyle("", {}, {})
     style = TextStyle(
         column=table.text("column", required=True),
-        boxes=_by_shape(table, "box", 4, "[left, top, width, height], hundredths of the picture's sides"),
+        boxes=_by_shape(table, "box", 4, _BOX),
         sizes=_by_shape(table, "size", 2, "[smallest, largest], hundredths of the picture's shorter side"),
         font=table.text("font"),
         weight=table.whole("weight", 100, 900, usual.weight),
@@ -157,7 +160,11 @@ def _read_text(table: StrictTable) -> TextStyle:
         ratio=table.number("ratio", 3, 21, usual.ratio),
         panel=table.text("panel"),
         radius=table.number("radius", 0, 200, usual.radius),
+        avoid=table.truth("avoid"),
+        other_boxes=_other_boxes(table),
     )
+    if style.other_boxes and not style.avoid:
+        table.note("“other_boxes” are for words that avoid what the picture shows: add avoid = true.")
     for colour in (*style.colours, *filter(None, [style.panel])):
         if not _COLOUR.fullmatch(colour):
             table.note(f"“{colour}” is no colour; write it as #rrggbb.")
@@ -174,7 +181,7 @@ def _read_logo(table: StrictTable) -> LogoStyle:
         table.note("“files” names no picture; give at least one.")
     style = LogoStyle(
         files=files,
-        boxes=_by_shape(table, "box", 4, "[left, top, width, height], hundredths of the picture's sides"),
+        boxes=_by_shape(table, "box", 4, _BOX),
         align=table.text("align", "left", choices=ALIGNS),
         valign=table.text("valign", "top", choices=VALIGNS),
         ratio=table.number("ratio", 1, 21, 3.0),
@@ -187,22 +194,38 @@ def _read_logo(table: StrictTable) -> LogoStyle:
     return style
 
 
+_BOX = "[left, top, width, height], hundredths of the picture's sides"
+
+
 def _by_shape(table: StrictTable, name: str, length: int, wanted: str) -> dict[str, Any]:
     """A list of numbers for every shape, given once or for each."""
+    value = table.anything(name, lambda value: _fits_shapes(value, length), wanted, required=True)
+    return _spread(value) if value else {}
 
+
+def _other_boxes(table: StrictTable) -> tuple[Boxes, ...]:
     def right(value: Any) -> bool:
-        numbers = isinstance(value, list) and len(value) == length
-        if not numbers or not all(isinstance(each, int | float) and 0 <= each <= 100 for each in value):
-            return False
-        if length == 4:
-            return bool(value[2] and value[3] and value[0] + value[2] <= 100 and value[1] + value[3] <= 100)
-        return bool(value[0] > 0)
+        return isinstance(value, list) and bool(value) and all(_fits_shapes(each, 4) for each in value)
 
-    value = table.anything(name, lambda value: right(value) or _has_shapes(value, right), wanted, required=True)
-    if isinstance(value, list):
-        return {shape: tuple(map(float, value)) for shape in SHAPES}
-    return {shape: tuple(map(float, value[shape])) for shape in SHAPES} if value else {}
+    value = table.anything("other_boxes", right, f"a list of boxes, each {_BOX}, or one for each shape")
+    return tuple(map(_spread, value or ()))
 
 
-def _has_shapes(value: Any, right: Any) -> bool:
-    return isinstance(value, dict) and set(value) == set(SHAPES) and all(map(right, value.values()))
+def _spread(value: Any) -> dict[str, Any]:
+    return {shape: tuple(map(float, value if isinstance(value, list) else value[shape])) for shape in SHAPES}
+
+
+def _fits_shapes(value: Any, length: int) -> bool:
+    """Whether a value is a list of so many numbers, or one for each shape."""
+    if isinstance(value, dict):
+        return set(value) == set(SHAPES) and all(_is_list(each, length) for each in value.values())
+    return _is_list(value, length)
+
+
+def _is_list(value: Any, length: int) -> bool:
+    numbers = isinstance(value, list) and len(value) == length
+    if not numbers or not all(isinstance(each, int | float) and 0 <= each <= 100 for each in value):
+        return False
+    if length == 4:
+        return bool(value[2] and value[3] and value[0] + value[2] <= 100 and value[1] + value[3] <= 100)
+    return bool(value[0] > 0)

@@ -5,13 +5,14 @@ Words are set, never generated. Pillow draws them, shaped by HarfBuzz and FriBid
 3. logos and words are drawn. The same picture, words and spec give the same pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from pressrun.pipeline.errors import JobError, RequestError
+from pressrun.pipeline.overlay.box_choice import MOST_COVERED, choices, meet
 from pressrun.pipeline.overlay.contrast import (
     laid_where,
     least_contrast,
@@ -25,6 +26,7 @@ from pressrun.pipeline.overlay.copy_spec import Box, CopySpec, TextStyle, shape_
 from pressrun.pipeline.overlay.fonts import Fonts, check_type_can_be_set
 from pressrun.pipeline.overlay.line_breaking import Setting, direction_for, features_for, fitted, length, pixels_of
 from pressrun.pipeline.overlay.logo_placing import aligned, rounded, with_logo
+from pressrun.pipeline.overlay.subject import covered, subject
 
 _ROUNDS = 4
 _PREFERENCE = 0.1
@@ -98,11 +100,53 @@ class Typesetter:
     def placed(self, pixels: np.ndarray, words: Mapping[str, str]) -> list[Placed]:
         """Every text that the row has words for, at its size and in its place."""
         language = words.get(self._copy.language, "").strip()
-        return [
-            self._place(style, words[style.column].strip(), language, pixels)
-            for style in self._copy.texts
-            if words.get(style.column, "").strip()
-        ]
+        styles = [style for style in self._copy.texts if words.get(style.column, "").strip()]
+        shown = subject(pixels) if any(style.avoid for style in styles) else None
+        found: list[Placed] = []
+        for style in styles:
+            text = words[style.column].strip()
+            if shown is None or not style.avoid:
+                found.append(self._place(style, text, language, pixels))
+            else:
+                others = [
+                    *self._boxes(pixels, [one for one in styles if one is not style]),
+                    *(one.block for one in found),
+                ]
+                found.append(self._beside(style, text, language, pixels, shown, others))
+        return found
+
+    def _boxes(self, pixels: np.ndarray, styles: Sequence[TextStyle]) -> list[Box]:
+        """Where other texts and the logos belong, in pixels."""
+        height, width = pixels.shape[:2]
+        shape = shape_of(width, height)
+        everybodys = [*(style.boxes for style in styles), *(logo.boxes for logo in self._copy.logos)]
+        return [_pixels(boxes[shape], width, height) for boxes in everybodys]
+
+    def _beside(
+        self, style: TextStyle, text: str, language: str, pixels: np.ndarray, shown: np.ndarray, others: list[Box]
+    ) -> Placed:
+        """A text in the first of its boxes in which it covers next to nothing of what is `shown`, else in that in
+        which it covers least; in no box but its own does it meet `others`."""
+        height, width = pixels.shape[:2]
+        best: tuple[float, Placed] | None = None
+        refused: RequestError | None = None
+        for number, choice in enumerate(choices(style, shape_of(width, height))):
+            try:
+                placed = self._place(choice, text, language, pixels)
+            except RequestError as error:
+                refused = refused or error
+                continue
+            if number and any(meet(placed.block, other) for other in others):
+                continue
+            share = covered(shown, placed.block, (width, height))
+            if share <= MOST_COVERED:
+                return placed
+            if best is None or share < best[0]:
+                best = share, placed
+        if best is None:
+            assert refused is not None
+            raise refused
+        return best[1]
 
     def legible(self, ground: np.ndarray, placed: list[Placed]) -> tuple[np.ndarray, list[Placed]]:
         """The ground with the scrims that it needs and the plates over them, and each text in a colour that is legible
