@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.causes import Cause
-from pressrun.jobs.python.picture_files import small_picture
+from pressrun.jobs.results.picture_files import small_picture
 from pressrun.jobs.text.wording import shortened
 
 PICTURES = 24

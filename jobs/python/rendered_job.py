@@ -12,8 +12,8 @@ from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.folder.result_schema import STATUSES
 from pressrun.jobs.python.grid import grid
-from pressrun.jobs.python.picture_files import read_picture
 from pressrun.jobs.results.job_rows import failures_of, job_rows
+from pressrun.jobs.results.picture_files import read_picture
 from pressrun.jobs.results.summary import Summary
 from pressrun.jobs.spec.context import Context
 from pressrun.jobs.text.wording import several, shortened

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pressrun.cluster.protocol.picture_paths import thumbnail_path
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.decisions.decision import Decisions
 from pressrun.jobs.decisions.decision_folder import read_decisions
@@ -23,16 +22,14 @@ from pressrun.jobs.folder.result_schema import is_done, mask, read_results
 from pressrun.jobs.reports.contact_sheet import cells
 from pressrun.jobs.reports.embedded_decisions import embedded_decisions
 from pressrun.jobs.reports.page import as_json, page
+from pressrun.jobs.results.picture_files import small_picture
 from pressrun.jobs.tables.coercion import as_text
 from pressrun.jobs.text.wording import first_of, shortened
-from pressrun.pipeline.errors import JobError, RequestError
-from pressrun.pipeline.finishing.codec import decoded, read_picture_header, thumbnail
+from pressrun.pipeline.errors import JobError
+from pressrun.pipeline.finishing.codec import read_picture_header
 
 MAX_PICTURES = 3_000
 """Pictures of one page: about 40 MB, which a browser still opens at once."""
-
-SIDE = 320
-"""Pixels of a small picture's longer side, where the stored one is of another output."""
 
 _THREADS = 16
 
@@ -149,7 +146,7 @@ def _picture(store: Store, row: Mapping[str, Any], rendition: str) -> dict[str, 
     if not image:
         why = row["error_message"] or ("It is not rendered yet." if row["status"] is None else "There is no picture.")
         return {"status": row["status"] or "pending", "why": why}
-    small = _small(store, image, stored=not rendition)
+    small = small_picture(store, image, stored=not rendition)
     if small is None:
         return {"status": row["status"], "why": f"{image} cannot be found or read; see pressrun verify."}
     header = read_picture_header(small)
@@ -161,20 +158,3 @@ def _picture(store: Store, row: Mapping[str, Any], rendition: str) -> dict[str, 
         "ratio": header.width / header.height if header else 1,
         "small": "data:image/webp;base64," + base64.b64encode(small).decode(),
     }
-
-
-def _small(store: Store, image: str, stored: bool) -> bytes | None:
-    ours = image.startswith("images/")
-    head, _, name = image.rpartition("images/")
-
-    def read(path: str) -> bytes:
-        return store.get(path) if ours else store.stores.read(head + path)
-
-    tries = ([thumbnail_path(f"images/{name}")] if stored else []) + [f"images/{name}"]
-    for path in tries:
-        try:
-            data = read(path)
-            return data if path.startswith("thumbs/") else thumbnail(decoded(data), SIDE)
-        except (OSError, RequestError, ValueError):
-            continue
-    return None

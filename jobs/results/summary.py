@@ -24,7 +24,7 @@ class Summary:
     `smaller_batches` are the sizes of picture of which less than a whole batch fits a kind of device (see
     `jobs.planning.batches`). `causes` say why rows failed, `changes` what is not kept from the job of `since` and
     why, `unmade` says of each page that could not be made which and why, and `stopped` why the run ended early (then
-    `pending` rows are left and the same call goes on).
+    `pending` rows are left and the same call goes on); `ending` is the code of that (see `jobs.run.ending.EndCode`).
     """
 
     out: str
@@ -48,6 +48,7 @@ class Summary:
     changes: Changes = NOTHING
     unmade: tuple[str, ...] = ()
     stopped: str | None = None
+    ending: str = "done"
 
     @property
     def exit_code(self) -> int:

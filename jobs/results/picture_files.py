@@ -1,5 +1,6 @@
 """A job's picture files, wherever they lie: in its own folder, or in that of the night that they were kept from."""
 
+import contextlib
 import io
 
 from PIL import Image
@@ -10,7 +11,7 @@ from pressrun.jobs.folder.job_file import IMAGES
 from pressrun.pipeline.errors import RequestError
 from pressrun.pipeline.finishing.codec import FORMATS, decoded, thumbnail
 
-SIDE = 256
+SIDE = 320
 """Pixels of a small picture's longer side, where none is stored."""
 
 
@@ -22,13 +23,13 @@ def read_picture(store: Store, image: str) -> Image.Image:
         return picture
 
 
-def small_picture(store: Store, image: str) -> bytes | None:
-    """A small WebP of the picture that a result names `image`; None where it cannot be had."""
+def small_picture(store: Store, image: str, stored: bool = True) -> bytes | None:
+    """A small WebP of the picture that a result names `image`: the `stored` one, else made of it; None where neither
+    can be had."""
     place, _, name = image.rpartition(IMAGES)
-    try:
-        return _read(store, place + thumbnail_path(f"{IMAGES}{name}"))
-    except (OSError, ValueError, RequestError):
-        pass
+    if stored:
+        with contextlib.suppress(OSError, ValueError, RequestError):
+            return _read(store, place + thumbnail_path(f"{IMAGES}{name}"))
     try:
         return thumbnail(decoded(_read(store, image)), SIDE)
     except (OSError, ValueError, RequestError):
