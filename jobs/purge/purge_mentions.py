@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.store.store import Store
+from pressrun.jobs.decisions.decision_folder import read_decisions
 from pressrun.jobs.delivery.bundle import BUNDLES
 from pressrun.jobs.delivery.publish_target import PublishedPlace
 from pressrun.jobs.delivery.records_place import FOLDER, OWNER
-from pressrun.jobs.folder.job_file import IMAGES, MATRIX, SHEET, find_job, read_manifest_copy
+from pressrun.jobs.folder.job_file import DECISIONS, IMAGES, MATRIX, SHEET, find_job, read_manifest_copy
 from pressrun.jobs.folder.result_schema import is_done, read_results
 from pressrun.jobs.purge.purged_names import PurgedNames
 from pressrun.jobs.purge.purged_pages import PurgedPages
@@ -39,8 +40,19 @@ class PurgeMentions:
             if entry.path.endswith(".zip") and (members := self._members(job, entry.path, entry.size)):
                 more = "remove the zip, or make it again with pressrun bundle"
                 yield f"{job.uri}/{entry.path} holds it ({first_of(members)}): {more}."
+        yield from self._decisions(job)
         yield from self._alike(job)
         yield from self._references(job)
+
+    def _decisions(self, job: Store) -> Iterator[str]:
+        """Decisions on the pictures, which may have comments, names and prompts in them."""
+        try:
+            told = [one for one in read_decisions(job).all if one.sha256 in self._traces.digests]
+        except JobError:
+            return
+        if told:
+            ids = first_of([*dict.fromkeys(one.custom_id for one in told)])
+            yield f"{job.uri}/{DECISIONS} has what was decided of {ids}: remove those files if that is to go as well."
 
     def _pages_in(self, place: Store, but: set[str]) -> Iterator[str]:
         """The pages directly in a place that name a picture."""

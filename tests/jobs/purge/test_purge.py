@@ -14,6 +14,8 @@ from pressrun.cluster.store.lease import Lease
 from pressrun.cluster.store.store import Store
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
+from pressrun.jobs.decisions.deciding import decide
+from pressrun.jobs.decisions.marks import Mark
 from pressrun.jobs.delivery.bundle import Bundles
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.delivery.records_place import beside, read_pointer
@@ -186,11 +188,13 @@ def test_what_still_holds_or_names_it_is_told(shop: Shop, base: str) -> None:
     publish(stores(), f"{shop.nights}/2026-11-20", f"{base}/other/images")
     job = shop.job("2026-11-20")
     list(Bundles(job, "season", name="{season}-{custom_id}").write())
+    decide(job, [Mark("mug", None, "rejected", "The model's face is seen.")])
     job.put("matrix.html", b'{"image":"images/mug.png"}')
     open_store(shop.nights).put("diff.html", b'<img src="2026-11-20/thumbs/mug.png.webp">, images/mug.png')
     shop.render("2026-11-20-twin", {"cup": "a mug"} | {"mug": "a mug"}, since=None)
     told = "\n".join(shop.purge().refers)
     assert f"{job.uri}/bundles/fall.zip holds it (fall-mug.png)" in told
+    assert f"{job.uri}/decisions/ has what was decided of mug" in told
     assert f"{job.uri}/matrix.html holds a small copy of it" in told
     assert f"{shop.nights}/diff.html names it" in told
     assert f"pressrun publish `to` {base}/other/images `purge` mug.png" in told
