@@ -45,7 +45,7 @@ def covered(shown: np.ndarray, box: tuple[float, float, float, float], size: tup
 def _overlap(count: int, start: float, end: float) -> np.ndarray:
     """How much of each of `count` cells of length 1 lies between `start` and `end`."""
     cells = np.arange(count)
-    return np.clip(np.minimum(cells + 1, end) - np.maximum(cells, start), 0.0, 1.0)
+    return np.asarray(np.clip(np.minimum(cells + 1, end) - np.maximum(cells, start), 0.0, 1.0))
 
 
 def _barrier_distance(channel: np.ndarray) -> np.ndarray:
