@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 BROWSER := $(and $(shell command -v chromedriver),$(shell command -v chromium || command -v google-chrome))
 
-.PHONY: demo test test-slow lint format coverage bench clean
+.PHONY: demo test test-long test-slow lint format coverage bench clean
 
 demo: .venv/installed
 	$(BIN)/pressrun render jobs/examples/campaign.parquet --out out/demo
@@ -11,9 +11,12 @@ demo: .venv/installed
 test: .venv/installed lint
 	@# Three files at a time on two cores: much of the time a test waits for Ray to start, or for a fault to be noticed.
 	@# In their own order: sorted by their number of tests, the few long ones would come last and alone.
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not slow$(if $(BROWSER),, and not browser)"
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not slow and not long$(if $(BROWSER),, and not browser)"
 	@$(if $(BROWSER),true,echo "Left out: the pages' tests, which need a browser (Debian: chromium and chromium-driver).")
 	@$(if $(shell command -v exiftool),true,echo "Left out: what exiftool reads in pictures (Debian: libimage-exiftool-perl).")
+
+test-long: .venv/installed
+	$(BIN)/pytest --numprocesses 2 --dist load -m long --timeout 900
 
 test-slow: .venv/installed
 	$(BIN)/pytest -m slow --timeout 3600

@@ -114,6 +114,7 @@ def start() -> Iterator[Callable[..., Denoise]]:
         yield begin
 
 
+@pytest.mark.long
 def test_tensors_that_go_from_device_to_device_are_those_of_the_object_store(start: Callable[..., Denoise]) -> None:
     direct, stored = start(Leader, "gloo"), start(Leader, "")
     for rows in (1, 3):
@@ -123,6 +124,7 @@ def test_tensors_that_go_from_device_to_device_are_those_of_the_object_store(sta
         assert [calls.count(shard) for shard in range(3)] == [4, 3, 3], "three steps, the first of them begun apart"
 
 
+@pytest.mark.long
 def test_without_what_direct_transport_takes_tensors_go_through_the_object_store(
     start: Callable[..., Denoise],
 ) -> None:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pressrun import JobSpec, Summary, render
 from pressrun.jobs.audit.verify import verify
 from pressrun.jobs.cli.command import main
+from pressrun.jobs.cli.terminal import NotPrinted
 from pressrun.jobs.delivery.bundle import Bundles
 from pressrun.jobs.delivery.publishing import publish
 from pressrun.jobs.folder.job_file import freeze, read_manifest_copy
@@ -453,7 +454,7 @@ def test_whoever_waits_for_the_end_is_told_although_nobody_reads_what_is_printed
     order: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: Any) -> None:
-        raise BrokenPipeError
+        raise NotPrinted(BrokenPipeError())
 
     monkeypatch.setattr("pressrun.jobs.cli.commands.render._summary_words", gone)
     arguments = ["render", order.manifest, "--out", order.out, "--on-finish", f"cat > {tmp_path}/told.json"]

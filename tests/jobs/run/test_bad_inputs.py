@@ -106,7 +106,7 @@ BAD: dict[str, Bad] = {
     "reference-gif": reference("moving.png", "reference_unreadable", "PNG, JPEG or WebP"),
     "reference-cut": reference("cut.jpg", "reference_unreadable"),
     "reference-broken": reference("broken.jpg", "reference_unreadable"),
-    "reference-empty": reference("empty.png", "reference_unreadable"),
+    "reference-empty": reference("empty.png", "reference_unreadable", "it has no bytes"),
     "reference-missing": reference("nowhere.png", "reference_missing", "nowhere.png"),
     "reference-folder": reference("folder.png", "reference_refused", "no file but a folder"),
     "reference-file": reference("file:///etc/passwd", "bad_reference", "must be a path"),
@@ -120,8 +120,11 @@ BAD: dict[str, Bad] = {
     "web-inside": reference("{web}/inside.png?" + SIGNATURE, "reference_refused", "169.254.169.254", SIGNATURE),
     "web-compressed": reference("{web}/bomb.gz", "reference_encoded", "Content-Encoding: gzip"),
     "web-endless": reference("{web}/endless.png", "reference_too_large", "bytes"),
-    "web-page": reference("{web}/page.png", "reference_unreadable", "PNG, JPEG or WebP"),
+    "web-page": reference("{web}/page.png", "reference_unreadable", "is a web page (HTML)"),
+    "web-nothing": reference("{web}/nothing.png", "reference_unreadable", "it has no bytes"),
+    "web-wrapped": reference("{web}/wrapped.png", "reference_unreadable", "(aws-chunked), and was stored so"),
 }
+WRAPPED = b"%x;chunk-signature=%s\r\n\x89PNG\r\n\x1a\n%s" % (9_000, b"a1" * 32, bytes(9_000))
 GOOD = ("row-0", "row-1", "row-2")
 SCRIPT = "</script><script>document.title=1</script> =cmd()"
 
@@ -145,6 +148,8 @@ class Handler(BaseHTTPRequestHandler):
             "/inside.png": (302, {"Location": "https://169.254.169.254/latest/meta-data"}, b""),
             "/bomb.gz": (200, {"Content-Encoding": "gzip"}, zlib.compress(b"\0" * (1 << 24))),
             "/page.png": (200, {"Content-Type": "image/png"}, b"<html><script>alert(1)</script>"),
+            "/nothing.png": (200, {"Content-Type": "image/png"}, b""),
+            "/wrapped.png": (200, {"Content-Encoding": "aws-chunked"}, WRAPPED),
         }.get(name, (404, {}, b""))
         self.send_response(status)
         for header, value in {**headers, "Content-Length": str(len(body))}.items():

@@ -69,6 +69,7 @@ def test_a_resume_renders_only_what_is_missing_and_gives_the_same_pixels(
     assert digests(job) == digests(finished_job)
 
 
+@pytest.mark.long
 def test_in_the_staged_layout_a_unit_denoises_while_the_one_before_is_decoded(
     pressrun: Pressrun, tmp_path: Path
 ) -> None:

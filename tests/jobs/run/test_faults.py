@@ -72,7 +72,7 @@ def mark_of(driver_pid: int) -> str:
     "moment",
     [
         pytest.param(1, id="first picture", marks=pytest.mark.slow),
-        pytest.param(9, id="in the middle"),
+        pytest.param(9, id="in the middle", marks=pytest.mark.long),
         pytest.param(ROWS, id="last picture", marks=pytest.mark.slow),
     ],
 )
@@ -97,6 +97,7 @@ def test_a_killed_driver_leaves_no_process_and_its_job_goes_on(
     assert verify(open_store(str(out))).discrepancies == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "count", "killed", "shards"),
     [
