@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import resolve_uri
+from pressrun.jobs.campaign.content import PICTURES
 from pressrun.jobs.manifest.manifest import RESERVED, read_manifest
 from pressrun.jobs.manifest.repeats import repeated
 from pressrun.jobs.tables.coercion import decimal_numbers, lists_of_text, whole_numbers
@@ -129,7 +130,8 @@ def _column_problems(table: pa.Table, key: str, where: str) -> list[str]:
         )
     taken = [name for name in names if name in (*OURS, *RESERVED)]
     if taken:
-        problems.append(f"{where}: {first_of(taken)} are columns that Pressrun makes itself; rename them.")
+        more = " Reference pictures belong into “references”." if "image" in taken else ""
+        problems.append(f"{where}: {first_of(taken)} are columns that Pressrun makes itself; rename them.{more}")
     return problems
 
 
@@ -137,7 +139,7 @@ def _typed(field: pa.Field, table: pa.Table, where: str, place: str) -> pa.Array
     """A column; numbers that a text file holds for us are numbers, references mean what they mean beside the table."""
     column = table[field.name]
     from_text = is_text(field.type) and (table.schema.metadata or {}).items() >= TEXT_CELLS.items()
-    if field.name == "references":
+    if field.name in PICTURES:
         return _references(column, where, place)
     if from_text and field.name in (*_NUMBERS, "guidance"):
         numbers = _NUMBERS.get(field.name, decimal_numbers)(column)
@@ -162,7 +164,7 @@ def _references(column: pa.ChunkedArray, where: str, place: str) -> pa.Array:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise JobError(
-            f"{where}: the references in row {row + 1} are no list; write JSON or put | between them.",
+            f"{where}: the pictures in row {row + 1} are no list; write JSON or put | between them.",
             code="bad_campaign",
         )
     try:

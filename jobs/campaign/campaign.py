@@ -1,27 +1,7 @@
 """A campaign: the TOML file that says what varies and what each picture is to show, checked whole.
 
-seed_from = ["product"]                          # one composition for a product, whatever else varies
-
-[prompt]                                         # or prompt = "…", the same for every language
-en = "a {colour} {product} in the {scene}"
-de = "{colour_de} {product_de}, {scene_de}"
-
-[axes]
-product = { table = "products.csv" }             # CSV, Parquet or JSON lines; key = "sku" if no column is "product"
-season = ["spring", "summer"]
-region = [{ region = "UK", language = "en" }, { region = "DE", language = "de" }]
-size = [{ size = "story", width = 96, height = 160 }]
-
-[columns]                                        # further columns of the manifest: texts, by language if need be
-headline = { en = "Hello {season}", de = "Hallo {season_de}" }
-
-[[exclude]]                                      # or [[include]]: only what one of them names
-season = "spring"
-region = ["DE"]
-
-[[override]]
-when = { season = "summer" }
-set = { headline = "Sun!", steps = 12 }
+docs/campaigns.md says how it is written. It is read in this order: the axes, whose columns everything else may name;
+the columns of the manifest, the prompt first; the rules and overrides over both.
 """
 
 import tomllib
@@ -32,37 +12,41 @@ from typing import Any
 from pressrun.cluster.store.opening import Stores
 from pressrun.cluster.store.uri import resolve_uri
 from pressrun.jobs.campaign.axis import Axis, inline_axis, table_axis
-from pressrun.jobs.campaign.campaign_rules import (
-    Override,
-    Rule,
-    Text,
-    Value,
-    parsed,
-    read_overrides,
-    read_rules,
+from pressrun.jobs.campaign.campaign_rules import Override, Rule, read_overrides, read_rules
+from pressrun.jobs.campaign.content import (
+    PICTURES,
+    Content,
+    read_content,
+    templates_of,
     unknown,
+    why_not_in_columns,
 )
-from pressrun.jobs.manifest.manifest import RESERVED
+from pressrun.jobs.manifest.template import Template
 from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError, PressrunError
 
 LANGUAGE = "language"
 """The column that chooses among a text's languages."""
 
-_SECTIONS = ("seed_from", "prompt", "axes", "columns", "include", "exclude", "override")
+_AT_THE_TOP = ("seed_from", "prompt")
+"""Settings that become part of a section where they stand below its heading."""
+
+_SECTIONS = (*_AT_THE_TOP, "axes", "columns", "include", "exclude", "override")
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What varies, and what becomes of each combination. `columns` begins with the prompt."""
+    """What varies, and what becomes of each combination. `columns` begins with the prompt; paths of pictures are meant
+    from the folder or prefix `base`."""
 
     axes: tuple[Axis, ...]
-    columns: Mapping[str, Text | Value]
+    columns: Mapping[str, Content]
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
     overrides: tuple[Override, ...] = ()
     seed_from: tuple[str, ...] = ()
     names: Mapping[str, Axis] = field(default_factory=dict)
+    base: str = ""
 
     @property
     def combinations(self) -> int:
@@ -105,11 +89,11 @@ def parse_campaign(stores: Stores, found: Mapping[str, Any], base: str) -> Campa
     exclude = read_rules(found, "exclude", names, problems)
     overrides = read_overrides(found.get("override", []), names, columns, problems)
     seed_from = _seed_from(found.get("seed_from", []), axes, names, columns, problems)
-    for where, text in _texts(columns, overrides):
-        problems += _text_problems(where, text, names)
+    for where, templates in _texts(columns, overrides):
+        problems += _text_problems(where, templates, names)
     if problems:
         raise JobError(*problems, code="bad_campaign")
-    return Campaign(tuple(axes), columns, include, exclude, overrides, seed_from, names)
+    return Campaign(tuple(axes), columns, include, exclude, overrides, seed_from, names, base)
 
 
 def _axes(stores: Stores, found: Any, base: str, problems: list[str]) -> list[Axis]:
@@ -126,6 +110,10 @@ def _axes(stores: Stores, found: Any, base: str, problems: list[str]) -> list[Ax
 
 
 def _axis(stores: Stores, name: str, value: Any, base: str) -> Axis:
+    if name in _AT_THE_TOP:
+        raise JobError(
+            f"axes.{name} is no axis: write {name} = … at the top of the file, before [axes].", code="bad_campaign"
+        )
     if isinstance(value, list):
         if not value:
             raise JobError(
@@ -150,26 +138,34 @@ def _column_owners(axes: Sequence[Axis], problems: list[str]) -> dict[str, Axis]
             if other is not axis:
                 problems.append(
                     f"axes.{shortened(axis.name)} and axes.{shortened(other.name)} both have a column "
-                    f"“{shortened(column)}”; rename one."
+                    f"“{shortened(column)}”; rename {'both' if column in PICTURES else 'one'}{_joined(column)}."
                 )
     return owners
 
 
-def _columns(found: Mapping[str, Any], names: Mapping[str, Axis], problems: list[str]) -> dict[str, Text | Value]:
-    columns: dict[str, Text | Value] = {}
-    if "prompt" not in found:
-        problems.append('The campaign needs a prompt: prompt = "a {product} in {season}", or one for each language.')
+def _joined(column: str) -> str:
+    """How a row comes to pictures of several origins."""
+    return f', say to photo and scene, and write {column} = ["{{photo}}", "{{scene}}"]' if column in PICTURES else ""
+
+
+def _columns(found: Mapping[str, Any], names: Mapping[str, Axis], problems: list[str]) -> dict[str, Content]:
+    """The columns that the campaign itself makes; the prompt is the first."""
+    columns: dict[str, Content] = {}
     asked = found.get("columns", {})
     if not isinstance(asked, dict):
         problems.append("[columns] must name columns, each with a text or a number.")
         asked = {}
-    for name, value in {**({"prompt": found["prompt"]} if "prompt" in found else {}), **asked}.items():
-        where = "prompt" if name == "prompt" else f"columns.{shortened(name)}"
+    if "prompt" not in found and "prompt" not in asked:
+        problems.append('The campaign needs a prompt: prompt = "a {product} in {season}", or one for each language.')
+    named = [("prompt", "prompt", found["prompt"])] if "prompt" in found else []
+    for where, name, value in [*named, *((f"columns.{shortened(name)}", name, value) for name, value in asked.items())]:
+        if where != "prompt" and (why := why_not_in_columns(name, value)):
+            problems.append(f"{where} {why}")
+            continue
         if name in names:
-            problems.append(f"{where}: axes.{shortened(names[name].name)} has a column of that name; rename one.")
-        if name in (*RESERVED, "custom_id", "references") or (name == "prompt" and "prompt" in asked):
-            problems.append(f"{where} is a column that Pressrun makes itself; choose another name.")
-        made = parsed(value, where, problems)
+            what = f"rename {'that one' if name in PICTURES else 'one'}{_joined(name)}"
+            problems.append(f"{where}: axes.{shortened(names[name].name)} has a column of that name; {what}.")
+        made = read_content(name, value, where, problems)
         if name == "prompt" and made is not None and not isinstance(made, dict):
             problems.append(f"{where} is a number; write a text.")
         if made is not None:
@@ -192,21 +188,31 @@ def _seed_from(
     return tuple(found)
 
 
-def _texts(columns: Mapping[str, Text | Value], overrides: Sequence[Override]) -> list[tuple[str, Text]]:
-    found = [("prompt" if name == "prompt" else f"columns.{name}", value) for name, value in columns.items()]
+def _texts(
+    columns: Mapping[str, Content], overrides: Sequence[Override]
+) -> list[tuple[str, Mapping[str | None, tuple[Template, ...]]]]:
+    found = [("prompt" if name == "prompt" else f"columns.{name}", content) for name, content in columns.items()]
     for override in overrides:
-        found += [(f"{override.when.where}: {name}", value) for name, value in override.columns.items()]
-    return [(where, value) for where, value in found if isinstance(value, dict)]
+        found += [(f"{override.when.where}: {name}", content) for name, content in override.columns.items()]
+    return [(where, templates) for where, content in found if (templates := templates_of(content))]
 
 
-def _text_problems(where: str, text: Text, names: Mapping[str, Axis]) -> list[str]:
+def _text_problems(
+    where: str, by_language: Mapping[str | None, tuple[Template, ...]], names: Mapping[str, Axis]
+) -> list[str]:
     known = {name for name, axis in names.items() if name in axis.texts}
-    fields = dict.fromkeys(field for template in text.values() for field in template.fields)
-    problems = [
-        unknown(f"{shortened(where)}: “{{{shortened(name)}}}”", name, tuple(known), "is no axis's column")
-        for name in fields
-        if name not in known
-    ]
-    if set(text) != {None} and LANGUAGE not in known:
-        problems.append(f"{shortened(where)} has a text for each language, but no axis has a column “{LANGUAGE}”.")
+    keys = {axis.name: axis.key for axis in names.values() if axis.name not in known}
+    templates = [template for several in by_language.values() for template in several]
+    problems = []
+    for name in dict.fromkeys(name for template in templates for name in template.fields):
+        what = f"{shortened(where)}: “{{{shortened(name)}}}”"
+        if name in keys:
+            problems.append(
+                f"{what} is an axis without a column of that name; write {{{shortened(keys[name])}}}, its key."
+            )
+        elif name not in known:
+            problems.append(unknown(what, name, tuple(known), "is no axis's column"))
+    if set(by_language) != {None} and LANGUAGE not in known:
+        what = "something else" if where.endswith(PICTURES) else "a text"
+        problems.append(f"{shortened(where)} has {what} for each language, but no axis has a column “{LANGUAGE}”.")
     return problems

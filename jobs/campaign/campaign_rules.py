@@ -1,7 +1,7 @@
 """Rules of a campaign: which combinations it keeps or leaves out, and what some of them have instead."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.jobs.campaign.axis import OURS, Axis
+from pressrun.jobs.campaign.content import Content, Pictures, read_content, unknown
 from pressrun.jobs.manifest.manifest import RESERVED
-from pressrun.jobs.manifest.template import Template
 from pressrun.jobs.text.wording import first_of, shortened
-from pressrun.pipeline.errors import JobError
-
-Value = bool | int | float
-Text = Mapping[str | None, Template]
-"""A template for each language; None: for any other."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +27,7 @@ class Override:
     """What some combinations have instead: a text or a value for each column that is named."""
 
     when: Rule
-    columns: Mapping[str, Text | Value]
-
-
-def parsed(value: Any, where: str, problems: list[str]) -> Text | Value | None:
-    """A text, texts by language, or a number."""
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-        problems.append(f"{where} is a number that is too large.")
-        return None
-    if isinstance(value, bool | int | float):
-        return value
-    by_language = {None: value} if isinstance(value, str) else value
-    if not isinstance(by_language, dict) or not all(isinstance(text, str) for text in by_language.values()):
-        problems.append(f'{where} must be a text, a number, or a text for each language: {{ en = "…", de = "…" }}.')
-        return None
-    try:
-        return {language: Template.parse(text, where) for language, text in by_language.items()}
-    except JobError as error:
-        problems += error.problems
-        return None
+    columns: Mapping[str, Content]
 
 
 def read_rules(found: Mapping[str, Any], name: str, names: Mapping[str, Axis], problems: list[str]) -> tuple[Rule, ...]:
@@ -59,27 +36,49 @@ def read_rules(found: Mapping[str, Any], name: str, names: Mapping[str, Axis], p
     if not isinstance(asked, list) or not all(isinstance(rule, dict) for rule in asked):
         problems.append(f"Write rules as [[{name}]], each with columns and the values that it is about.")
         return ()
-    return tuple(_rule(rule, f"{name} {number}", names, problems) for number, rule in enumerate(asked, 1))
+    return tuple(read_rule(rule, f"{name} {number}", names, problems) for number, rule in enumerate(asked, 1))
 
 
-def _rule(asked: Mapping[str, Any], where: str, names: Mapping[str, Axis], problems: list[str]) -> Rule:
-    conditions = {}
+def read_rule(asked: Mapping[str, Any], where: str, names: Mapping[str, Axis], problems: list[str]) -> Rule:
+    """One rule, which stands at `where`; an axis may be named by its own name."""
+    conditions: dict[str, tuple[str, ...]] = {}
+    axes = {axis.name: axis for axis in names.values()}
     if not asked:
         problems.append(f"{where} names no column, so it is about everything; say what it is about.")
-    for column, wanted in asked.items():
-        values = wanted if isinstance(wanted, list) else [wanted]
-        texts = tuple(map(_as_text, values))
-        conditions[column] = texts
+    for name, value in asked.items():
+        wanted = tuple(map(_as_text, value if isinstance(value, list) else [value]))
+        column = _meant(name, wanted, names, axes.get(name))
         if column not in names:
-            problems.append(unknown(f"{where}: “{shortened(column)}”", column, tuple(names), "is no axis's column"))
+            known = tuple(dict.fromkeys((*names, *axes)))
+            problems.append(unknown(f"{where}: “{shortened(name)}”", name, known, "is no axis's column"))
             continue
-        there = names[column].texts.get(column)
-        known = set(there.to_pylist()) if there is not None else set()
-        for text in texts:
-            if text not in known:
-                what = f"{where}: there is no {shortened(column)} “{shortened(text)}”"
-                problems.append(f"{what}; there are {first_of(sorted(filter(None, known)))}.")
+        if column in conditions:
+            problems.append(f"{where} names {shortened(name)}, which is {shortened(column)}, twice; keep one of them.")
+        conditions[column] = wanted
+        problems += _absent(f"{where}: there is no {shortened(name)}", wanted, _values(names[column], column))
     return Rule(conditions, where)
+
+
+def _meant(name: str, wanted: Sequence[str], names: Mapping[str, Axis], called: Axis | None) -> str:
+    """The column that a rule's name means: the one of that name; the key of the axis that is `called` so where there is
+    no such column, or none of the wanted values in it."""
+    if called is None or (name in names and not set(wanted).isdisjoint(_values(names[name], name))):
+        return name
+    return called.key if name not in names or not set(wanted).isdisjoint(_values(called, called.key)) else name
+
+
+def _absent(what: str, wanted: Sequence[str], known: set[str]) -> Iterator[str]:
+    """A sentence for each wanted value that is not known."""
+    for text in wanted:
+        if text not in known:
+            near = difflib.get_close_matches(text, known, 1, 0.75)
+            hint = f"did you mean “{shortened(near[0])}”?" if near else f"there are {first_of(sorted(known))}."
+            yield f"{what} “{shortened(text)}”; {hint}"
+
+
+def _values(axis: Axis, column: str) -> set[str]:
+    there = axis.texts.get(column)
+    return set() if there is None else set(filter(None, there.to_pylist()))
 
 
 def _as_text(value: Any) -> str:
@@ -88,7 +87,7 @@ def _as_text(value: Any) -> str:
 
 
 def read_overrides(
-    found: Any, names: Mapping[str, Axis], columns: Mapping[str, Text | Value], problems: list[str]
+    found: Any, names: Mapping[str, Axis], columns: Mapping[str, Content], problems: list[str]
 ) -> tuple[Override, ...]:
     """The `[[override]]` of a campaign, in their order."""
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -105,24 +104,28 @@ def read_overrides(
             continue
         replaced = {}
         for name, value in values.items():
-            made = parsed(value, f"{where}: {shortened(name)}", problems)
+            made = read_content(name, value, f"{where}: {shortened(name)}", problems)
             if made is not None:
                 replaced[name] = made
                 problems += _kind_problems(f"{where}: {shortened(name)}", name, made, names, columns)
-        overrides.append(Override(_rule(when, where, names, problems), replaced))
+        overrides.append(Override(read_rule(when, where, names, problems), replaced))
     return tuple(overrides)
 
 
 def _kind_problems(
-    where: str, name: str, value: Text | Value, names: Mapping[str, Axis], columns: Mapping[str, Text | Value]
+    where: str, name: str, value: Content, names: Mapping[str, Axis], columns: Mapping[str, Content]
 ) -> list[str]:
     """What an override may not do: change what names a row, or put a text where numbers are."""
-    if name in (*RESERVED, *OURS[:1], "references"):
+    if name in (*RESERVED, *OURS[:1]):
         return [f"{where} cannot be overridden."]
     if name in names and name == names[name].key:
         return [f"{where} tells the axis's rows apart and cannot be overridden."]
     if name not in names and name not in columns:
+        if isinstance(value, Pictures):
+            return [f"{where} is no column to override; write {name} = [] in [columns], what all other rows have."]
         return [unknown(where, name, (*names, *columns), "is no column to override")]
+    if isinstance(value, Pictures):
+        return []
     if name in names:
         kind = names[name].table.schema.field(name).type
         numbers = str(kind) in ("int64", "double", "bool")
@@ -133,9 +136,3 @@ def _kind_problems(
             f"{where} is a {'number' if numbers else 'text'} elsewhere; write {'a number' if numbers else 'a text'}."
         ]
     return []
-
-
-def unknown(what: str, name: str, known: Sequence[str], verb: str = "is no setting") -> str:
-    """A sentence about a name that nothing has, with what may have been meant."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"{what} {verb}; " + (f"did you mean “{near[0]}”?" if near else f"there are {first_of(sorted(known), 50)}.")

@@ -1,11 +1,10 @@
 """Variants: every combination of a campaign's axes that its rules leave, as the rows of a manifest.
 
-Combinations are numbers from 0 on, the last axis running fastest; a chunk of them is a few columns, so that ten million
-rows never stand in memory at once. They are gone through twice: once to count them and to find cells that a template
-needs and that are empty, once to write them.
+Combinations are gone through twice, some at a time: once to count them and to find cells that a template needs and that
+are empty, and pictures that are not there; once to write them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,18 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.jobs.campaign.axis import SEPARATOR
-from pressrun.jobs.campaign.campaign import LANGUAGE, Campaign
-from pressrun.jobs.campaign.campaign_rules import Rule, Text, Value
+from pressrun.jobs.campaign.campaign import Campaign
+from pressrun.jobs.campaign.campaign_rules import Rule, read_rule
+from pressrun.jobs.campaign.combinations import Codes, Combinations, Replaced
+from pressrun.jobs.campaign.content import PICTURES, Content, Pictures
+from pressrun.jobs.campaign.gaps import Gaps
+from pressrun.jobs.campaign.named_pictures import NamedPictures, addresses
 from pressrun.jobs.manifest.manifest import REQUEST_SCHEMA
-from pressrun.jobs.text.wording import first_of, listed, shortened
+from pressrun.jobs.manifest.spoken_pictures import SpokenPictures
+from pressrun.jobs.manifest.template import Template
+from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.request import derived_seed
 
 MAX_ROWS = 1_000_000
 """Combinations that are expanded unless more are asked for."""
-
-CHUNK_ROWS = 1 << 17
-"""Combinations that are looked at together: a row group, about 30 MB."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,19 @@ class Count:
 
 
 class Variants:
-    """The rows of a campaign."""
+    """The rows of a campaign. Once they are counted, `pictures` are those that they name, and `notes` sentences for a
+    person to read before anything is rendered."""
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
-        self._shape = tuple(len(axis) for axis in campaign.axes)
-        self.places = {name: campaign.axes.index(axis) for name, axis in campaign.names.items()}
+        self.pictures, self.notes = NamedPictures(), tuple[str, ...]()
+        self._combinations = Combinations(campaign)
 
     def count(self, max_rows: int = MAX_ROWS) -> Count:
         """How many rows there are; every text that can be made has been tried.
 
         Raises JobError where there are more than `max_rows` combinations, before any is looked at, where the rules
-        leave none, and with every cell that a text needs and that is empty.
+        leave none, with every cell that a text needs and that is empty, and with addresses of pictures that are none.
         """
         axes = {axis.name: len(axis) for axis in self.campaign.axes}
         total = self.campaign.combinations
@@ -63,107 +66,116 @@ class Variants:
             raise JobError(
                 f"{count} That is more than {max_rows:,}; if it is meant, give `max_rows` {total}.", code="bad_option"
             )
-        rows, gaps = 0, _Gaps(self)
-        for codes in self._chunks():
+        rows, gaps, named, spoken = 0, Gaps(self._combinations), NamedPictures(), SpokenPictures()
+        for codes in self._combinations.chunks():
             rows += len(codes[0])
             gaps.look(codes)
+            if not gaps.problems:
+                self._look_at_pictures(named, spoken, codes)
         if not rows:
             raise JobError(
                 f"{Count(axes, total, total)} But include and exclude leave none of them.", code="bad_campaign"
             )
         if gaps.problems:
             raise JobError(*gaps.problems, code="bad_campaign")
+        self.pictures, self.notes = named, tuple(spoken.notes)
         return Count(axes, total, rows)
+
+    def _look_at_pictures(self, named: NamedPictures, spoken: SpokenPictures, codes: Codes) -> None:
+        if not len(codes[0]):
+            return
+        counts, replaced = np.zeros(len(codes[0]), np.int64), list(self._combinations.replaced(codes))
+        for name in PICTURES:
+            if name in self.campaign.columns or name in self.campaign.names:
+                column = self._column(name, codes, replaced)
+                named.look(column)
+                counts += pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        spoken.look(self._column("prompt", codes, replaced), counts, self._common("custom_id", codes))
 
     @property
     def schema(self) -> pa.Schema:
         """The manifest's columns: ours, then the axes', then the campaign's own."""
-        return self._table([np.zeros(0, np.int64)] * len(self._shape)).schema
+        return self._table([np.zeros(0, np.int64)] * len(self.campaign.axes)).schema
 
     def tables(self) -> Iterator[pa.Table]:
         """The manifest, some rows at a time."""
-        for codes in self._chunks():
+        for codes in self._combinations.chunks():
             if len(codes[0]):
                 yield self._table(codes)
 
-    def cells(self, name: str, codes: Sequence[np.ndarray]) -> pa.Array:
-        """An axis's column for combinations, as text."""
-        return self.campaign.names[name].texts[name].take(pa.array(codes[self.places[name]]))
+    def first(self, limit: int, where: Mapping[str, Sequence[str]]) -> tuple[pa.Table, int]:
+        """The first `limit` rows of those that have, in each column of `where`, one of its values, and how many of
+        those there are.
 
-    def matches(self, rule: Rule, codes: Sequence[np.ndarray]) -> np.ndarray:
-        """Which combinations a rule is about."""
-        mask = np.ones(len(codes[0]), bool)
-        for column, wanted in rule.conditions.items():
-            fits = pc.is_in(self.campaign.names[column].texts[column], pa.array(wanted))
-            mask &= fits.to_numpy(zero_copy_only=False)[codes[self.places[column]]]
-        return mask
+        Raises JobError where no axis has such a column or value, or no row is left.
+        """
+        problems: list[str] = []
+        rule = (
+            read_rule({name: list(values) for name, values in where.items()}, "`where`", self.campaign.names, problems)
+            if where
+            else Rule({}, "")
+        )
+        if problems:
+            raise JobError(*problems, code="bad_option")
+        found, total = [self.schema.empty_table()], 0
+        for codes in self._combinations.chunks():
+            rows = np.flatnonzero(self._combinations.matches(rule, codes))
+            left = rows[: max(0, limit - total)]
+            total += len(rows)
+            if len(left):
+                found.append(self._table([code[left] for code in codes]))
+        if not total:
+            raise JobError("No combination that the rules leave has what `where` asks for.", code="nothing_to_do")
+        return pa.concat_tables(found).combine_chunks(), total
 
-    def by_template(self, text: Text, codes: Sequence[np.ndarray]) -> Iterator[tuple[str | None, np.ndarray]]:
-        """For each language of a text the combinations that it serves; None: those that no other does."""
-        rest = np.ones(len(codes[0]), bool)
-        if set(text) != {None}:
-            languages = self.cells(LANGUAGE, codes)
-            for language in text:
-                if language is not None:
-                    mask = pc.fill_null(pc.equal(languages, language), False).to_numpy(zero_copy_only=False)
-                    rest &= ~mask
-                    yield language, np.flatnonzero(mask)
-        if rest.any():
-            yield None, np.flatnonzero(rest)
+    def _table(self, codes: Codes) -> pa.Table:
+        names = ["custom_id", "prompt", *(["seed"] if self.campaign.seed_from else ())]
+        names += [*self.campaign.names, *(name for name in self.campaign.columns if name != "prompt")]
+        ours = [name for name in REQUEST_SCHEMA.names if name in names]
+        replaced = list(self._combinations.replaced(codes))
+        order = (*ours, *(name for name in names if name not in ours))
+        return pa.table({name: self._column(name, codes, replaced) for name in order})
 
-    def replaced(self, codes: Sequence[np.ndarray]) -> Iterator[tuple[str, Text | Value, np.ndarray]]:
-        """What overrides change: a column, what it gets, for which of the combinations."""
-        for override in self.campaign.overrides:
-            rows = np.flatnonzero(self.matches(override.when, codes))
-            if len(rows):
-                for name, value in override.columns.items():
-                    yield name, value, rows
+    def _column(self, name: str, codes: Codes, replaced: Sequence[Replaced]) -> pa.Array:
+        """A column of the manifest, with what overrides put there."""
+        column = self._common(name, codes)
+        for other, content, some in replaced:
+            if other == name:
+                new = self._made(content, [code[some] for code in codes], len(some))
+                column = _put(column, some, new.cast(column.type))
+        return column
 
-    def _chunks(self) -> Iterator[list[np.ndarray]]:
-        """Combinations that the rules leave: for each axis the rows that they take."""
-        campaign = self.campaign
-        for start in range(0, campaign.combinations, CHUNK_ROWS):
-            numbers = np.arange(start, min(start + CHUNK_ROWS, campaign.combinations))
-            codes = list(np.unravel_index(numbers, self._shape))
-            keep = np.full(len(numbers), not campaign.include)
-            for rule in campaign.include:
-                keep |= self.matches(rule, codes)
-            for rule in campaign.exclude:
-                keep &= ~self.matches(rule, codes)
-            yield codes if keep.all() else [code[keep] for code in codes]
+    def _common(self, name: str, codes: Codes) -> pa.Array:
+        """What a column has where no override is about it."""
+        campaign, rows = self.campaign, len(codes[0])
+        if name == "custom_id":
+            slugs = [axis.slugs.take(pa.array(code)) for axis, code in zip(campaign.axes, codes, strict=True)]
+            return pc.binary_join_element_wise(*slugs, SEPARATOR)
+        if name in campaign.columns:
+            return self._made(campaign.columns[name], codes, rows)
+        if name in campaign.names:
+            place = self._combinations.places[name]
+            return campaign.names[name].table[name].combine_chunks().take(pa.array(codes[place]))
+        return pa.array(self._seeds[tuple(codes[place] for place in self._seed_places)])
 
-    def _table(self, codes: Sequence[np.ndarray]) -> pa.Table:
-        rows = len(codes[0])
-        slugs = [axis.slugs.take(pa.array(code)) for axis, code in zip(self.campaign.axes, codes, strict=True)]
-        columns: dict[str, pa.Array] = {"custom_id": pc.binary_join_element_wise(*slugs, SEPARATOR)}
-        made = {name: self._made(value, codes, rows) for name, value in self.campaign.columns.items()}
-        columns["prompt"] = made.pop("prompt")
-        if self._seeds is not None:
-            columns["seed"] = pa.array(self._seeds[tuple(codes[place] for place in self._seed_places)])
-        for axis, code in zip(self.campaign.axes, codes, strict=True):
-            columns |= {
-                name: axis.table[name].combine_chunks().take(pa.array(code)) for name in axis.table.column_names
-            }
-        columns |= made
-        for name, value, some in self.replaced(codes):
-            columns[name] = self._with(columns[name], value, codes, some)
-        ours = [name for name in REQUEST_SCHEMA.names if name in columns]
-        return pa.table({name: columns[name] for name in (*ours, *(name for name in columns if name not in ours))})
-
-    def _made(self, value: Text | Value, codes: Sequence[np.ndarray], rows: int) -> pa.Array:
-        if not isinstance(value, dict):
-            return pa.repeat(value, rows)
+    def _made(self, content: Content, codes: Codes, rows: int) -> pa.Array:
+        if isinstance(content, Pictures):
+            made = addresses([], rows, self.campaign.base)
+            for language, some in self._combinations.by_language(content.by_language, codes):
+                chosen = [code[some] for code in codes]
+                texts = [self._joined(template, chosen, len(some)) for template in content.by_language[language]]
+                made = _put(made, some, addresses(texts, len(some), self.campaign.base))
+            return made
+        if not isinstance(content, dict):
+            return pa.repeat(content, rows)
         texts = pa.nulls(rows, pa.string())
-        for language, some in self.by_template(value, codes):
-            template = value[language]
-            chosen = codes if len(some) == rows else [code[some] for code in codes]
-            found = template.joined({field: self.cells(field, chosen) for field in template.fields}, len(some))
+        for language, some in self._combinations.by_language(content, codes):
+            found = self._joined(content[language], [code[some] for code in codes], len(some))
             texts = found if len(some) == rows else _put(texts, some, found)
         return texts
 
-    def _with(self, column: pa.Array, value: Text | Value, codes: Sequence[np.ndarray], some: np.ndarray) -> pa.Array:
-        new = self._made(value, [code[some] for code in codes], len(some))
-        return _put(column, some, new.cast(column.type))
+    def _joined(self, template: Template, codes: Codes, rows: int) -> pa.Array:
+        return template.joined({field: self._combinations.cells(field, codes) for field in template.fields}, rows)
 
     @property
     def _seed_places(self) -> list[int]:
@@ -171,11 +183,9 @@ class Variants:
         return [names.index(name) for name in self.campaign.seed_from]
 
     @cached_property
-    def _seeds(self) -> np.ndarray | None:
+    def _seeds(self) -> np.ndarray:
         """A seed for each combination of the axes that decide it, by their values' names: not before it is known that
         there are not too many."""
-        if not self.campaign.seed_from:
-            return None
         axes = [self.campaign.axes[place] for place in self._seed_places]
         names = [axis.slugs.to_pylist() for axis in axes]
         seeds = np.empty([len(axis) for axis in axes], np.int64)
@@ -184,64 +194,8 @@ class Variants:
         return seeds
 
 
-class _Gaps:
-    """Texts that cannot be made: no template for a row's language, or a cell that it needs is empty."""
-
-    def __init__(self, variants: Variants) -> None:
-        self._variants = variants
-        self._texts = {name: value for name, value in variants.campaign.columns.items() if isinstance(value, dict)}
-        self._found: dict[tuple[str, str | None, str], tuple[int, set[str]]] = {}
-
-    def look(self, codes: Sequence[np.ndarray]) -> None:
-        for name, text in self._texts.items():
-            covered = np.zeros(len(codes[0]), bool)
-            for column, _, rows in self._variants.replaced(codes):
-                if column == name:
-                    covered[rows] = True
-            self._look_at(name, text, [code[~covered] for code in codes] if covered.any() else codes)
-        for name, value, rows in self._variants.replaced(codes):
-            if isinstance(value, dict):
-                self._look_at(name, value, [code[rows] for code in codes])
-
-    def _look_at(self, name: str, text: Text, codes: Sequence[np.ndarray]) -> None:
-        campaign = self._variants.campaign
-        for language, some in self._variants.by_template(text, codes):
-            chosen = [code[some] for code in codes]
-            if language not in text:
-                self._note((name, language, LANGUAGE), self._variants.cells(LANGUAGE, chosen), len(some))
-                continue
-            for field in text[language].fields:
-                axis = campaign.names[field]
-                if not axis.texts[field].null_count:
-                    continue
-                rows = chosen[self._variants.places[field]]
-                empty = rows[axis.texts[field].is_null().to_numpy(zero_copy_only=False)[rows]]
-                if len(empty):
-                    self._note((name, language, field), axis.texts[axis.key].take(pa.array(empty)), len(empty))
-
-    def _note(self, what: tuple[str, str | None, str], cases: pa.Array, rows: int) -> None:
-        before, known = self._found.get(what, (0, set()))
-        self._found[what] = (before + rows, known | set(pc.unique(cases).to_pylist()))
-
-    @property
-    def problems(self) -> list[str]:
-        problems = []
-        for (name, language, field), (rows, cases) in self._found.items():
-            shown = listed(sorted(str(case) for case in cases), len(cases))
-            if field == LANGUAGE and language is None:
-                have = first_of([str(key) for key in self._texts[name]]) if name in self._texts else "others"
-                problems.append(
-                    f"{shortened(name)} has no text for the language {shown} ({rows:,} rows), only for {have}."
-                )
-            else:
-                problems.append(
-                    f"{shortened(name)} needs {{{shortened(field)}}}, which is empty for {shown} ({rows:,} rows)."
-                )
-        return problems
-
-
 def _put(column: pa.Array, rows: np.ndarray, values: pa.Array) -> pa.Array:
-    """`column` with `values` in `rows`, which ascend."""
-    mask = np.zeros(len(column), bool)
-    mask[rows] = True
-    return pc.replace_with_mask(column, pa.array(mask), values)
+    """`column` with `values` in `rows`."""
+    places = np.arange(len(column))
+    places[rows] = len(column) + np.arange(len(values))
+    return pa.concat_arrays([column, values]).take(pa.array(places))

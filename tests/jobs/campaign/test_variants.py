@@ -215,6 +215,7 @@ def test_numbers_that_are_none_of_ours_are_sentences(folder: Path) -> None:
 
 def test_render_takes_the_manifest_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "shots").mkdir()
+    (folder / "shots/a.png").write_bytes(b"")
     (folder / "products.csv").write_text("product;references;width\nmug;shots/a.png;64\ncup;;128\n")
     (folder / "c.toml").write_text(
         'prompt = "a {product} {{in}} {season}"\n[axes]\nproduct = { table = "products.csv" }\nseason = ["spring"]\n'
@@ -247,7 +248,7 @@ def test_campaign_tables_and_manifest_may_lie_in_a_bucket(folder: Path, s3_bucke
 
 
 def test_the_same_campaign_gives_the_same_bytes_in_row_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pressrun.jobs.campaign.variants.CHUNK_ROWS", 5)
+    monkeypatch.setattr("pressrun.jobs.campaign.combinations.CHUNK_ROWS", 5)
     (folder / "c.toml").write_text(
         'prompt = "a {product}"\n[axes]\nproduct = { table = "products.csv" }\ntake = [1, 2, 3, 4, 5, 6]\n'
     )

@@ -117,13 +117,15 @@ def test_a_closed_standard_stream_is_nobodys_file(closed: str, tmp_path: Path) -
     assert subprocess.run(command, shell=True, cwd=ROOT, capture_output=True).returncode == 1
 
 
-def test_a_render_whose_reader_has_gone_does_not_say_that_it_succeeded(
-    job: Path, job_manifest: Path, tmp_path: Path
+@pytest.mark.parametrize(("more", "code"), [("", 0), ("--json", 3)])
+def test_a_render_whose_reader_has_gone_is_told_so_where_that_one_asked_for_data(
+    more: str, code: int, job: Path, job_manifest: Path
 ) -> None:
     (job / "summary.json").unlink()
-    command = f"{sys.executable} -u -m pressrun render {job_manifest} --out {job} | true; exit $PIPESTATUS"
+    command = f"{sys.executable} -u -m pressrun render {job_manifest} --out {job} {more} | true; exit $PIPESTATUS"
     ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (3, "")
+    assert (ended.returncode, ended.stderr) == (code, "")
+    assert (job / "summary.json").exists()
 
 
 def test_a_dry_run_of_a_half_finished_job_estimates_its_time(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from pressrun.jobs.cli.command import COMMANDS, main
 from pressrun.jobs.delivery.hook import tell
 from pressrun.jobs.results.summary import Summary
-from tests.conftest import Ended, Pressrun
+from tests.conftest import ROOT, Ended, Pressrun
 from tests.jobs.night_jobs import make_night
 
 LATIN = os.fsdecode(b"caf\xe9")
@@ -77,6 +79,7 @@ def test_an_argument_that_is_no_text_is_a_sentence_on_every_command(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     required = {
+        "new": [LATIN],
         "variants": ["--out", "x.parquet"],
         "render": ["--out", "x"],
         "publish": ["--to", "x"],
@@ -85,7 +88,7 @@ def test_an_argument_that_is_no_text_is_a_sentence_on_every_command(
         "diff": ["x"],
         "models": ["--json"],
     }
-    place = [] if name == "models" else [LATIN]
+    place = {"models": [], "new": ["campaign"]}.get(name, [LATIN])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRESSRUN_MODELS", LATIN)
         code = main([name, *place, *required.get(name, [])])
@@ -113,3 +116,39 @@ def test_a_command_at_the_end_may_be_told_without_a_standard_error(
     summary = Summary("out", "mini", rows=1, succeeded=1)
     assert tell(f"cat > '{tmp_path}/told.json'; echo told", summary) == ""
     assert json.loads((tmp_path / "told.json").read_bytes())["rows"] == 1
+
+
+FULL = "No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "full", "code"),
+    [
+        pytest.param("render {manifest} --out {job}", ">/dev/full", 0, id="words about a render"),
+        pytest.param("render {manifest} --out {job}", "2>/dev/full", 0, id="progress"),
+        pytest.param("render {manifest} --out {job} --json", ">/dev/full", 3, id="a summary as data"),
+        pytest.param("render {manifest} --out {job} --dry-run", ">/dev/full", 3, id="a forecast"),
+        pytest.param("render nowhere.csv --out out", "2>/dev/full", 2, id="a refusal"),
+        pytest.param("render nowhere.csv --out out --json", ">/dev/full", 2, id="a refusal as data"),
+        pytest.param("status {job}", ">/dev/full", 3, id="status"),
+        pytest.param("status {job} --json", ">/dev/full", 3, id="status as data"),
+        pytest.param("verify {job}", ">/dev/full", 3, id="verify"),
+        pytest.param("status {job}", "2>/dev/full", 0, id="nothing to say there"),
+    ],
+)
+def test_a_full_disk_behind_a_stream_changes_nothing_but_what_was_asked_for(
+    arguments: str, full: str, code: int, job: Path, job_manifest: Path
+) -> None:
+    command = f"{sys.executable} -m pressrun {arguments.format(job=job, manifest=job_manifest)} {full}"
+    ended = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+    if full.startswith(">"):
+        sentences = [line for line in ended.stderr.splitlines() if FULL in line]
+        assert len(sentences) == (code != 2), ended.stderr
+
+
+def test_a_picture_is_rendered_although_nothing_can_be_printed(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("custom_id,prompt,width,height,steps\nmug,a red mug,64,64,1\n")
+    command = f"{sys.executable} -m pressrun render {tmp_path}/m.csv --out {tmp_path}/out >/dev/full 2>/dev/full"
+    assert subprocess.run(command, shell=True, cwd=ROOT).returncode == 0
+    assert (tmp_path / "out/images/mug.png").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.tables.csv_reader import read_csv
-from pressrun.jobs.tables.tidy_cells import notes_of
+from pressrun.jobs.tables.table_notes import notes_of
 from pressrun.pipeline.errors import JobError
 
 
@@ -38,6 +38,9 @@ def test_western_european_text_is_read_as_it_was_written(prompt: str) -> None:
         ("gb18030", "红色的杯子在雪中"),
         ("cp850", "Größe"),
         ("koi8-r", "красная кружка"),
+        ("shift_jis", "杯"),
+        ("shift_jis", "日本"),
+        ("gb18030", "杯"),
     ],
 )
 def test_text_in_another_encoding_is_refused(encoding: str, prompt: str) -> None:
