@@ -24,7 +24,7 @@ except JobError as error:
 
 # %% 3. The pictures; progress shows below the cell. The same call goes on where a run was stopped.
 job = render(rows, "out/try", format="webp")
-job
+print(job)  # a notebook shows a grid for `job` alone
 
 # %% 4. What came of it: a table with your own columns, a picture, what failed and why.
 table = job.table()

@@ -22,8 +22,6 @@ def model_findings(name: str) -> Iterator[Finding]:
         return
     yield Finding("model", GOOD, f"{model.name} at {model.folder}")
     if model.non_commercial:
-        yield Finding(
-            "licence", DOUBTFUL, f"{model.licence}, not for commercial use", "give `accept_license`"
-        )
+        yield Finding("licence", DOUBTFUL, f"{model.licence}, not for commercial use", "give `accept_license`")
     if model.name != "mini" and devices_here().kind == "cpu":
         yield Finding("model", DOUBTFUL, f"{model.name} without a GPU here takes minutes a picture", "join a cluster")

@@ -22,7 +22,8 @@ def subject(pixels: np.ndarray) -> np.ndarray:
     scale = _SIDE / max(height, width)
     size = max(4, round(width * scale)), max(4, round(height * scale))
     small = Image.fromarray(pixels).resize(size, Image.Resampling.BOX).convert("LAB")
-    distance = sum(_barrier_distance(channel) for channel in np.moveaxis(np.asarray(small, np.float64), 2, 0))
+    channels = np.moveaxis(np.asarray(small, np.float64), 2, 0)
+    distance = np.sum([_barrier_distance(channel) for channel in channels], axis=0)
     if not distance.max():
         return np.zeros(size[::-1], bool)
     stands_out = distance > min(_STANDS_OUT * distance.mean(), 0.9 * distance.max())

@@ -9,6 +9,7 @@ A stranger's bytes may crash or choke any decoder: `worker` does this in a proce
 
 import io
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from PIL import Image
 from pressrun.pipeline.errors import RequestError
 from pressrun.pipeline.models.catalogue import Model
 from pressrun.pipeline.references.colour import to_srgb
+from pressrun.pipeline.references.jpeg_end import with_end
 from pressrun.pipeline.references.png_chunks import pixels_alone
 from pressrun.pipeline.request import MULTIPLE, Grid
 
@@ -52,6 +54,10 @@ KEY_SCALES: dict[str, Callable[[Any], Any]] = {
 }
 """The transparent value of a PNG's tRNS, for 8 bits, by Pillow's names of the layouts where it has others."""
 
+PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<!--.{,999}?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
+WRAPPED = re.compile(rb"[0-9a-f]{1,8}(?:;chunk-signature=[0-9a-f]{64})?\r\n(?:\x89PNG|\xff\xd8\xff|RIFF)", re.I)
+"""What comes in pictures' places: pages, and uploads that somebody stored with what they were sent in."""
+
 PNG_ORIENTATION_MARKERS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 
 
@@ -66,6 +72,24 @@ def decode_reference(data: bytes, model: Model) -> Image.Image:
 
     Raises RequestError: `reference_unreadable`, `reference_too_large`, `reference_unsuitable`.
     """
+    try:
+        return _decoded(data, model)
+    except RequestError as error:
+        whole = _with_end(data) if error.code == "reference_unreadable" else None
+        if whole is None:
+            raise
+    return _decoded(whole, model)
+
+
+def _with_end(data: bytes) -> bytes | None:
+    """A JPEG that lacks nothing but its end, with it; None if it lacks more. Raises RequestError where it is too large
+    to be looked at, or is no picture."""
+    with _opened(data) as image:
+        _upright_size(image, data)
+        return with_end(data)
+
+
+def _decoded(data: bytes, model: Model) -> Image.Image:
     with _opened(data) as image:
         tiles = getattr(image, "tile", None)  # gone once anything has decoded them
         coding = str(tiles[0][3]) if tiles and image.format == "PNG" else ""
@@ -96,11 +120,21 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         # The warning is raised only where warnings are errors; elsewhere our own, lower limit refuses the picture.
         raise _too_large("more pixels than can be decoded safely") from error
     except Exception as error:  # hostile bytes raise anything at all: struct.error, KeyError, SyntaxError, zlib.error
-        raise RequestError(
-            "reference_unreadable",
-            f"The reference picture cannot be read as PNG, JPEG or WebP ({type(error).__name__}); "
-            "save it again in one of these formats.",
-        ) from error
+        raise RequestError("reference_unreadable", f"The reference picture {_why_unreadable(data, error)}.") from error
+
+
+def _why_unreadable(data: bytes, error: Exception) -> str:
+    """What is wrong with bytes that are no picture, and what to do."""
+    if not data:
+        return "is empty: it has no bytes; save it again"
+    if PAGE.match(data[:2_000]):
+        return (
+            "is a web page (HTML), as servers send it in a picture's place to log in or to tell of an error; "
+            "check the address"
+        )
+    if WRAPPED.match(data):
+        return "is wrapped as an upload to S3 is on its way (aws-chunked), and was stored so; upload it again"
+    return f"cannot be read as PNG, JPEG or WebP ({type(error).__name__}); save it again in one of these formats"
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
