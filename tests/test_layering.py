@@ -17,9 +17,9 @@ ROOMS = {
     "pipeline": ("", "models", "references", "families", "overlay", "checks", "finishing"),
     "cluster": ("net", "store", "protocol", "placement", "runtime", "references", "actors", "scheduling"),
     "jobs": (
-        *("text", "folder", "decisions", "spec", "tables", "manifest", "references", "finish", "resolve", "dedup"),
-        "planning",
-        *("results", "reuse", "reports", "audit", "campaign", "delivery", "purge", "run", "doctor", "python", "cli"),
+        *("text", "starters", "folder", "decisions", "spec", "tables", "manifest", "references", "finish"),
+        *("resolve", "dedup", "planning", "results", "reuse", "reports", "audit", "campaign", "delivery"),
+        *("purge", "run", "night", "doctor", "python", "cli"),
     ),
 }
 """Each package's rooms from the ground up; "" are the modules that stand in no room."""

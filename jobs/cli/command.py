@@ -1,11 +1,10 @@
 """The command line. It parses, runs one of `jobs.cli.commands`, and turns errors into sentences and exit codes.
 
 Exit codes: 0 all rows succeeded or cached, 1 some failed or were rejected (`verify`: discrepancies), 2 refused,
-3 stopped and resumable.
+3 stopped and resumable, or what was asked for cannot be printed.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +19,8 @@ from pressrun.jobs.cli.commands import (
     failures,
     inspect,
     models,
+    new,
+    night,
     prune,
     publish,
     render,
@@ -31,14 +32,14 @@ from pressrun.jobs.cli.commands import (
 from pressrun.jobs.cli.commands.parsing import epilog
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.cli.flags import Flags
-from pressrun.jobs.cli.terminal import begin_in_utf8, check_arguments, show_everything
+from pressrun.jobs.cli.terminal import NotPrinted, begin_in_utf8, check_arguments, lasting_streams, show_everything
 from pressrun.jobs.folder.job_file import product_version
 from pressrun.jobs.spec.context import Context
 from pressrun.pipeline.errors import ClusterError, JobError, PressrunError, StorageError
 
 COMMANDS = (
-    *(variants, render, status, failures, verify, sheet, decide, bundle),
-    *(diff, publish, prune, inspect, models, doctor, dev_certificate),
+    *(new, variants, render, status, failures, verify, sheet, decide, bundle),
+    *(diff, publish, prune, night, inspect, models, doctor, dev_certificate),
 )
 """In the order in which help lists them."""
 
@@ -49,31 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         begin_in_utf8()
     open_streams()
     show_everything()
-    top = parser()
-    options, flags = top.parse_args(arguments), Flags(top)
-    code = 3 if options.resumable else 0  # where the reader of our output ends it
-    try:
-        check_arguments(sys.argv[1:] if arguments is None else arguments)
-        options.context, options.flags = Context.of_this_process(), flags
-        with terminable():
-            code = int(options.run(options))
-        print(end="", flush=True)
+    with lasting_streams() as out:
+        top = parser()
+        options, flags = top.parse_args(arguments), Flags(top)
+        # Whoever has work done can do without the words for it.
+        out.demanded = options.json or not options.resumable or getattr(options, "dry_run", False)
+        try:
+            check_arguments(sys.argv[1:] if arguments is None else arguments)
+            options.context, options.flags = Context.of_this_process(), flags
+            with terminable():
+                code = int(options.run(options))
+            print(end="", flush=True)
+        except PressrunError as error:
+            out.demanded = False
+            return _ended(error, flags, options.json)
+        except NotPrinted as error:
+            if isinstance(error.cause, BrokenPipeError):  # the reader of our output has seen enough
+                return 3 if options.resumable else 0
+            return _unprinted(error.cause)
+        except KeyboardInterrupt:
+            print("Interrupted; the same command goes on.", file=sys.stderr)
+            return 3
+        if out.lost and not isinstance(out.lost, BrokenPipeError):
+            _unprinted(out.lost)
         return code
-    except JobError as error:
-        return _refused([flags.named(problem) for problem in error.problems], error.codes, options.json)
-    except (StorageError, ClusterError) as error:
-        sentence = flags.named(str(error))
-        if isinstance(error, Refusal):
-            return _refused([sentence], [error.code], options.json)
-        return _stopped(sentence, options.json)
-    except PressrunError as error:
-        return _refused([flags.named(str(error))], [error.code], options.json)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return code
-    except KeyboardInterrupt:
-        print("Interrupted; the same command goes on.", file=sys.stderr)
-        return 3
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,6 +89,21 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add(commands)
     return top
+
+
+def _ended(error: PressrunError, flags: Flags, as_json: bool) -> int:
+    """Tell why a command was refused, or stopped."""
+    if isinstance(error, JobError):
+        return _refused([flags.named(problem) for problem in error.problems], error.codes, as_json)
+    sentence = flags.named(str(error))
+    if isinstance(error, StorageError | ClusterError) and not isinstance(error, Refusal):
+        return _stopped(sentence, as_json)
+    return _refused([sentence], [error.code], as_json)
+
+
+def _unprinted(cause: OSError) -> int:
+    print(f"pressrun: What was to be printed cannot be written ({cause.strerror or cause}).", file=sys.stderr)
+    return 3
 
 
 def _refused(problems: Sequence[str], codes: Sequence[str], as_json: bool) -> int:

@@ -79,9 +79,15 @@ class PublishedPlace:
             self.records = old
 
     def prepare(self) -> None:
-        """Make both usable. Raises JobError with what is in the way."""
+        """Make both usable, before the pointer to the records is put. Raises JobError with what is in the way."""
         self.store.prepare()
-        self.records = claim(self.records, self.store.uri, bool(self._asked))
+        self._prepare_records()
+        records = claim(self.records, self.store.uri, bool(self._asked))
+        if records.uri != self.records.uri:  # another publisher was faster
+            self.records = records
+            self._prepare_records()
+
+    def _prepare_records(self) -> None:
         try:
             self.records.prepare()
         except JobError as error:

@@ -70,6 +70,27 @@ def undo(stores: Stores, uri: str) -> Undone:
             place.store.sweep([])
 
 
+def last_publication(stores: Stores, to: str, records: str | None = None) -> str:
+    """The URI of what undoes the last publication at the place `to`, also one whose undoing was interrupted. `records`
+    is where the place's records lie, where the place itself does not tell.
+
+    Raises:
+        JobError: nothing is known of the place, or nothing is left to undo there.
+    """
+    place = real_uri(to)
+    if not records and not read_pointer(stores, beside(place)):
+        raise JobError(
+            f"`to` {to}: nothing was published there, as far as is known; `records` URI says where the records lie.",
+            code="no_job",
+        )
+    found = PublishedPlace(stores, place, place, records)
+    found.as_it_is()
+    undos = found.undos()
+    if not undos:
+        raise JobError(f"`to` {to}: there is no publication left to undo.", code="nothing_to_do")
+    return f"{found.records.uri}/{UNDO}{undos[-1]}/{UNDO_FILE}"
+
+
 class _Undoing:
     def __init__(self, place: PublishedPlace, number: str) -> None:
         self._place, self._number = place, number

@@ -32,8 +32,10 @@ BATCHES = "batches.json"
 PRUNED = "pruned.json"
 """In place of job.json where a job was pruned and later ones refer to its pictures."""
 MATRIX = "matrix.html"
+DIFF, NIGHT = "diff.html", "night.json"
+"""What differs from the night before, and what `pressrun night` did with the job each time that it ran."""
 DECISIONS = "decisions/"
-FILES = (JOB, MANIFEST, SUMMARY, SHEET, SIDECAR, TIMELINE, REFERENCES, CHANGES, BATCHES, PRUNED, MATRIX)
+FILES = (JOB, MANIFEST, SUMMARY, SHEET, SIDECAR, TIMELINE, REFERENCES, CHANGES, BATCHES, PRUNED, MATRIX, DIFF, NIGHT)
 """What is written beside a job's folders."""
 
 _DECIDES = ("rows", "manifest_digest", "model_digest", "precision", "finishing_digest", "name")

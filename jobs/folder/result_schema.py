@@ -103,17 +103,17 @@ def read_parts(store: Store, columns: Sequence[str] | None = None, whole: bool =
     Raises StorageError where a part is listed and listed again but cannot be had, JobError where one is of a newer
     version.
     """
-    before: list[str] = []
+    before: set[tuple[str, ...]] = set()
     with ThreadPoolExecutor(THREADS) as threads:
         while True:
-            paths = sorted(path for path in store.paths(FOLDER) if PART.match(path))
+            paths = tuple(sorted(path for path in store.paths(FOLDER) if PART.match(path)))
             try:
                 read = threads.map(lambda path: _part(store, path, columns, whole), paths)
                 return dict(zip(paths, read, strict=True))
             except FileNotFoundError:
-                if paths == before:
+                if paths in before:
                     raise StorageError(f"{store.uri}/{FOLDER} lists a part that is not there; remove it.") from None
-                before = paths
+                before.add(paths)
 
 
 def _part(store: Store, path: str, columns: Sequence[str] | None, whole: bool) -> pa.Table | None:

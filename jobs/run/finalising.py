@@ -33,10 +33,10 @@ def finalise(job: OpenJob, ending: Ending, use: Use, seconds: float) -> Summary:
         if ending.done and (results.changed or not is_closed(job.store)):
             return close_job(job.store, order, results, summary, use.trace)
     except StorageError as error:
-        return replace(summary, stopped=str(error))
+        return replace(summary, stopped=str(error), ending=EndCode.STORAGE.value)
     except Exception as error:  # a bug of ours: whoever waits for the run's end is told, as of any other end
         why = f"The job could not be closed ({cause_of(error)}); its pictures and results are kept."
-        return replace(summary, stopped=why)
+        return replace(summary, stopped=why, ending=EndCode.BUG.value)
     return summary
 
 
@@ -57,4 +57,5 @@ def _summary(job: OpenJob, ending: Ending, use: Use, seconds: float) -> Summary:
         smaller_batches=job.batches.room.fits,
         causes=group_causes(job.results.last),
         stopped=ending.message or None,
+        ending=ending.code.value,
     )

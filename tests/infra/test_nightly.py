@@ -1,14 +1,26 @@
-"""The schedules: what can be known of a crontab's line and of a CronJob without a cron or a Kubernetes."""
+"""The schedules: a crontab's line run as cron would, a CronJob's entrypoint as KubeRay would, without either."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from infra.s3_server import S3Server
 from pressrun.jobs.cli.command import parser
+from pressrun.jobs.night.night import run_night
+from pressrun.jobs.night.night_file import read_night_file
+from pressrun.jobs.spec.context import Context
+from tests.conftest import write_manifest
+from tests.jobs.driven import made_up
+from tests.jobs.executor_here import HereExecutor
+from tests.opening import open_store, stores
 
 ROOT = Path(__file__).parents[2]
 CRON = (ROOT / "infra/nightly.cron").read_text()
@@ -17,6 +29,7 @@ SCHEDULE, COMMAND = re.fullmatch(r"((?:\S+ ){5})(.*)", LINE).groups()  # type: i
 OBJECTS = {each["kind"]: each for each in yaml.safe_load_all((ROOT / "infra/nightly-cronjob.yaml").read_text())}
 CRONJOB = OBJECTS["CronJob"]
 RAYJOB = yaml.safe_load(OBJECTS["ConfigMap"]["data"]["rayjob.yaml"])
+HERE = HereExecutor(lambda job, item: made_up(item.render_key))
 CLUSTER = next(iter(yaml.safe_load_all((ROOT / "infra/kuberay-cluster.yaml").read_text())))
 
 # batch/v1 CronJobSpec, JobSpec and core/v1 PodSpec and Container as far as they are used:
@@ -50,41 +63,84 @@ def container() -> dict:
     return only
 
 
-def commands(script: str) -> list[list[str]]:
-    """Every call of pressrun in a shell script."""
-    calls = re.findall(r"pressrun ([^;&|}']*)", script.replace("\\%", "%"))
-    return [shlex.split(call) for call in calls]
+def call(script: str) -> list[str]:
+    """The call of pressrun in a shell script."""
+    [found] = re.findall(r"pressrun (night [^;&|}']*)", script.replace("\\%", "%"))
+    return shlex.split(found)
 
 
 @pytest.mark.parametrize("script", [COMMAND, RAYJOB["spec"]["entrypoint"]], ids=["cron", "rayjob"])
-def test_a_night_renders_publishes_and_prunes_with_options_that_there_are(script: str) -> None:
-    parsed = [parser().parse_args(call) for call in commands(script)]
-    assert [options.run.__name__ for options in parsed] == ["_render", "_publish", "_prune"]
-    night, published, pruned = parsed
-    assert (night.since, night.wait, night.max_minutes) == ("latest", True, 300)
-    assert night.out == published.uri and night.out.startswith(f"{pruned.uri}/")
-    assert published.remove is False
+def test_a_schedule_runs_a_night_with_options_that_there_are(script: str) -> None:
+    options = parser().parse_args(call(script))
+    assert options.run.__name__ == "_night" and options.file.endswith("night.toml")
 
 
-def test_both_schedules_do_the_same() -> None:
-    assert commands(COMMAND) == commands(RAYJOB["spec"]["entrypoint"])
+def test_the_shipped_file_renders_publishes_and_prunes_and_withdraws_nothing() -> None:
+    file = read_night_file(stores(), str(ROOT / "infra/night.toml"))
+    assert (file.keep, file.diff_page, file.timezone) == (14, True, CRONJOB["spec"]["timeZone"])
+    assert file.publication and not file.publication.remove
+    assert (file.spec("2026-11-30").wait, file.spec("2026-11-30").max_minutes) == (True, 300)
+    assert not (file.before or file.on_finish), "which a file in a bucket may not have"
 
 
-@pytest.mark.parametrize("code", [0, 1, 3])
-def test_what_is_ready_is_published_unless_the_night_was_stopped(code: int, tmp_path: Path) -> None:
-    """The line is run by a shell with a pressrun that only writes down how it was called."""
-    (tmp_path / "pressrun").write_text(
-        f'#!/bin/sh\necho "$@" >> "{tmp_path}/calls"\n[ "$1" != render ] || exit {code}\n'
+ROWS = [
+    {"custom_id": f"mug-{number}", "prompt": "a red mug", "width": 64, "height": 64, "steps": 1} for number in range(3)
+]
+
+
+def test_crons_clean_shell_runs_a_night(tmp_path: Path) -> None:
+    """As cron does it: no environment but HOME, a short PATH, and /bin/sh; with Ray."""
+    home = tmp_path / "pressrun"
+    home.mkdir()
+    (home / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (home / "store.env").write_text("AWS_REGION=eu-central-1\nPRESSRUN_WEBHOOK_SECRET='with a blank'\n")
+    shipped = (ROOT / "infra/night.toml").read_text()
+    (home / "night.toml").write_text(
+        shipped.replace("s3://catalog/", "") + "[hooks]\nbefore = 'echo $AWS_REGION $PRESSRUN_WEBHOOK_SECRET > env'\n"
     )
-    (tmp_path / "pressrun").chmod(0o755)
-    (tmp_path / "store.env").write_text("")
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
-    for script in (COMMAND.replace("\\%", "%"), RAYJOB["spec"]["entrypoint"]):
-        (tmp_path / "calls").unlink(missing_ok=True)
-        subprocess.run(["/bin/sh", "-c", script], env=environment, check=False)
-        said = [line.split()[0] for line in (tmp_path / "calls").read_text().splitlines()]
-        assert said == (["render"] if code == 3 else ["render", "publish", "prune"])
-        assert re.search(r"nights/\d{4}-\d\d-\d\d ", (tmp_path / "calls").read_text())
+    write_manifest(home, ROWS, "tonight.parquet")
+    environment = ["env", "-i", f"HOME={tmp_path}", "PATH=/usr/bin:/bin"]
+    done = subprocess.run([*environment, "/bin/sh", "-c", COMMAND], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"Pressrun night \d{4}-\d\d-\d\d: done, 3 of 3 pictures ready, 3 published\n", done.stdout)
+    assert done.stderr == "", "cron would mail it"
+    assert sorted(path.name for path in (home / "images").iterdir()) == ["mug-0.png", "mug-1.png", "mug-2.png"]
+    [report] = (home / "reports").iterdir()
+    assert report.read_text() == done.stdout
+    assert (home / "env").read_text() == "eu-central-1 with a blank\n"
+
+
+def test_crons_line_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "pressrun").mkdir()
+    environment = ["env", "-i", f"HOME={tmp_path}", "PATH=/usr/bin:/bin"]
+    done = subprocess.run([*environment, "/bin/sh", "-c", COMMAND], capture_output=True, text=True)
+    assert done.returncode != 0 and "store.env" in done.stderr
+
+
+def test_the_rayjobs_entrypoint_runs_a_night(s3: S3Server, s3_environment: None) -> None:
+    """As KubeRay does it: a shell in a pod that has the store's credentials. What the night before has is kept."""
+    s3.create_bucket("catalog")
+    try:
+        catalog = open_store("s3://catalog")
+        catalog.put("night.toml", (ROOT / "infra/night.toml").read_bytes())
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(ROWS), sink)
+        catalog.put("tonight.parquet", sink.getvalue().to_pybytes())
+        file = read_night_file(stores(), "s3://catalog/night.toml")
+        run_night(file, Context.of_this_process(), name="2020-01-01", executor=HERE)
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")} | {"PATH": path}
+        script = RAYJOB["spec"]["entrypoint"]
+        done = subprocess.run(["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert "3 of 3 pictures ready" in done.stdout and "3 cached" in done.stdout
+        nights = [name for name in catalog.level("nights")[0] if not name.startswith(".")]
+        assert len(nights) == 2 and catalog.get(f"reports/{nights[-1]}.txt").decode() == done.stdout
+        assert catalog.head("images/mug-0.png") and catalog.head(f"nights/{nights[-1]}/diff.html")
+    finally:
+        for path in [*open_store("s3://catalog").paths()]:
+            open_store("s3://catalog").delete(path)
+        s3.client.delete_bucket(Bucket="catalog")
 
 
 def test_the_crontab_has_five_fields_and_no_bare_percent_sign() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.reports.inspection import Inspection, inspect
-from pressrun.jobs.text.wording import shortened
+from pressrun.jobs.text.wording import JOINER, shortened
 from pressrun.pipeline.errors import JobError
 
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]")
-"""Signs that join others or say where a text runs: a terminal shows the text without them."""
+_INVISIBLE = re.compile(f"({JOINER.pattern})|[\u200b-\u200f\u2060\ufeff]")
+"""Signs that say where a text runs, or join nothing: a terminal shows the text without them. What does join others is
+the group."""
 
 
 def add(commands: Any) -> None:
@@ -46,7 +47,7 @@ def _words(found: Inspection) -> Iterator[str]:
     yield _line("sha256", found.sha256)
     for name, value in found.says.items():
         text = value if isinstance(value, str) else " | ".join(value)
-        yield _line(name, shortened(" ".join(_INVISIBLE.sub("", text).split()), 300))
+        yield _line(name, shortened(" ".join(_INVISIBLE.sub(r"\1", text).split()), 300))
     if not found.says:
         yield "  It says nothing about itself: no XMP."
     elif not found.ours:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 _EXAMPLES = """
+  pressrun new campaign ./spring
   pressrun variants campaign.toml --out manifest.parquet
   pressrun render catalog.parquet --out ./out/run-1
   pressrun render catalog.parquet --out s3://shop/run-1 --format jpeg --name "{sku}/{season}-{width}x{height}"
@@ -19,8 +20,11 @@ _EXAMPLES = """
   pressrun bundle ./out/run-1 --by channel --name "{sku}-{width}x{height}"
   pressrun publish s3://shop/tonight --to s3://shop-cdn/pictures --dry-run
   pressrun publish --to s3://shop-cdn/pictures --purge mug.png --dry-run
+  pressrun publish --undo latest --to s3://shop-cdn/pictures
   pressrun diff s3://shop/last-night s3://shop/tonight --sheet diff.html
   pressrun prune s3://shop/nights/ --keep 7 --dry-run
+  pressrun night night.toml --dry-run
+  pressrun status s3://shop/nights
   pressrun inspect ./out/run-1/images/*.png
   pressrun dev-certificate ./certificate
   pressrun models

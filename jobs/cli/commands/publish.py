@@ -8,11 +8,12 @@ from typing import Any
 from pressrun.jobs.cli.commands.parsing import add_command
 from pressrun.jobs.cli.commands.words import say
 from pressrun.jobs.delivery.publishing import Published, publish
-from pressrun.jobs.delivery.undo import Undone, undo
+from pressrun.jobs.delivery.undo import Undone, last_publication, undo
 from pressrun.jobs.purge.purging import Purged, purge
 from pressrun.jobs.text.wording import first_of, several
 from pressrun.pipeline.errors import JobError
 
+_LATEST = "latest"
 _LEFT = "were changed by somebody else, or lie behind a link, and are left alone"
 
 
@@ -34,7 +35,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--records", metavar="URI", help="where the place's records shall lie (default: beside the job, .published)"
     )
-    command.add_argument("--undo", metavar="FILE", help="put a place back as it was before a publication")
+    command.add_argument(
+        "--undo", metavar="FILE|latest", help="put a place back as it was before a publication, or the last one --to it"
+    )
     command.add_argument(
         "--purge",
         nargs="+",
@@ -46,14 +49,7 @@ def add(commands: Any) -> None:
 
 def _publish(options: argparse.Namespace) -> int:
     if options.undo:
-        others = ("uri", "to", "remove", "approved", "dry_run", "records", "purge")
-        if any(getattr(options, other) for other in others):
-            raise JobError(
-                "--undo FILE stands alone: the file says of which place and publication it is.", code="bad_option"
-            )
-        undone = undo(options.context.stores, options.undo)
-        say(asdict(undone) if options.json else _undone_words(undone), options.json)
-        return 1 if undone.left or undone.lost else 0
+        return _undo(options)
     if options.purge:
         return _purge(options)
     if not options.uri or not options.to:
@@ -72,6 +68,23 @@ def _publish(options: argparse.Namespace) -> int:
         print(f"pressrun: {warning}", file=sys.stderr)
     say(asdict(done) if options.json else _words(done), options.json)
     return 1 if done.missing or done.damaged or done.left else 0
+
+
+def _undo(options: argparse.Namespace) -> int:
+    stores, file = options.context.stores, options.undo
+    others = ["uri", "remove", "approved", "dry_run", "purge", *([] if file == _LATEST else ["to", "records"])]
+    if any(getattr(options, other) for other in others):
+        raise JobError(
+            "--undo FILE stands alone: the file says of which place and publication it is; --undo latest wants --to.",
+            code="bad_option",
+        )
+    if file == _LATEST:
+        if not options.to:
+            raise JobError("Say where: pressrun publish --undo latest --to PLACE.", code="bad_option")
+        file = last_publication(stores, options.to, options.records)
+    undone = undo(stores, file)
+    say(asdict(undone) if options.json else _undone_words(undone), options.json)
+    return 1 if undone.left or undone.lost else 0
 
 
 def _purge(options: argparse.Namespace) -> int:

@@ -46,6 +46,7 @@ def bad_manifest(folder: Path, kind: str) -> Path:
     if kind == "JSON lines":
         odd = ["abc", True, {}, [1], -5, 3e9, 64.5, float("nan"), "512 px", None]
         lines = [{"custom_id": f"r{n}", "prompt": "a mug", "width": cell, "sku": n} for n, cell in enumerate(odd)]
+        lines += [{"custom_id": f"p{n}", "prompt": cell} for n, cell in enumerate([["a", "b"], {"a": 1}, False])]
         (folder / "m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return folder / "m.jsonl"
     broken = pa.StringArray.from_buffers(4, *pa.array([b"a", b"b", b"\xff c", b"d" * 20_000]).buffers()[1:])
