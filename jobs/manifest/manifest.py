@@ -12,16 +12,19 @@ import pyarrow.compute as pc
 
 from pressrun.cluster.store.opening import Stores
 from pressrun.jobs.folder.result_schema import SCHEMA
+from pressrun.jobs.manifest.doubtful_texts import doubts, refuse_errors
+from pressrun.jobs.manifest.odd_texts import filled, key_problem, of_ours, refuse_odd
 from pressrun.jobs.manifest.repeats import repeated, row_numbers
 from pressrun.jobs.manifest.request_columns import KINDS, READERS, checked_columns, readable_texts
+from pressrun.jobs.manifest.spoken_pictures import spoken_pictures
 from pressrun.jobs.tables.near_misses import hint, settled
 from pressrun.jobs.tables.parquet_reader import TEXT_CELLS
 from pressrun.jobs.tables.raw_cells import COLUMN as AS_WRITTEN
-from pressrun.jobs.tables.raw_cells import RawCells, restored
+from pressrun.jobs.tables.raw_cells import RawCells, odd_texts, restored
 from pressrun.jobs.tables.row_errors import BadRows
 from pressrun.jobs.tables.sandbox import read_apart
+from pressrun.jobs.tables.table_notes import notes_of
 from pressrun.jobs.tables.table_reader import DECODED_BYTES, manifest_place
-from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.jobs.text.column_types import is_list, is_number, is_text
 from pressrun.jobs.text.wording import first_of, listed, shortened
 from pressrun.pipeline.errors import JobError
@@ -87,7 +90,8 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     `source` is the manifest's URI; relative references are resolved against the place where it stands.
     Raises JobError with every reason for which the job as a whole cannot run.
     """
-    table = restored(table)
+    table, theirs_odd = odd_texts(restored(table))
+    odd = of_ours(theirs_odd, table.column_names)
     near = settled(table)
     notes, table = (*notes_of(table), *near.notes), near.table
     problems = [*near.problems, *_column_problems(table)]
@@ -99,14 +103,20 @@ def normalise(table: pa.Table, model: Model, source: str) -> Manifest:
     ours = [name for name in table.column_names if name in REQUEST_SCHEMA.names]
     theirs = [name for name in table.column_names if name not in REQUEST_SCHEMA.names]
     texts = {name: readable_texts(table[name], name, bad, lost) for name in [*ours, *theirs]}
-    custom_ids = _as_text(texts["custom_id"])
-    problems = _key_problems(custom_ids)
+    custom_ids, prompts = _as_text(texts["custom_id"]), _as_text(texts["prompt"])
+    problems = [key_problem(odd["custom_id"])] if odd.get("custom_id") else _key_problems(custom_ids)
     if problems:
         raise JobError(*problems, code="bad_manifest")
-    columns = checked_columns({**texts, "custom_id": custom_ids}, model, bad, lost, manifest_place(source))
+    refuse_odd(odd.get("prompt", {}), table.num_rows, bad, lost)
+    refuse_errors(custom_ids, "custom_id", bad)
+    refuse_errors(prompts, "prompt", bad)
+    texts |= {"custom_id": custom_ids, "prompt": filled(prompts, odd.get("prompt", {}))}
+    columns = checked_columns(texts, model, bad, lost, manifest_place(source))
+    columns["prompt"] = filled(pa.chunked_array([columns["prompt"]]), odd.get("prompt", {}), nothing=True)
     arrays = [columns[field.name].cast(field.type) for field in REQUEST_SCHEMA] + [texts[name] for name in theirs]
     schema = pa.schema([*REQUEST_SCHEMA, *(pa.field(name, texts[name].type) for name in theirs)])
     whole = pa.table(arrays, schema=schema).combine_chunks()
+    notes += (*doubts(prompts, bad.rows()), *spoken_pictures(whole))
     return Manifest(whole, bad.table(), source, lost.column(table.num_rows), notes)
 
 

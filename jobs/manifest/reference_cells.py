@@ -1,11 +1,14 @@
 """The column `references`: lists of addresses, each resolved, or the reason why it cannot be meant."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pressrun.cluster.net.url import is_data, is_readable
 from pressrun.cluster.store.uri import refused_uri, resolve_uri
+from pressrun.jobs.manifest.doubtful_texts import ERROR, NOTHING
 from pressrun.jobs.tables.addresses import holds_several
 from pressrun.jobs.tables.coercion import lists_of_text
 from pressrun.jobs.tables.raw_cells import RawCells
@@ -46,7 +49,8 @@ def resolved_references(
             reasons.append("")
             codes.append("")
         except RequestError as error:
-            resolved.append(refused_uri(reference or "", place))
+            empty = error.code == "reference_empty"  # wherever it is read
+            resolved.append((reference or "") if empty else refused_uri(reference or "", place))
             reasons.append(shortened(error.message, 300))
             codes.append(error.code)
     which = distinct.indices.to_numpy()
@@ -60,6 +64,12 @@ def _resolved(reference: str | None, place: str) -> str:
     """Raises RequestError with what is wrong with it."""
     if not reference or not reference.strip():
         raise RequestError("reference_empty", "A reference is empty; name a picture or leave it out.")
+    if re.fullmatch(NOTHING, reference) or re.fullmatch(ERROR, reference):
+        raise RequestError(
+            "reference_empty",
+            f"The reference “{shortened(reference.strip())}” is what programs write in the place of a value; name a "
+            "picture, or leave the cell empty.",
+        )
     seen = shortened(reference.split("?")[0], 40)  # what follows may be a signature, which is a secret
     most = MAX_DATA if is_data(reference) else MAX_REFERENCE
     if len(reference.encode()) > most:

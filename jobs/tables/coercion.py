@@ -22,13 +22,14 @@ CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{
 EXACT = {16: 2**11 - 1, 32: 2**24 - 1, 64: 2**53 - 1}
 """By bits, the largest whole number that no other one is rounded to in floating point."""
 
-GROUPED = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
-"""A text that is a thousand and more where signs group digits, and a small number where they divide off a fraction."""
+GROUPED = r"^[+-]?(?:[1-9]\d{0,2}[.,]\d{3}|[1-9]\d{0,3},\d{4})$"
+"""A text that is a thousand and more where signs group digits (by four in China and Japan), and a small number where
+they divide off a fraction; a whole number of four such digits is more than any guidance."""
 
 _LARGEST = np.iinfo(np.int64).max
 _WHOLE = r"^[+-]?\d{1,19}([.,]0*)?$"
 _DECIMAL = r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?$"
-_GROUPED_BY_COMMA = GROUPED.replace("[.,]", ",")  # a point is what every program writes before a fraction
+_GROUPED_BY_COMMA = r"^[+-]?[1-9]\d{0,2},\d{3}$"  # a point is what every program writes before a fraction
 
 
 @dataclass(frozen=True)

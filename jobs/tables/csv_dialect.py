@@ -1,4 +1,4 @@
-"""How a CSV file is written: the sign between its cells, and whether its quotes are what CSV takes them for."""
+"""How a CSV file is written: where its table begins, its columns and the sign between its cells."""
 
 import csv
 import io
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pressrun.jobs.tables.near_misses import meaning
-from pressrun.jobs.text.wording import shortened
 from pressrun.pipeline.errors import JobError
 
 SIGNS = ",;\t|"
@@ -18,7 +17,11 @@ MAX_HEADER = 1 << 20
 """Bytes in which the columns are named."""
 
 _SAMPLE_ROWS = 100
-_SEP_LINE = re.compile(rb'"?sep=([\xc2-\xf4][\x80-\xbf]+|[^\r\n]?)"?[ \t,;|]*(\r\n|\r|\n|\Z)', re.IGNORECASE)
+_SEP_LINE = re.compile(
+    rb'"? *sep *=(?: +(?=[^ \r\n]))?(\\t|[\xc2-\xf4][\x80-\xbf]+|[^\r\n]?)"?[ \t,;|]*(\r\n|\r|\n|\Z)', re.IGNORECASE
+)
+_NOTHING = re.compile(rb"(?:[ \t,;|]*(?:\r\n|\r|\n))*+")
+"""Lines of nothing but separators above a table."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ def dialect_of(content: bytes, name: str) -> Dialect:
     The sign is the one that Excel's own first line `sep=;` names, or that gives the columns that every manifest has,
     then rows as long as the header, then the most columns. Raises JobError where no columns are named.
     """
-    told = _SEP_LINE.match(content)
-    start = told.end() if told else 0
+    start = _first_line(content, 0)
+    told = _SEP_LINE.match(content, start)
+    start = _first_line(content, told.end()) if told else start
     head = content[start : start + MAX_HEADER]
     text = head.decode(errors="surrogateescape")
     if told:
-        sign = told[1].decode(errors="replace")
+        sign = told[1].decode(errors="replace").replace("\\t", "\t")
         if not sign.isascii() or sign in ("", '"') or not sign.isprintable() | (sign == "\t"):
             raise JobError(
                 f"The first line of “{name}” is “sep=” without a sign that can stand between cells.",
@@ -56,6 +60,11 @@ def dialect_of(content: bytes, name: str) -> Dialect:
     except csv.Error:
         raise JobError(f"The first line of “{name}” does not name columns.", code="bad_manifest") from None
     return Dialect(sign, columns, start)
+
+
+def _first_line(content: bytes, start: int) -> int:
+    found = _NOTHING.match(content, start)
+    return found.end() if found else start
 
 
 def _rows(text: str, sign: str) -> Iterator[list[str]]:
@@ -77,43 +86,3 @@ def _score(text: str, sign: str, whole: bool) -> tuple[int, float, int]:
     required = sum(any(meaning(cell) == name for cell in header) for name in ("custom_id", "prompt"))
     alike = sum(len(row) == len(header) for row in others) / len(others) if others else 1.0
     return required, alike, len(header)
-
-
-def check_quotes(content: bytes, dialect: Dialect, name: str) -> None:
-    r"""Raise JobError, with the line, for a quote that CSV would not take for what it was meant to be.
-
-    PHP and MySQL write `\"` where CSV has `""`; what stands behind it would be changed or swallowed without a word.
-    """
-    if b'"' not in content:
-        return
-    sign = re.escape(dialect.sign.encode())
-    quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
-    cell = rb'(?:%b|(?!")[^\r\n%b]*+)' % (quoted, sign)
-    proper = re.compile(rb"(?:%b(?:%b|[\r\n]++|\Z))*+" % (cell, sign))
-    found = proper.match(content, dialect.start)
-    start = found.end() if found else dialect.start
-    if start == len(content):
-        return
-    closed = re.compile(quoted).match(content, start)
-    end = closed.end() if closed else len(content)
-    if (escaped := content.find(b'\\"', start, end)) >= 0:
-        raise JobError(
-            f'Line {_line(content, escaped):,} of “{name}” has a quote with a backslash (\\"), which CSV reads '
-            'otherwise; write it twice (""), as CSV does.',
-            code="bad_manifest",
-        )
-    if not closed:
-        raise JobError(
-            f"Line {_line(content, start):,} of “{name}” opens a quote that is never closed; close it.",
-            code="bad_manifest",
-        )
-    rest = shortened(re.split(rb"[\r\n]", content[end : end + 20])[0].decode(errors="replace"), 20)
-    raise JobError(
-        f"Line {_line(content, end):,} of “{name}” goes on behind a closing quote (“{rest}”); "
-        "write a quote twice that is part of a text.",
-        code="bad_manifest",
-    )
-
-
-def _line(content: bytes, place: int) -> int:
-    return (content.count(b"\n", 0, place) or content.count(b"\r", 0, place)) + 1

@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.csv
 
 from pressrun.jobs.tables import windows_1252
-from pressrun.jobs.tables.csv_dialect import Dialect, check_quotes, dialect_of
+from pressrun.jobs.tables.csv_dialect import Dialect, dialect_of
+from pressrun.jobs.tables.csv_rows import check_quotes, wrong_length
+from pressrun.jobs.tables.file_kinds import BOM, refuse_other_kinds, wide_encoding
+from pressrun.jobs.tables.foreign_cells import as_meant
 from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS, read_names
 from pressrun.jobs.tables.tidy_cells import tidied
 from pressrun.jobs.text.wording import first_of, shortened
@@ -22,8 +25,6 @@ MAX_BLOCK = 512 << 20
 
 CELL_BYTES = 4
 """Bytes of memory that an empty cell takes at least: its offset."""
-
-BOM = b"\xef\xbb\xbf"
 
 
 def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
@@ -46,12 +47,15 @@ def read_csv(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa
         )
     check_cells(content.count(dialect.sign.encode()) + content.count(b"\n"), name, max_bytes)
     check_quotes(content, dialect, name)
-    return tidied(_parsed(content, dialect, name), name, limit, notes)
+    table, told = as_meant(_parsed(content, dialect, name), name)
+    return tidied(table, name, limit, (*notes, *told))
 
 
 def _parsed(content: bytes, dialect: Dialect, name: str) -> pa.Table:
     """Every cell of a file as text. Raises JobError for what is no CSV, or not UTF-8."""
     texts = dict.fromkeys(dialect.columns, pa.string())
+    if not re.compile(rb"[\r\n]").search(content, dialect.start):
+        content += b"\n"  # without which a header alone is nothing to pyarrow
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(memoryview(content)[dialect.start :]),
@@ -70,20 +74,22 @@ def _parsed(content: bytes, dialect: Dialect, name: str) -> pa.Table:
             raise JobError(
                 f"“{name}” has a row longer than {longest}; close its quotes.", code="bad_manifest"
             ) from None
-        raise JobError(f"“{name}” is not a proper CSV file ({_words(error)}).", code="bad_manifest") from None
+        known = wrong_length(content, dialect, name) if "Expected" in str(error) else ""
+        raise JobError(known or f"“{name}” is not a proper CSV file ({_words(error)}).", code="bad_manifest") from None
     return table
 
 
 def _decoded(content: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
     """A file's text in UTF-8, without its byte order mark and without the sign that ended files in DOS; and what is to
     be said of that."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        content = content.decode("utf-16", errors="replace").encode(errors="replace")
-    elif content[1:4:2] == b"\0\0" or content[0:3:2] == b"\0\0":
-        raise _not_utf8(name)  # UTF-16 that does not say so
-    if content.startswith(b"PK\3\4"):
+    refuse_other_kinds(content, name)
+    encoding, marked = wide_encoding(content)
+    if encoding == "UTF-16" and marked:
+        content = _from_utf16(content, name)
+    elif encoding:
+        mark = "" if marked else " without a byte order mark"
         raise JobError(
-            f"“{name}” is no text but, it seems, an Excel workbook; let its name end with .xlsx.", code="bad_manifest"
+            f"“{name}” is in {encoding}{mark}, which is not read; save it as “CSV UTF-8”.", code="bad_manifest"
         )
     content = content.removeprefix(BOM).removesuffix(b"\x1a")
     try:
@@ -96,6 +102,19 @@ def _decoded(content: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         said = f"“{name}” is not in UTF-8; it is read as Windows-1252 (Western European), as Excel saves CSV"
         return content, (f"{said}: “{first_of(words)}”. If that is wrong, save it as “CSV UTF-8”.",)
     return content, ()
+
+
+def _from_utf16(content: bytes, name: str) -> bytes:
+    """Raises JobError for bytes that are no UTF-16: half a sign, as where a file is cut off."""
+    try:
+        return content.decode("utf-16").encode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start & ~1].decode("utf-16", errors="replace").count("\n") + 1
+        raise JobError(
+            f"Line {line:,} of “{name}” is not proper UTF-16 (a file that was cut off or damaged ends so); copy it "
+            "again, or save it as “CSV UTF-8”.",
+            code="bad_manifest",
+        ) from None
 
 
 def check_cells(cells: int, name: str, max_bytes: int) -> None:

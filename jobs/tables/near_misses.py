@@ -15,65 +15,17 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pressrun.jobs.tables.other_names import IDS, OTHERS, PROMPTS, REFERENCES, SAME
 from pressrun.jobs.text.column_types import is_list, is_text
 from pressrun.jobs.text.wording import first_of, shortened
 from pressrun.pipeline.request import FIELDS
 
 OURS = tuple(FIELDS)
 
-SAME: Mapping[str, tuple[str, ...]] = {
-    "steps": ("num_inference_steps", "inference_steps", "num_steps", "sampling_steps", "sample_steps"),
-    "guidance": ("guidance_scale",),
-    "seed": ("noise_seed", "random_seed", "rng_seed"),
-}
-"""Names of diffusers, ComfyUI and web interfaces that mean exactly what ours do."""
-
-_SIZE = "Pressrun's columns for the size are width and height, in pixels"
-_REFERENCES = "Pressrun's column for reference pictures is references"
-_CFG = "it is not always the same as guidance_scale: Pressrun's column is guidance"
-_ONE = "Pressrun renders one picture a row: write a row for each, with its own custom_id and seed"
-
-OTHERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    _SIZE: (
-        ("width", "height"),
-        (
-            *("size", "image_size", "resolution", "dimensions", "dimension", "dims", "aspect_ratio", "aspect"),
-            *("image_width", "image_height", "img_width", "img_height", "output_width", "output_height", "w", "h"),
-            *("target_width", "target_height", "megapixels"),
-        ),
-    ),
-    _REFERENCES: (
-        ("references",),
-        (
-            *("reference", "ref", "refs", "reference_image", "reference_images", "ref_image", "ref_images"),
-            *("reference_url", "reference_urls", "reference_image_url", "reference_image_urls", "reference_picture"),
-            *("reference_pictures", "image_prompt", "input_image", "input_images", "init_image", "init_images"),
-            *("input_reference", "source_image", "control_image", "conditioning_image", "image", "images"),
-            *("image_url", "image_urls", "image_uri", "image_uris", "image_path", "image_paths", "image_link"),
-            *("image_links", "image_src", "img", "img_url", "picture", "pictures", "photo", "photos"),
-        ),
-    ),
-    _CFG: (("guidance",), ("cfg", "cfg_scale", "true_cfg", "true_cfg_scale", "classifier_free_guidance")),
-    "Pressrun's column for the number of denoising steps is steps": (("steps",), ("iterations", "n_steps")),
-    "Pressrun's column for the seed is seed": (("seed",), ("seeds", "manual_seed", "generator", "subseed")),
-    "Pressrun renders without one: say in the prompt what is to be seen": (
-        (),
-        ("negative_prompt", "negative", "neg_prompt", "negative_prompts", "prompt_negative"),
-    ),
-    _ONE: ((), ("n", "num_images", "num_outputs", "num_images_per_prompt", "batch_size", "n_samples", "n_iter")),
-    "Pressrun has no such choice: a model brings its own": (
-        (),
-        ("sampler", "sampler_name", "scheduler", "sampling_method", "denoise", "denoising_strength", "strength"),
-    ),
-}
-"""Names that ask for something in another way than ours do: what is to be said of them, unless our columns, which stand
-before the names, are there as well."""
-
-IDS = ("id", "sku", "key", "uid", "uuid", "handle", "item", "article", "product_id", "variant_sku", "gtin", "ean")
-PROMPTS = ("text", "description", "caption", "positive_prompt", "positive", "prompt_text", "instruction", "input")
-"""What may hold what we need, where there is no column of that name: only a person can know."""
-
 _PICTURE = r"(?i)^\s*(\[\s*\")?((https?|s3|gs)://|//|data:image/)|\.(png|jpe?g|webp|avif|gif|tiff?|heic)\s*(\?.*)?$"
+_FILE = r"(?i)^[^\n|,]*\.(png|jpe?g|webp|avif|tiff?|heic)\s*(\?\S*)?$"
+_LOOKED_AT = 1_000
+"""Rows of a column that tell whether it names pictures."""
 _NEAR = 0.85
 """How like one of ours a name has to be to be a slip of the pen; “weight” is none of “height”."""
 
@@ -91,7 +43,9 @@ class Settled:
 @lru_cache(4_096)
 def meaning(name: str) -> str:
     """The column of ours that a name means, or the name itself."""
-    return _MEANINGS.get(_plain(name), name)
+    plain = _plain(name)
+    side = _IN_PIXELS.fullmatch(plain)
+    return side[1] if side else _MEANINGS.get(plain, name)
 
 
 def settled(table: pa.Table) -> Settled:
@@ -111,7 +65,8 @@ def settled(table: pa.Table) -> Settled:
             notes.append(f"Column “{_shown(same[0])}” is read as {ours}.")
     table = table.rename_columns([renamed[name] for name in names]).replace_schema_metadata(table.schema.metadata)
     problems += _asking_for_references(table)
-    notes += [words for name in table.column_names if (words := _told(name, table.column_names))]
+    told = {name: words for name in table.column_names if (words := _told(name, table.column_names))}
+    notes += [*told.values(), *_of_pictures(table, told)]
     return Settled(table, tuple(dict.fromkeys(notes)), tuple(problems + _alike(table.column_names)))
 
 
@@ -129,10 +84,12 @@ def hint(required: str, names: list[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without what people do not see as a difference."""
-    return re.sub(r"[\s_\-.\u200b-\u200d\u2060\ufeff]+", "", unicodedata.normalize("NFKC", name)).lower()
+    """A name without what people do not see as a difference; what stands in brackets or behind a colon stays."""
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", name)).lower()
 
 
+_UNSEEN = re.compile(r"[\s_\-.:#*()\[\]{}\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]+")
+_IN_PIXELS = re.compile(r"(width|height)(?:in)?(?:px|pixels?)")
 _MEANINGS = {_plain(name): ours for ours in OURS for name in (ours, *SAME.get(ours, ()))}
 _OTHERS = {_plain(name): (words, ours) for words, (ours, names) in OTHERS.items() for name in names}
 
@@ -141,11 +98,24 @@ def _told(name: str, names: list[str]) -> str:
     """What is to be said of a column that is carried along, if anything is."""
     if meaning(name) in OURS:
         return ""
-    words, ours = _OTHERS.get(_plain(name), ("", ()))
+    words, ours = next((_OTHERS[form] for form in _forms(name) if form in _OTHERS), ("", ()))
     if not words:
-        ours = tuple(one for one in OURS if _is_slip(_plain(name), _plain(one)))
+        ours = tuple(one for one in OURS if _is_slip(_plain(name), _plain(one)) or _speaks_of(name, one))
         words = f"if it is meant for {ours[0]}, rename it" if ours else ""
     return "" if not words or set(ours) & set(names) else f"Column “{_shown(name)}” is only carried along; {words}."
+
+
+def _forms(name: str) -> list[str]:
+    """A name as it stands, without quotes, without what is in brackets or a unit, and without a number at its end."""
+    bare = re.sub(r"[\"'“”„‘’‚«»`]", "", unicodedata.normalize("NFKC", name))
+    outside = re.sub(r"\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|<[^>]*>", " ", bare)
+    plain = [_plain(form) for form in (name, bare, outside)]
+    return [*plain, *(re.sub(r"(?:in)?(?:px|pixels?|cm|mm)$|\d+$", "", form) for form in plain)]
+
+
+def _speaks_of(name: str, ours: str) -> bool:
+    """Whether a column of ours is one of the words of a name: `seed value`, `true_guidance`, `"width"`."""
+    return ours in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
 def _is_slip(name: str, ours: str) -> bool:
@@ -160,15 +130,33 @@ def _asking_for_references(table: pa.Table) -> list[str]:
         f"Column “{_shown(name)}” names pictures, but Pressrun's column for reference pictures is references; "
         "rename it, to references if the pictures are to be used."
         for name in table.column_names
-        if _plain(name).startswith("ref") and _OTHERS.get(_plain(name), ("",))[0] == _REFERENCES
+        if _plain(name).startswith("ref") and _OTHERS.get(_plain(name), ("",))[0] == REFERENCES
         if table.column_names.count(name) == 1 and _holds_pictures(table[name])
     ]
 
 
-def _holds_pictures(column: pa.ChunkedArray) -> bool:
+def _of_pictures(table: pa.Table, told: Mapping[str, str]) -> list[str]:
+    """What is to be said of columns that name pictures, whatever they are called, where there is no `references`."""
+    names = table.column_names
+    if "references" in names:
+        return []
+    found = [
+        f"“{_shown(name)}”"
+        for name in names
+        if name not in told and name not in OURS and names.count(name) == 1
+        if _holds_pictures(table[name].slice(0, _LOOKED_AT), _FILE)
+    ]
+    if not found:
+        return []
+    one = len(found) == 1
+    those = f"Column {found[0]} names pictures and is" if one else f"Columns {first_of(found)} name pictures and are"
+    return [f"{those} only carried along; {REFERENCES}."]
+
+
+def _holds_pictures(column: pa.ChunkedArray, pattern: str = _PICTURE) -> bool:
     try:
         texts = pc.list_flatten(column) if is_list(column.type) else column
-        return is_text(texts.type) and bool(pc.any(pc.match_substring_regex(texts, _PICTURE)).as_py())
+        return is_text(texts.type) and bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
     except pa.ArrowInvalid:  # text that is no UTF-8, of which more is said elsewhere
         return False
 

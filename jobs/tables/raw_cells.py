@@ -21,6 +21,9 @@ from pressrun.jobs.text.column_types import is_list, is_text
 
 COLUMN = "pressrun:as_written"
 
+_JSON = "json"
+"""Names, in a cell's object, what was written where a text is needed and is none."""
+
 MAX_KEPT = 1 << 20
 """Characters of a text that are kept: one more than the longest cell is too long again (see `request_columns`)."""
 
@@ -44,6 +47,12 @@ class RawCells:
         self._rows.append(start + rows)
         self._texts.append(pa.array(texts, pa.string()))
         self._which.append(which)
+
+    def add_odd(self, name: str, cells: Mapping[int, str]) -> None:
+        """Keep what stands in `cells`, row to JSON, where the column has texts and these are none."""
+        self._rows.append(np.array(list(cells)))
+        self._texts.append(pa.array([f"{json.dumps(name)}: {json.dumps({_JSON: text})}" for text in cells.values()]))
+        self._which.append(np.arange(len(cells)))
 
     def column(self, rows: int) -> pa.ChunkedArray | None:
         """For each of a manifest's `rows` the JSON object, or null; None where nothing was lost."""
@@ -80,14 +89,48 @@ def restored(table: pa.Table) -> pa.Table:
     table = table.drop_columns([COLUMN])
     rows = np.flatnonzero(kept.is_valid().to_numpy(zero_copy_only=False))
     lost: dict[str, dict[int, Any]] = {}
+    odd: dict[int, dict[str, str]] = {}
     for row in rows.tolist():
         for name, value in _members(kept[row]).items():
-            if table.column_names.count(name) == 1:
+            if table.column_names.count(name) != 1:
+                continue
+            if not (isinstance(value, dict) and isinstance(value.get(_JSON), str)):
                 lost.setdefault(name, {})[row] = value
+            elif not table[name][row].is_valid:  # else it was mended since
+                odd.setdefault(row, {})[name] = value[_JSON]
     for name, cells in lost.items():
         place = table.column_names.index(name)
         table = table.set_column(place, name, _with_cells(table[name], cells))
+    table = with_odd_texts(table, odd)
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **TEXT_CELLS}) if lost else table
+
+
+def with_odd_texts(table: pa.Table, odd: Mapping[int, Mapping[str, str]]) -> pa.Table:
+    """`table` with what stands where a text is needed and is none, such as a list: JSON by row and column, which no
+    column of texts could hold without making a text of it."""
+    if not odd:
+        return table
+    cells: list[str | None] = [None] * table.num_rows
+    for row, found in odd.items():
+        cells[row] = json.dumps({name: {_JSON: text[: MAX_KEPT + 1]} for name, text in found.items()})
+    column = pa.chunked_array([pa.array(cells, pa.string())])
+    if COLUMN not in table.column_names:
+        return table.append_column(COLUMN, column)
+    if is_text(table[COLUMN].type):  # of rows that failed before; what stands in them now is newer
+        column = pc.coalesce(column, table[COLUMN])
+    return table.set_column(table.column_names.index(COLUMN), COLUMN, column)
+
+
+def odd_texts(table: pa.Table) -> tuple[pa.Table, dict[str, dict[int, str]]]:
+    """A table from `restored` without the column of what is no text, and that by column and row."""
+    if table.column_names.count(COLUMN) != 1 or not is_text(table[COLUMN].type):
+        return table, {}
+    odd: dict[str, dict[int, str]] = {}
+    kept = table[COLUMN].combine_chunks()
+    for row in np.flatnonzero(kept.is_valid().to_numpy(zero_copy_only=False)).tolist():
+        for name, value in _members(kept[row]).items():
+            odd.setdefault(name, {})[row] = value[_JSON]
+    return table.drop_columns([COLUMN]), odd
 
 
 def _members(cell: pa.Scalar) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Folders that are more than their Parquet files: tables with a log of their own, and columns in the folders' names.
 
-The log of a Delta, Iceberg or Hudi table says which of its files count. Read file by file, rows that were deleted or
-changed long ago would be rendered, so such a folder is refused by name.
+The log of a Delta, Iceberg, Hudi or Paimon table says which of its files count. Read file by file, rows that were
+deleted or changed long ago would be rendered, so such a folder is refused by name.
 """
 
 import re
@@ -18,13 +18,22 @@ _LOGS = (
     ("Delta", re.compile(r"(?:^|/)_delta_log(?:/|$)")),
     (
         "Iceberg",
-        re.compile(r"(?:^|/)metadata/(?:[^/]+\.metadata\.json(?:\.gz)?|version-hint\.text)$"),
+        re.compile(
+            r"(?:^|/)metadata/(?:[^/]+\.metadata\.json(?:\.gz)?|version-hint\.text|snap-[^/]+\.avro|[^/]+-m\d+\.avro)$"
+        ),
     ),
-    ("Hudi", re.compile(r"(?:^|/)\.hoodie(?:/|$)")),
+    ("Hudi", re.compile(r"(?:^|/)(?:\.hoodie(?:/|$)|\.hoodie_partition_metadata(?:\.[a-z]+)?$)")),
+    ("Spark Structured Streaming", re.compile(r"(?:^|/)_spark_metadata(?:/|$)")),
+    ("Paimon", re.compile(r"(?:^|/)snapshot/snapshot-\d+$")),
+    ("DuckLake", re.compile(r"(?:^|/)ducklake-[0-9a-f][0-9a-f-]*\.parquet$|(?:^|/)ducklake-[^/]*-delete\.parquet$")),
+    ("Hive", re.compile(r"(?:^|/)(?:base_\d{7}|(?:delete_)?delta_\d{7}_\d{7})[^/]*/")),
 )
 
-LOG_FOLDERS = ("_delta_log/", "metadata/", ".hoodie/")
+LOG_FOLDERS = ("_delta_log/", "metadata/", ".hoodie/", "_spark_metadata/", "snapshot/")
 """Where the logs stand in a table's folder."""
+
+_OUTER = 8
+"""Folders above the one that was named in which a log is looked for: tables are parted by year, month, day and more."""
 
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark write in a folder's name for null."""
@@ -38,7 +47,8 @@ def refuse_logged(paths: Iterable[str], uri: str) -> None:
                 inside = path[: found.start()]
                 place = f"{uri.rstrip('/')}/{inside}" if inside else uri
                 raise JobError(
-                    f"“{shortened(place, 300)}” is a table of {kind}'s, and only its log says which files count; "
+                    f"“{shortened(place, 300)}” is a table of {kind}'s or a part of one, and only its log says which "
+                    "files count; "
                     f"export its rows as Parquet into a folder of their own ({_EXPORT[kind]}), and give that.",
                     code="bad_manifest",
                 )
@@ -48,15 +58,19 @@ _EXPORT = {
     "Delta": 'spark.read.format("delta").load(…).write.parquet(…), or DeltaTable(…).to_pyarrow_table()',
     "Iceberg": "spark.table(…).write.parquet(…), or pyiceberg's table.scan().to_arrow()",
     "Hudi": 'spark.read.format("hudi").load(…).write.parquet(…)',
+    "Spark Structured Streaming": "spark.read.parquet(…).write.parquet(…)",
+    "Paimon": "spark.table(…).write.parquet(…)",
+    "DuckLake": "COPY (FROM …) TO 'export.parquet'",
+    "Hive": "INSERT OVERWRITE DIRECTORY … STORED AS PARQUET SELECT …",
 }
 
 
 def outer_folders(uri: str) -> list[str]:
-    """The folders that a folder may be the data of: a table keeps its files in `data` and in `column=value`."""
-    found = []
-    while "/" in uri.rstrip("/"):
-        uri, _, last = uri.rstrip("/").rpartition("/")
-        if (last != "data" and not _partition(last)) or not uri.strip("/") or uri.endswith(":/"):
+    """The folders that a folder may be a part of, the nearest first: a table may keep its files at any depth."""
+    found: list[str] = []
+    while "/" in uri.rstrip("/") and len(found) < _OUTER:
+        uri = uri.rstrip("/").rpartition("/")[0]
+        if not uri.strip("/") or uri.endswith(":/"):
             break
         found.append(uri)
     return found

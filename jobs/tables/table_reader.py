@@ -5,6 +5,7 @@ Read with plain pyarrow, never with Ray Data, into columns. What the cells mean 
 """
 
 import contextlib
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from pressrun.jobs.tables.csv_reader import read_csv
 from pressrun.jobs.tables.json_lines import read_json_lines
 from pressrun.jobs.tables.parquet_reader import read_parquet
 from pressrun.jobs.tables.table_formats import LOG_FOLDERS, is_hidden, outer_folders, refuse_logged, with_partitions
+from pressrun.jobs.tables.table_notes import noted
 from pressrun.jobs.tables.workbook_reader import read_workbook
-from pressrun.jobs.text.wording import shortened
+from pressrun.jobs.text.wording import first_of, shortened
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 
 DECODED_BYTES = 2 << 30
@@ -26,7 +28,13 @@ DECODED_BYTES = 2 << 30
 MAX_PARTS = 10_000
 """Files of a folder: each is asked for by itself."""
 
+_MAX_LOG = 1_000
+"""Files of a folder that may be a log: the first of them tell whether it is one."""
+
 PARQUET = (".parquet", ".pq")
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".bmp", ".svg")
+"""Files that stand beside a manifest because its references name them."""
+
 _WHOLE_FORMATS = {
     **dict.fromkeys((".csv", ".tsv"), read_csv),
     **dict.fromkeys((".jsonl", ".ndjson"), read_json_lines),
@@ -96,14 +104,18 @@ def _read_file(stores: Stores, uri: str, local: Path | None, limit: int | None, 
 
 
 def _content(stores: Stores, uri: str, local: Path | None, max_bytes: int) -> bytes:
-    """A whole file's bytes; raises JobError where there are more than `max_bytes` of it."""
+    """A whole file's bytes. Raises JobError where there are more than `max_bytes` of it, StorageError where fewer come
+    than there are."""
     size = local.stat().st_size if local else _remote_size(stores, uri) or 0
     if size > max_bytes:
         raise JobError(
             f"“{_name(uri)}” is larger than {max_bytes / 2**20:,.0f} MiB; split it into several jobs.",
             code="manifest_too_large",
         )
-    return local.read_bytes() if local else _remote_content(stores, uri)
+    content = local.read_bytes() if local else _remote_content(stores, uri)
+    if len(content) < size:
+        raise StorageError(f"Reading “{_name(uri)}” ended after {len(content):,} of {size:,} bytes; run it again.")
+    return content
 
 
 def _remote_size(stores: Stores, uri: str) -> int | None:
@@ -124,7 +136,7 @@ def _remote_content(stores: Stores, uri: str) -> bytes:
 
 def _read_parts(stores: Stores, uri: str, local: Path | None, limit: int | None, max_bytes: int) -> pa.Table:
     """The Parquet files of a folder, one below the other in the order of their names."""
-    parts = _part_names(stores, uri, local)
+    parts, others = _part_names(stores, uri, local)
     tables: list[pa.Table] = []
     rows, left = limit, max_bytes
     for part in parts:
@@ -134,29 +146,45 @@ def _read_parts(stores: Stores, uri: str, local: Path | None, limit: int | None,
         tables.append(with_partitions(found, part, shortened(part)))
         left = max(0, left - tables[-1].nbytes)
         rows = None if rows is None else rows - tables[-1].num_rows
-        if tables[-1].column_names != tables[0].column_names:
-            raise JobError(
-                f"The parts “{_name(parts[0])}” and “{_name(part)}” have different columns.", code="bad_manifest"
-            )
+        tables[-1] = _alike(tables[0], tables[-1], parts[0], part)
+    said = f"Of the folder “{_name(uri)}” Parquet files are read, not {first_of(others, 5)}."
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
+        return noted(pa.concat_tables(tables, promote_options="permissive"), (said,) if others else ())
     except pa.ArrowException:
         raise JobError(
             "The manifest's parts have columns of different types; write all parts alike.", code="bad_manifest"
         ) from None
 
 
-def _part_names(stores: Stores, uri: str, local: Path | None) -> list[str]:
-    """Paths below the folder of all that is Parquet and not a writer's own business. Raises JobError for a table whose
-    log says which of them count."""
+def _alike(first: pa.Table, other: pa.Table, path: str, another: str) -> pa.Table:
+    """`other`, the part at `another`, with its columns in the order of the first part, which is at `path`. Raises
+    JobError where it has others."""
+    names, theirs = first.column_names, other.column_names
+    if names == theirs:
+        return other
+    if sorted(names) == sorted(theirs) and len(set(names)) == len(names):
+        return other.select(names)
+    missing = first_of([f"“{shortened(name)}”" for name in sorted({*names} ^ {*theirs})], 5) or "one of them twice"
+    raise JobError(
+        f"The parts “{shortened(path)}” and “{shortened(another)}” have different columns (only one has {missing}); "
+        "write all parts alike.",
+        code="bad_manifest",
+    )
+
+
+def _part_names(stores: Stores, uri: str, local: Path | None) -> tuple[list[str], list[str]]:
+    """Paths below the folder of all that is Parquet and not a writer's own business; and of other files, pictures
+    aside, that somebody may take for a part of the table. Raises JobError for a table whose log says which files count.
+    """
     if local:
         found = [path.relative_to(local).as_posix() for path in local.rglob("*") if path.is_file()]
     else:
         found = [entry.path for entry in stores.open(uri.rstrip("/")).list()]
     refuse_logged(found, uri)
-    for folder in outer_folders(uri if local is None else str(local.absolute())):
+    for folder in outer_folders(uri if local is None else str(local.resolve())):
         refuse_logged(_log_paths(stores, folder), folder)
-    parts = [name for name in sorted(found) if _ending(name) in PARQUET and not (is_hidden(name) or is_clutter(name))]
+    shown = [name for name in sorted(found) if not (is_hidden(name) or is_clutter(name))]
+    parts = [name for name in shown if _ending(name) in PARQUET]
     for name in parts:
         if not is_utf8(name):
             raise JobError(
@@ -172,11 +200,11 @@ def _part_names(stores: Stores, uri: str, local: Path | None) -> list[str]:
             f"“{shortened(uri)}” holds {len(parts):,} Parquet files; write at most {MAX_PARTS:,}.",
             code="manifest_too_large",
         )
-    return parts
+    return parts, [name for name in shown if _ending(name) not in (*PARQUET, *_PICTURES)]
 
 
 def _log_paths(stores: Stores, folder: str) -> list[str]:
     """What stands where a table's folder would keep its log; nothing where nobody may look."""
     with contextlib.suppress(StorageError, RequestError, OSError):
-        return [path for log in LOG_FOLDERS for path in stores.open(folder).paths(log)]
+        return [path for log in LOG_FOLDERS for path in islice(stores.open(folder).paths(log), _MAX_LOG)]
     return []

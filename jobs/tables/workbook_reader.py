@@ -18,28 +18,31 @@ import pyarrow as pa
 
 from pressrun.jobs.tables.coercion import EXACT
 from pressrun.jobs.tables.csv_reader import check_cells
-from pressrun.jobs.tables.near_misses import meaning
+from pressrun.jobs.tables.near_misses import OURS, meaning
 from pressrun.jobs.tables.parquet_reader import MAX_COLUMNS
 from pressrun.jobs.tables.tidy_cells import tidied
-from pressrun.jobs.text.wording import first_of, shortened
+from pressrun.jobs.tables.workbook_texts import is_doubtful, strings_reader, text_of
+from pressrun.jobs.text.wording import first_of, listed, shortened
 from pressrun.pipeline.errors import JobError
 
 MAX_SHEET_ROWS = 1 << 20
 """Rows that Excel itself can hold."""
 
 _CHUNK_ROWS = 8_192
+_SHOWN = 5
 Row = tuple[Any, ...]
 
 
 def read_workbook(content: bytes, name: str, limit: int | None, max_bytes: int) -> pa.Table:
     """The first `limit` rows of a workbook's one table: its first row that holds anything names the columns.
 
-    Texts, whole numbers and decimals are as they stand in the file, dates in ISO form, percentages with their sign. Of
-    several sheets that hold anything the one with the columns of a manifest is read. Raises JobError for what is no
-    workbook, holds several tables or formulas without values, or takes more than `max_bytes` bytes.
+    Texts, whole numbers and decimals are as they stand in the file, dates in ISO form, percentages with their sign. An
+    error (`#N/A`) is no value: it is null, but stays where a column of ours would have its default instead. Of several
+    sheets that hold anything the one with the columns of a manifest is read. Raises JobError for what is no workbook,
+    holds several tables or formulas without values, or takes more than `max_bytes` bytes.
     """
     try:
-        import openpyxl
+        reader = strings_reader()
     except ImportError:
         raise JobError(
             f"Reading “{name}” needs a package that is not installed: pip install 'pressrun[xlsx]'; or save it as "
@@ -49,20 +52,24 @@ def read_workbook(content: bytes, name: str, limit: int | None, max_bytes: int) 
     _check_archive(content, name, max_bytes)
     try:
         with warnings.catch_warnings():
+            _refuse_strict(content, name)
             warnings.simplefilter("ignore")  # about pictures, rules and styles, which nobody asks for here
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-            sheet, notes = _chosen(book, name)
-            table = _table(_rows(sheet, name), name, max_bytes)
+            book = reader(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
+            book.read()
+            sheet, notes = _chosen(book.wb, name)
+            cells = _Cells(name)
+            table = _table(_rows(sheet, name), name, max_bytes, cells)
             if _has_formulas(content):
-                plain = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-                _check_formulas(sheet, plain[sheet.title], name)
+                plain = reader(io.BytesIO(content), read_only=True, keep_links=False)
+                plain.read()
+                _check_formulas(sheet, plain.wb[sheet.title], name)
     except (JobError, MemoryError):
         raise
     except Exception as error:  # a stranger's file, a foreign library: it raises whatever comes up
         raise JobError(
             f"“{name}” is a damaged Excel workbook ({_reason(error)}); save it again.", code="bad_manifest"
         ) from None
-    return tidied(table, name, limit, notes)
+    return tidied(table, name, limit, (*notes, *cells.notes()))
 
 
 def _check_archive(content: bytes, name: str, max_bytes: int) -> None:
@@ -84,6 +91,21 @@ def _check_archive(content: bytes, name: str, max_bytes: int) -> None:
             "split it into several jobs or save it as CSV.",
             code="manifest_too_large",
         )
+
+
+def _refuse_strict(content: bytes, name: str) -> None:
+    """Raise JobError for a workbook in Excel's other format of that ending, of which nothing would be found."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.namelist():
+            if not re.fullmatch(r"xl/(?:workbook|worksheets/[^/]+)\.xml", member):
+                continue
+            with archive.open(member) as file:
+                if b"http://purl.oclc.org/ooxml/spreadsheetml/main" in file.read(4_096):
+                    raise JobError(
+                        f"“{name}” is of the kind “Strict Open XML”, which is not read; save it as “Excel Workbook "
+                        "(.xlsx)”.",
+                        code="bad_manifest",
+                    )
 
 
 def _chosen(book: Any, name: str) -> tuple[Any, tuple[str, ...]]:
@@ -119,7 +141,7 @@ def _rows(sheet: Any, name: str) -> Iterator[Row]:
             yield row
 
 
-def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
+def _table(rows: Iterator[Row], name: str, max_bytes: int, cells: "_Cells") -> pa.Table:
     header = [_text(cell) for cell in next(rows)]
     chunks: list[list[pa.Array]] = []
     read = size = 0
@@ -130,7 +152,10 @@ def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
                 f"“{name}” has {width:,} columns; at most {MAX_COLUMNS:,} are read.", code="manifest_too_large"
             )
         header += [""] * (width - len(header))
-        columns = ([_text(row[place]) if place < len(row) else "" for row in some] for place in range(width))
+        columns = (
+            [cells.text(row[place], header[place]) if place < len(row) else "" for row in some]
+            for place in range(width)
+        )
         chunks.append([pa.array([cell or None for cell in column], pa.string()) for column in columns])
         read += len(some)
         size += sum(column.nbytes for column in chunks[-1])
@@ -142,6 +167,53 @@ def _table(rows: Iterator[Row], name: str, max_bytes: int) -> pa.Table:
             )
     found = [_column(chunks, place) for place in range(len(header))]
     return pa.Table.from_arrays(found, names=header)
+
+
+class _Cases:
+    """How many there are of something, and the first of them in words."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, case: str) -> None:
+        self.count += 1
+        self._first += [case] if self.count <= _SHOWN else []
+
+    def __str__(self) -> str:
+        return listed(self._first, self.count, _SHOWN)
+
+
+class _Cells:
+    """Reads a sheet's cells as texts, and remembers those of which something is to be said."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._errors, self._doubtful = _Cases(), _Cases()
+
+    def text(self, cell: Any, column: str) -> str:
+        """A cell as CSV has it; an error is nothing, but stays in a column that means one of ours."""
+        if cell.data_type == "e" and cell.value is not None:
+            self._errors.add(f"{cell.value} in {cell.coordinate}")
+            return str(cell.value) if meaning(column) in OURS else ""
+        if isinstance(cell.value, str) and is_doubtful(cell.value):
+            self._doubtful.add(f"“{shortened(cell.value, 40)}” in {cell.coordinate}")
+        return _text(cell)
+
+    def notes(self) -> tuple[str, ...]:
+        notes = []
+        if self._errors.count:
+            notes.append(
+                f"“{self._name}” has errors in the place of values ({self._errors}), which are read as "
+                "empty cells or refuse their rows; mend the formulas."
+            )
+        if self._doubtful.count:
+            notes.append(
+                f"“{self._name}” has texts in which Excel reads _x, four digits and _ as a sign of that number "
+                f"({self._doubtful}), and so they are read; if that is not meant, write _x005F_ for the "
+                "first _."
+            )
+        return tuple(notes)
 
 
 def _column(chunks: Sequence[list[pa.Array]], place: int) -> pa.ChunkedArray:
@@ -161,7 +233,7 @@ def _text(cell: Any) -> str:
         return _number(value, re.sub(r'"[^"]*"|\\.', "", shown))
     if isinstance(value, datetime.datetime):
         return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ")
-    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else text_of(str(value))
 
 
 def _number(value: int | float, shown: str) -> str:

@@ -1,5 +1,6 @@
 """How values appear in messages: short, on one line, without secrets, and never as an object's representation."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -11,13 +12,17 @@ MAX_SHOWN = 80
 MAX_LISTED = 20
 """Cases that a message lists before it only counts."""
 
+_SEEN = r"[^\s\u200b-\u200f\u2060\ufeff]"
+JOINER = re.compile(rf"(?<={_SEEN})[\u200c\u200d](?={_SEEN})")
+"""What joins two signs into one, such as the people of a family, or keeps letters apart; elsewhere it shows nothing."""
+
 
 def shortened(value: object, limit: int = MAX_SHOWN) -> str:
-    """`value` as text of at most `limit` characters, without what may be a secret; what cannot be printed is replaced
-    by “�”."""
+    """`value` as text of at most `limit` characters, without what may be a secret; what cannot be printed, but for
+    joiners, is replaced by “�”."""
     text = without_secrets(str(value))  # before it is shortened: half of a password is not known for one
     cut = text[: limit - 1] + "…" if len(text) > limit else text
-    return "".join(sign if sign.isprintable() else "�" for sign in cut)
+    return "".join(sign if sign.isprintable() or JOINER.match(cut, place) else "�" for place, sign in enumerate(cut))
 
 
 def several(count: int, noun: str) -> str:

@@ -23,6 +23,9 @@ LEFT = (
     *(".DS_Store", "Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", "._a.png", ".nfs00000012ab"),
     *("@eaDir/a.png/SYNOPHOTO_THUMB_M.png", "lost+found/#123", "#recycle/a.png", "$RECYCLE.BIN/$R1.png", ".Trashes/1"),
     *(".Trash-1000/files/a.png", ".fuse_hidden0001", ".directory", ".AppleDouble/a.png", "Icon\r", ".~lock.a.csv#"),
+    *(".@__thumb/defaulta.png", "@__thumb/a.png", ".BridgeSort", ".BridgeLabelsAndRatings", ".picasa.ini", "~$a.xlsx"),
+    *(".dropbox", ".dropbox.cache/a.png", ".syncthing.a.png.tmp", "~syncthing~a.png.tmp", ".stfolder/a.txt"),
+    *("__MACOSX/._a.png", "#snapshot/a.png", ".snapshot/a.png", "@tmp/a.png", ".sync/a.png", ".stversions/a.png"),
 )
 STRANGE = (f"{LATIN}.png", f"{LATIN}/a.png")
 
@@ -97,7 +100,13 @@ def test_what_machines_leave_is_known_by_its_name(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["a.png", "DS_Store.png", "desktop.ini.png", "eaDir/a.png", "a@eaDir/b.png", "lost+found", "my.nfs12"],
+    [
+        *("a.png", "DS_Store.png", "desktop.ini.png", "eaDir/a.png", "a@eaDir/b.png", "lost+found", "my.nfs12"),
+        *("thumb/a.png", "__thumb/a.png", "a@__thumb/b.png", "BridgeSort", "a.picasa.ini.png", "dropbox/a.png"),
+        *("my.dropbox", "syncthing.a.tmp", ".syncthing.a.png", "MACOSX/a.png", "__MACOSX", "snapshot/a.png"),
+        *("snapshots/a.png", "tmp/a.png", "sync/a.png", "a.sync/b.png", "stfolder/a.png", "._a/b.png", ".nfs/a.png"),
+        *("a~$b.png", "~a.png", "~$a/b.png", ".tmp/a.png", "nfs00a1"),
+    ],
 )
 def test_what_a_person_may_have_named_is_not(path: str) -> None:
     assert not is_clutter(path)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pressrun.jobs.tables.table_notes import notes_of
 from pressrun.jobs.tables.table_reader import read_table
-from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.pipeline.errors import JobError
 from tests.opening import stores
 
@@ -78,10 +78,60 @@ def test_sep_without_a_sign_is_a_sentence(line: str, tmp_path: Path) -> None:
     assert "without a sign that can stand between cells" in refusal(tmp_path, f"{line}\ncustom_id,prompt\na,b\n")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_that_does_not_say_so_is_refused(encoding: str, tmp_path: Path) -> None:
-    with pytest.raises(JobError, match="CSV UTF-8"):
+@pytest.mark.parametrize("line", ["sep = ;", "sep= ;", "SEP =;", " sep=; "])
+def test_sep_may_have_blanks(line: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"{line}\ncustom_id;prompt\na;x\n").to_pylist() == [{"custom_id": "a", "prompt": "x"}]
+
+
+def test_sep_may_write_a_tab_as_programmers_do(tmp_path: Path) -> None:
+    assert read(tmp_path, "sep=\\t\ncustom_id\tprompt\na\tx, y\n").to_pylist()[0]["prompt"] == "x, y"
+
+
+# Encodings
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_an_encoding_that_is_not_read_is_named(encoding: str, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=f"is in {encoding[:6].upper()}.*save it as “CSV UTF-8”"):
         read(tmp_path, "custom_id,prompt\na,b\n".encode(encoding))
+
+
+HALF_A_SIGN = b"\xff\xfe" + "custom_id,prompt\na,b\nc,mug ".encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    "rest", [b"x", b"\x00\xd8", b"\x00\xd8x\0", b"\x00\xdcx\0"], ids=["byte", "end", "high", "low"]
+)
+def test_utf16_with_half_a_sign_is_refused_with_its_line(rest: bytes, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"^Line 3 of “m\.csv” is not proper UTF-16"):
+        read(tmp_path, HALF_A_SIGN + rest)
+
+
+# Where the table begins
+
+
+@pytest.mark.parametrize("above", ["\n", "\r\n\r\n", "   \n", ";;\r\n", " , ,\n\n", "\nsep=;\n\n"])
+def test_lines_of_nothing_above_the_header_are_skipped(above: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"{above}custom_id;prompt\na;x\n").to_pylist() == [{"custom_id": "a", "prompt": "x"}]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_header_alone_is_a_table_of_no_rows(end: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"custom_id,prompt{end}").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "line", "words"),
+    [
+        ("a,b,c\n", 6, "has 3 cells, but the first line names 2 columns; a text with “,”"),
+        ("a\n", 6, "has 1 cell, but"),
+        ("(1 row affected)\n", 6, "has 1 cell, but"),
+        ('"x,y",5" x,6" y\n', 6, "has 3 cells, but"),
+    ],
+)
+def test_a_row_of_another_length_is_refused_with_its_line(row: str, line: int, words: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, f'custom_id,prompt\n\na,"x\n, y"\n\n{row}b,y\n')
+    assert message.startswith(f"Line {line} of “m.csv” {words}")
 
 
 # Rows and columns of nothing
@@ -164,3 +214,30 @@ def test_quotes_that_csv_takes_otherwise_are_refused_with_their_line(tmp_path: P
 )
 def test_proper_quotes_and_backslashes_stay_what_they_are(cell: str, text: str | None, tmp_path: Path) -> None:
     assert read(tmp_path, f"custom_id,prompt,sku\na,{cell},1\n").to_pylist()[0]["prompt"] == text
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('custom_id,prompt\na, "a red mug"\n', 2),
+        ('custom_id, "prompt"\na,b\n', 1),
+        ('custom_id, prompt, note\na, x, y\nb, "a red mug, big" , z\n', 3),
+        ('custom_id;prompt\na;\t"red\nmug"\n', 2),
+        ('custom_id,prompt\na,b\nc, "a ""red"" mug"', 3),
+    ],
+)
+def test_a_blank_before_a_quote_is_refused_with_its_line(content: str, line: int, tmp_path: Path) -> None:
+    message = refusal(tmp_path, content)
+    assert message.startswith(f"Line {line} of “m.csv” has a blank before a quote (“")
+    assert message.endswith("remove the blanks between sign and quote.")
+
+
+@pytest.mark.parametrize("text", [' "big" mug', ' 5" mug', " a red mug", ' "', '  "tis', ' "a" "b" x'])
+def test_a_blank_and_a_quote_in_a_text_are_a_part_of_it(text: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"custom_id,prompt\na,{text}\n")["prompt"].to_pylist() == [text]
+
+
+def test_a_formula_that_csv_splits_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert 'Line 2 of “m.csv” begins a text with =" that does not end in its cell' in refusal(
+        tmp_path, 'custom_id,prompt,x\na,="red, big"\n'
+    )

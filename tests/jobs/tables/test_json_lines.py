@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from pressrun.jobs.manifest.manifest import Manifest, normalise
-from pressrun.jobs.tables import json_lines
+from pressrun.jobs.tables import json_columns, json_lines
 from pressrun.jobs.tables.json_lines import read_json_lines
+from pressrun.jobs.tables.raw_cells import restored
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
 
@@ -116,7 +117,7 @@ def test_bytes_that_are_no_utf8_fail_their_row() -> None:
 
 
 def test_chunks_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_lines, "_CHUNK_LINES", 3)
+    monkeypatch.setattr(json_columns, "_CHUNK_LINES", 3)
     lines = [{"custom_id": n, "sku": n if n % 2 else str(n), **({"late": n} if n > 7 else {})} for n in range(10)]
     assert read(*lines).to_pylist() == [
         {"custom_id": str(n), "sku": str(n), "late": n if n > 7 else None} for n in range(10)
@@ -125,3 +126,45 @@ def test_chunks_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lists_of_nothing_are_kept() -> None:
     assert column("[]", "[null, null, null]", "null") == ["[]", "[null, null, null]", None, None]
+
+
+@pytest.mark.parametrize("lines", [["null"], ["null", '{"custom_id": "a"}'], ['{"custom_id": "a"}', " null"]])
+def test_a_null_in_the_place_of_an_object_is_named(lines: list[str]) -> None:
+    place = [line.strip() for line in lines].index("null") + 1
+    with pytest.raises(JobError, match=rf"1 line is no JSON object: line {place} \(no object\)"):
+        read(*lines)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_another_encoding_is_named(encoding: str) -> None:
+    with pytest.raises(JobError, match=f"is in {encoding[:6].upper()}; JSON lines are in UTF-8, so save it in that"):
+        read_json_lines('{"custom_id": "a"}\n'.encode(encoding), "m.jsonl", None, 1 << 24)
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ('["a mug", "a lamp"]', 'The prompt is a list (["a mug", "a lamp"]); write one text in its place.'),
+        ('{"text": 1.50}', 'The prompt is an object ({"text": 1.50}); write one text in its place.'),
+        ("true", "The prompt is a truth value (true); write one text in its place."),
+    ],
+)
+def test_a_prompt_that_is_no_text_is_named_and_kept(cell: str, words: str) -> None:
+    manifest = checked(f'{{"custom_id": "a", "Prompt": {cell}}}', '{"custom_id": "b", "Prompt": "a mug"}')
+    assert manifest.bad.to_pylist() == [{"row": 0, "error_code": "missing_prompt", "error_message": words}]
+    assert manifest.table["prompt"].to_pylist() == [None, "a mug"]
+    again = normalise(restored(manifest.frozen), MODEL, "/shop/m.jsonl")
+    assert again.bad.equals(manifest.bad) and again.lost is not None and again.lost.equals(manifest.lost)
+
+
+def test_a_prompt_that_was_mended_is_read() -> None:
+    manifest = checked('{"custom_id": "a", "prompt": ["p"]}', '{"custom_id": "b", "prompt": "q"}')
+    frozen = manifest.frozen
+    mended = frozen.set_column(frozen.column_names.index("prompt"), "prompt", pa.array(["a mug", "q"]))
+    assert normalise(mended, MODEL, "/shop/m.jsonl").bad.num_rows == 0
+
+
+def test_a_custom_id_that_is_no_text_refuses_the_manifest() -> None:
+    with pytest.raises(JobError) as refused:
+        checked('{"custom_id": ["x"], "prompt": "p"}', '{"custom_id": "b", "prompt": "p"}')
+    assert str(refused.value) == 'The custom_id of row 1 is a list (["x"]); write a text or a whole number.'

@@ -8,7 +8,8 @@ import pytest
 
 from pressrun.jobs.cli.command import main
 from pressrun.jobs.manifest.manifest import RESERVED, Manifest, normalise
-from pressrun.jobs.tables.near_misses import OTHERS, OURS, SAME
+from pressrun.jobs.tables.near_misses import OURS
+from pressrun.jobs.tables.other_names import OTHERS, SAME
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
 
@@ -36,7 +37,10 @@ def refusal(columns: dict[str, object]) -> str:
         ),
         *((name, "steps") for name in (" steps", "Steps", "num_inference_steps", "Num Inference Steps")),
         *((name, "guidance") for name in ("guidance_scale", "guidance-scale", "guidanceScale", "Guidance")),
-        *((name, "seed") for name in ("seed ", "noise_seed")),
+        *((name, "seed") for name in ("seed ", "noise_seed", "seed_value", "Seed:", "seed #", "\u200fseed")),
+        *((name, "width") for name in ("Width (px)", "width_px", "width in px", "Width [pixels]", "width*")),
+        *((name, "steps") for name in ("number_of_steps", "Step count", "Number of inference steps")),
+        *((name, "guidance") for name in ("guidance (scale)", "Guidance-Scale:")),
     ],
 )
 def test_a_column_that_means_the_same_is_read_and_said(name: str, ours: str) -> None:
@@ -64,6 +68,11 @@ def test_required_columns_and_references_are_read_too() -> None:
         *((name, "one picture a row") for name in ("n", "num_images_per_prompt", "batch_size")),
         *((name, "guidance") for name in ("cfg", "cfg_scale", "CFG Scale", "guidence")),
         ("sampler_name", "a model brings its own"),
+        *((name, "width and height") for name in ("Breite", "Höhe", "size_w", "Image width (px)", "Bildbreite")),
+        *((name, "is references") for name in ("image 1", "picture url", "Photo-Link", "Referenzbild", "reference_2")),
+        *((name, "meant for width, rename it") for name in ('"width"', "Width (cm)", "product width", "widthInCm")),
+        *((name, "meant for seed, rename it") for name in ("seed (optional)", "Seed 2", "«seed»")),
+        ("prompt_2", "one prompt a row"),
         ("widht", "if it is meant for width, rename it"),
         ("step", "if it is meant for steps, rename it"),
     ],
@@ -73,6 +82,15 @@ def test_a_column_that_may_mean_something_else_is_carried_along_and_said(name: s
     assert manifest.customer_columns == [name]
     [note] = manifest.notes
     assert f"“{name}” is only carried along" in note and words in note
+
+
+def test_columns_that_name_pictures_are_said_whatever_they_are_called() -> None:
+    pictures = {"front": ["a.png"], "Ansicht": [["https://shop.example/b.jpg?v=1"]], "page": ["https://shop.example/a"]}
+    assert checked(pictures).notes == (
+        "Columns “front”, “Ansicht” name pictures and are only carried along; Pressrun's column for reference pictures "
+        "is references.",
+    )
+    assert checked({**pictures, "references": [[]]}).notes == ()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ GOOD = [
     *(("guidance", cell, 3.5) for cell in ("3.5", "3,5", "3.50", "3,5000", "3.500", "35e-1", "+3,5")),
     *(("guidance", cell, 0.125) for cell in ("0.125", "0,125", ",125", ".125")),
     ("steps", "1000.000", 1000),
+    *(("width", cell, 1) for cell in ("1.0000", "1,00", "1,00000")),
 ]
 
 
@@ -63,6 +64,11 @@ def test_a_number_is_read_exactly(kind: str, column: str, cell: str, number: flo
 
 
 REFUSED = [
+    ("width", "1,0000", "it may mean 1 or 10000"),
+    ("width", "10,0000", "it may mean 10 or 100000"),
+    ("seed", "1,0000,0000", "write its digits without signs between them"),
+    *(("width", cell, "leave the cell empty where there is none") for cell in ("nan", "NULL", "N/A", "-")),
+    ("width", "#REF!", "it is an error of Excel's: mend the formula"),
     *(("width", cell, "it may mean 1 or 1000") for cell in ("1,000", "1.000")),
     ("steps", "1,024", "it may mean 1.024 or 1024"),
     ("seed", "12.345", "it may mean 12.345 or 12345"),
@@ -96,10 +102,7 @@ REFUSED = [
     ("width", "31.01.2024", "looks like a date"),
     ("guidance", "01/02/24", "looks like a date"),
     *(("steps", cell, "write a number") for cell in ("true", "FALSE", "yes")),
-    *(
-        ("width", cell, "is needed.")
-        for cell in ("١٢٨", "１２８", "−5", "128.5", "128,5", "1/2", "1;2", "--1", "nan", "inf")
-    ),
+    *(("width", cell, "is needed.") for cell in ("١٢٨", "１２８", "−5", "128.5", "128,5", "1/2", "1;2", "--1", "inf")),
     ("guidance", "1.2.3", "is needed"),
     ("seed", str(2**63), "2⁶³ − 1 is needed."),
 ]

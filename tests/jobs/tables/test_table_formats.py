@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun.jobs.manifest.manifest import normalise, read_manifest
+from pressrun.jobs.tables.table_notes import notes_of
 from pressrun.jobs.tables.table_reader import read_table
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
@@ -31,31 +32,63 @@ LOGS = {
     "Iceberg": "metadata/v2.metadata.json",
     "Iceberg of Hadoop": "metadata/version-hint.text",
     "Iceberg, compressed": "metadata/00001-aa.metadata.json.gz",
+    "Iceberg without its newest log": "metadata/snap-7-1-aa.avro",
+    "Iceberg's lists of files": "metadata/aa-m0.avro",
     "Hudi": ".hoodie/hoodie.properties",
+    "Spark Structured Streaming": "_spark_metadata/0",
+    "Paimon": "snapshot/snapshot-1",
 }
 
 
 @pytest.mark.parametrize("log", LOGS.values(), ids=LOGS)
 @pytest.mark.parametrize(
-    "asked", ["shop/catalog", "shop", "shop/catalog/data", "shop/catalog/data/season=fall"], ids=lambda path: path
+    "asked",
+    ["shop/catalog", "shop", "shop/catalog/data", "shop/catalog/data/2026/01", "shop/catalog/data/2026/season=fall"],
+    ids=lambda path: path,
 )
 def test_a_table_with_a_log_is_refused_by_name(log: str, asked: str, tmp_path: Path) -> None:
     catalog = tmp_path / "shop" / "catalog"
-    put(catalog / "data" / "season=fall" / "part-0.parquet", ["discontinued"])
+    for folder in ("season=fall", "2026/01", "2026/season=fall"):
+        put(catalog / "data" / folder / "part-0.parquet", ["discontinued"])
     (catalog / log).parent.mkdir()
     (catalog / log).write_text("{}")
-    [kind] = [kind for kind in ("Delta", "Iceberg", "Hudi") if f"is a table of {kind}'s" in refusal(tmp_path / asked)]
-    assert LOGS.get(kind, log) == log or kind == "Iceberg"
-    assert "shop/catalog" in refusal(tmp_path / asked) and "export its rows as Parquet" in refusal(tmp_path / asked)
+    message = refusal(tmp_path / asked)
+    assert next(name for name in LOGS if LOGS[name] == log).partition(" ")[0].rstrip(",'s") in message
+    assert "'s or a part of one, and only its log says which files count" in message
+    assert "shop/catalog" in message and "export its rows as Parquet" in message
 
 
-@pytest.mark.parametrize("asked", ["", "/", "/data"])
+@pytest.mark.parametrize(
+    ("paths", "kind"),
+    [
+        (["2026/01/01/.hoodie_partition_metadata", "2026/01/01/a.parquet"], "Hudi"),
+        (["ducklake-0195-aa.parquet", "ducklake-0195-bb-delete.parquet"], "DuckLake"),
+        (["base_0000001/a.parquet", "delete_delta_0000002_0000002_0000/b.parquet"], "Hive"),
+        (["delta_0000001_0000001/a.parquet"], "Hive"),
+    ],
+)
+def test_a_table_whose_files_show_what_they_are_is_refused_by_name(paths: list[str], kind: str, tmp_path: Path) -> None:
+    for path in paths:
+        put(tmp_path / path, ["discontinued"])
+    assert f"is a table of {kind}'s or a part of one" in refusal(tmp_path)
+
+
+def test_a_link_into_a_table_is_a_part_of_it(tmp_path: Path) -> None:
+    put(tmp_path / "table" / "sub" / "part-0.parquet", ["discontinued"])
+    (tmp_path / "table" / "_delta_log").mkdir()
+    (tmp_path / "table" / "_delta_log" / "0.json").write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "table" / "sub")
+    assert "is a table of Delta's" in refusal(tmp_path / "link")
+
+
+@pytest.mark.parametrize("asked", ["", "/", "/data", "/data/2026/01"])
 @pytest.mark.parametrize("log", ["_delta_log/0.json", "metadata/v1.metadata.json"])
 def test_a_table_with_a_log_in_a_bucket_is_refused_by_name(
     log: str, asked: str, s3_bucket: str, s3, tmp_path: Path
 ) -> None:
     put(tmp_path / "m.parquet", ["discontinued"])
-    for key, body in ((log, b"{}"), ("data/part-0.parquet", (tmp_path / "m.parquet").read_bytes())):
+    part = (tmp_path / "m.parquet").read_bytes()
+    for key, body in ((log, b"{}"), ("data/part-0.parquet", part), ("data/2026/01/part-0.parquet", part)):
         s3.client.put_object(Bucket=s3_bucket.removeprefix("s3://"), Key=f"catalog/{key}", Body=body)
     with pytest.raises(JobError, match=r"is a table of (Delta|Iceberg)'s"):
         read_manifest(stores(), f"{s3_bucket}/catalog{asked}")
@@ -65,6 +98,7 @@ def test_a_folder_called_metadata_makes_no_table(tmp_path: Path) -> None:
     put(tmp_path / "part-0.parquet", ["a"])
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata" / "notes.json").write_text("{}")
+    (tmp_path / "metadata" / "columns.avro").write_text("{}")
     assert read_table(stores(), str(tmp_path)).num_rows == 1
 
 
@@ -129,7 +163,18 @@ def test_a_column_named_twice_on_the_way_is_refused(tmp_path: Path) -> None:
 def test_parts_of_other_columns_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "year=1" / "0.parquet", ["a"])
     put(tmp_path / "0.parquet", ["b"])
-    assert "different columns" in refusal(tmp_path)
+    assert "The parts “0.parquet” and “year=1/0.parquet” have different columns (only one has “year”)" in refusal(
+        tmp_path
+    )
+
+
+def test_parts_whose_columns_have_another_order_are_read_by_name(tmp_path: Path) -> None:
+    put(tmp_path / "a.parquet", ["a"], x=[1], y=[2])
+    pq.write_table(pa.table({"y": [4], "x": [3], "prompt": ["p"], "custom_id": ["b"]}), tmp_path / "b.parquet")
+    assert read_table(stores(), str(tmp_path)).select(["custom_id", "x", "y"]).to_pylist() == [
+        {"custom_id": "a", "x": 1, "y": 2},
+        {"custom_id": "b", "x": 3, "y": 4},
+    ]
 
 
 def test_a_name_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
@@ -146,3 +191,23 @@ def test_what_a_writer_keeps_for_itself_is_left_out_as_by_spark(tmp_path: Path) 
     assert read_table(stores(), str(tmp_path)).select(["custom_id", "_season"]).to_pylist() == [
         {"custom_id": "a", "_season": "fall"}
     ]
+
+
+def test_other_files_beside_the_parts_are_said(tmp_path: Path) -> None:
+    put(tmp_path / "a.parquet", ["a"])
+    for path in (
+        "b.csv",
+        "c/d.parquet.gz",
+        "e.parquet.part",
+        "q.png",
+        ".f.parquet.inprogress",
+        "_SUCCESS",
+        "Thumbs.db",
+    ):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+    table = read_table(stores(), str(tmp_path))
+    assert table.num_rows == 1
+    assert notes_of(table) == (
+        f"Of the folder “{tmp_path.name}” Parquet files are read, not b.csv, c/d.parquet.gz, e.parquet.part.",
+    )

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pressrun.jobs.manifest.manifest import Manifest, normalise, read_manifest
+from pressrun.jobs.tables.table_notes import notes_of
 from pressrun.jobs.tables.table_reader import read_table
-from pressrun.jobs.tables.tidy_cells import notes_of
 from pressrun.jobs.tables.workbook_reader import read_workbook
 from pressrun.pipeline.errors import JobError
 from pressrun.pipeline.models.catalogue import Model
@@ -131,6 +131,95 @@ def test_several_tables_are_a_sentence() -> None:
     message = refusal(workbook(Spring=[HEADER, ("a", "p")], Fall=[("Custom ID", "Prompt"), ("b", "p")]))
     assert "has a manifest in several sheets (“Spring”, “Fall”); keep the table in one" in message
     assert "several sheets, none of them with custom_id" in refusal(workbook(A=[("x",)], B=[("y",)]))
+
+
+def edited(content: bytes, member: str, old: bytes, new: bytes) -> bytes:
+    """A workbook in which a part of its XML is another."""
+    source, file = zipfile.ZipFile(io.BytesIO(content)), io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in source.namelist():
+            xml = source.read(name)
+            assert name != member or old in xml
+            archive.writestr(name, xml.replace(old, new) if name == member else xml)
+    return file.getvalue()
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+ERROR = b't="e"><v>#N/A</v>'
+
+
+def shared(text: bytes) -> bytes:
+    """A workbook whose first prompt is a shared text, as Excel writes all texts."""
+    content = edited(
+        workbook(S=[HEADER, ("a", "TEXT")]), SHEET, b't="inlineStr"><is><t>TEXT</t></is>', b't="s"><v>0</v>'
+    )
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    part = b'<Override PartName="/xl/sharedStrings.xml" ContentType="%b"/></Types>' % kind
+    content = edited(content, "[Content_Types].xml", b"</Types>", part)
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file, "a") as archive:
+        space = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        archive.writestr("xl/sharedStrings.xml", b'<sst xmlns="%b"><si>%b</si></sst>' % (space, text))
+    return file.getvalue()
+
+
+ESCAPES = [
+    ("a red _x000D_&#10; mug", "a red \r\n mug"),
+    ("file _x005F_x000D_ mug", "file _x000D_ mug"),
+    ("file_x005f_x005F_", "file_x005F_"),
+    ("sku x005F_1", "sku x005F_1"),
+    ("_x0009__x000a_", "\t\n"),
+    ("_xD83D__xDE00_", "\U0001f600"),
+    ("_xD83D_ _x00", "\0 _x00"),
+    ("a_x12_b_xyz0_", "a_x12_b_xyz0_"),
+]
+
+
+@pytest.mark.parametrize(("written", "text"), ESCAPES)
+@pytest.mark.parametrize("kind", ["shared", "inline"])
+def test_signs_that_xml_cannot_hold_are_read_as_excel_writes_them(kind: str, written: str, text: str) -> None:
+    plain = workbook(S=[HEADER, ("a", "TEXT")])
+    inline = edited(plain, SHEET, b"TEXT", written.encode())
+    table = read(shared(b"<t>%b</t>" % written.encode()) if kind == "shared" else inline)
+    assert table["prompt"].to_pylist() == [text] and notes_of(table) == ()
+
+
+def test_a_sign_that_excel_would_not_write_so_is_said() -> None:
+    table = read(workbook(S=[HEADER, ("a", "img_1920_x0041_"), ("b", "_x1080_")]))
+    assert table["prompt"].to_pylist() == ["img_1920A", "\u1080"]
+    assert "(“img_1920_x0041_” in B2, “_x1080_” in B3)" in notes_of(table)[0]
+
+
+def test_shared_texts_with_formats_are_read_without_their_reading_aids() -> None:
+    text = b"<r><t xml:space='preserve'>a red </t></r><r><rPr><b/></rPr><t>mug</t></r><rPh sb='0' eb='1'><t>K</t></rPh>"
+    assert read(shared(text))["prompt"].to_pylist() == ["a red mug"]
+
+
+def test_an_error_is_no_value_and_is_said() -> None:
+    rows = [(*HEADER, "width", "title"), ("a", "TEXT", 64, "x"), ("b", "p", "WIDE", "x"), ("c", "p", 64, "NONE")]
+    content = workbook(S=rows)
+    for text in (b"TEXT", b"WIDE", b"NONE"):
+        content = edited(content, SHEET, b't="inlineStr"><is><t>%b</t></is>' % text, ERROR)
+    manifest = checked(content)
+    assert manifest.bad.select(["row", "error_code"]).to_pylist() == [
+        {"row": 0, "error_code": "bad_text"},
+        {"row": 1, "error_code": "bad_size"},
+    ]
+    assert manifest.bad["error_message"][0].as_py().startswith("The prompt is #N/A, an error that Excel shows")
+    assert manifest.table["title"].to_pylist() == ["x", "x", None]
+    assert "“m.xlsx” has errors in the place of values (#N/A in B2, #N/A in C3, #N/A in D4)" in manifest.notes[0]
+
+
+@pytest.mark.parametrize("member", ["xl/workbook.xml", SHEET])
+def test_a_workbook_of_excels_other_kind_is_named(member: str) -> None:
+    plain, strict = (
+        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        b"http://purl.oclc.org/ooxml/spreadsheetml/main",
+    )
+    message = refusal(edited(workbook(S=[HEADER, ("a", "p")]), member, plain, strict))
+    assert (
+        message == "“m.xlsx” is of the kind “Strict Open XML”, which is not read; save it as “Excel Workbook (.xlsx)”."
+    )
 
 
 def test_a_formula_without_a_value_is_a_sentence() -> None:
