@@ -10,10 +10,11 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Server:
-    """A web server on loopback: `answers` by path; `seen` are the requests' paths and headers."""
+    """A web server on loopback: `answers` by path, `posts` those to a POST; `seen` are what it was asked to get."""
 
     def __init__(self, port: int = 0) -> None:
         self.answers: dict[str, Answer] = {}
+        self.posts: dict[str, Answer] = {}
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.done = threading.Event()
         outer = self
@@ -25,6 +26,9 @@ class Server:
                     outer.answers[self.path.partition("?")[0]](self)
                 except OSError:
                     self.close_connection = True  # the client has gone
+
+            def do_POST(self) -> None:
+                outer.posts[self.path](self)
 
             def log_message(self, *_: object) -> None: ...
 

@@ -30,6 +30,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _PAUSES_SEC = (0.5, 1.5)
 _CONNECT_SEC = 10.0
 _CHUNK = 1 << 16
+_MOST_HINTS = 10
 
 _HARMLESS = {"", "identity", "none", "binary", "aws-chunked", "utf-8", "utf8", "us-ascii", "iso-8859-1"}
 """Content encodings that leave a body as it is: none, charsets, which do not belong there, what SDKs of S3 left."""
@@ -60,8 +61,22 @@ def fetch(url: str, rules: WebRules, patience: Patience | None = None) -> bytes:
         raise RequestError(f"reference_{failure.code}", f"Reference {shown(url)}{via} {failure.reason}.") from None
 
 
-class _Connection(http.client.HTTPConnection):
+class _Response(http.client.HTTPResponse):
+    """Passes over informational answers, such as early hints (RFC 8297), of which http.client knows 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_HINTS):
+            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 101 < status[1] < 200:
+                return status
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException
+
+
+class Connection(http.client.HTTPConnection):
     """Connects to an address that was checked, and to no other."""
+
+    response_class = _Response
 
     def __init__(self, url: Url, rules: WebRules, deadline: Deadline) -> None:
         super().__init__(url.host, url.port)
@@ -159,7 +174,7 @@ def _insist(url: Url, rules: WebRules, deadline: Deadline, patience: Patience) -
 
 
 def _attempt(url: Url, rules: WebRules, deadline: Deadline) -> bytes | str:
-    connection = _Connection(url, rules, deadline)
+    connection = Connection(url, rules, deadline)
     kind: type[Failure] = Silence
     try:
         connection.connect()

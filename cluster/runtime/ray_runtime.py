@@ -214,7 +214,7 @@ def first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
     """Whatever Ray and its children print goes to stderr, so that stdout has only what we print."""
-    print(end="", flush=True)  # `sys.stdout` is None where a program started without one
+    _flush()
     try:
         saved = os.dup(1)
     except OSError:  # no stdout at all
@@ -224,9 +224,15 @@ def stdout_to_stderr() -> Iterator[None]:
     try:
         yield
     finally:
-        print(end="", flush=True)
+        _flush()
         os.dup2(saved, 1)
         os.close(saved)
+
+
+def _flush() -> None:
+    """Let out what was printed, as far as that can be done: a full disk, or a reader that is gone, stops no run."""
+    with contextlib.suppress(OSError, ValueError):
+        print(end="", flush=True)  # `sys.stdout` is None where a program started without one
 
 
 def open_streams() -> None:

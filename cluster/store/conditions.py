@@ -8,6 +8,7 @@ is changed in that very moment by somebody else is then not noticed; what was ch
 import hashlib
 
 from pressrun.cluster.store.store import ANYTHING, Changed, Damaged, Standing, Store
+from pressrun.pipeline.errors import StorageError
 
 
 def check_standing(store: Store, path: str, standing: Standing) -> None:
@@ -37,3 +38,11 @@ def read_unchanged(store: Store, path: str, etag: str | None, content: tuple[int
     if any(stamp is None or stamp.etag != etag for stamp in stamps):
         raise Changed(f"{store.uri}/{path} was changed by somebody else.")
     return check_content(data, content, f"{store.uri}/{path}")
+
+
+def not_kept(store: Store, path: str) -> StorageError:
+    """What to tell of a store that has nothing of what it says it has written."""
+    return StorageError(
+        f"{store.uri} says that it has written {path} and does not have it: a store that keeps nothing is of no use; "
+        "ask its operator."
+    )

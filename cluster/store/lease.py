@@ -23,8 +23,10 @@ from typing import Any
 
 import psutil
 
+from pressrun.cluster.store.conditions import not_kept
 from pressrun.cluster.store.host import this_host
 from pressrun.cluster.store.store import Store
+from pressrun.cluster.store.watch import Watch
 from pressrun.pipeline.errors import JobError, StorageError
 
 TTL_SEC = 30.0
@@ -62,7 +64,7 @@ class Lease:
         self._owner = secrets.token_hex(8)
         self._number = 0  # 0: somebody else holds it for us both
         self._known = 0.0
-        self._holder = _Watch(ttl_sec, beat_sec)
+        self._holder = Watch(ttl_sec, beat_sec)
         self._beats = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -82,12 +84,20 @@ class Lease:
 
         Raises:
             JobError: somebody else has it, and is alive.
+            StorageError: what is written does not show up in the store for longer than a holder may be silent.
         """
-        watch = _Watch(self._ttl, self._beat)
-        told = False
+        watch, shown = Watch(self._ttl, self._beat), Watch(self._ttl, self._beat)
+        told, highest = False, 0
         while True:
+            at = _seconds()
             number, there = self._newest()
-            if there is not None and there.get("held"):
+            if there is not None and number > highest:
+                highest = number
+                shown.sees((number, None))
+            if there is not None and there.get("held") and there.get("owner") == self._owner:  # it shows up late
+                if self._have(number, at):
+                    return
+            elif there is not None and there.get("held"):
                 if self._shared and there.get("purpose") == self._purpose and not _is_dead(there):
                     self._known = _seconds()
                     self._begin()
@@ -104,6 +114,9 @@ class Lease:
                     continue
             if self._take(number + 1):
                 return
+            if shown.over():
+                raise self._unseen(number + 1)
+            time.sleep(shown.pause())
 
     def release(self) -> None:
         """Let others have it; nothing happens where it is not held."""
@@ -116,6 +129,16 @@ class Lease:
         self.release()
         if self._number and not self.lost:
             self._store.delete(self._path(self._number))
+
+    def _unseen(self, number: int) -> StorageError:
+        """What to tell where nothing shows up that was written."""
+        path = self._path(number)
+        if self._store.head(path) is None:
+            return not_kept(self._store, path)
+        return StorageError(
+            f"{self._store.uri} has {path} and does not show it: nobody can be kept from working there at the same "
+            "time; ask its operator."
+        )
 
     def _stop(self) -> bool:
         """End the beats; whether there were any."""
@@ -169,8 +192,15 @@ class Lease:
             newest, there = self._newest()
             if newest != number or there is None or there.get("owner") != self._owner:
                 return False
+        return self._have(number, at)
+
+    def _have(self, number: int, at: float) -> bool:
+        """Begin to hold the lease of a number that was ours `at` that time; False where the store does not list it."""
+        paths = self._paths()
+        if self._path(number) not in paths:
+            return False
         self._number, self._known = number, at
-        for path in self._paths():
+        for path in paths:
             if path < self._path(number):
                 self._store.delete(path)
         self._begin()
@@ -225,39 +255,6 @@ class Lease:
 
     def _path(self, number: int) -> str:
         return f"{self._folder}{number:08d}.json"
-
-
-class _Watch:
-    """Watches somebody's lease, by a clock of its own, until nobody has written it for too long."""
-
-    def __init__(self, ttl_sec: float, beat_sec: float) -> None:
-        self._ttl, self._beat = ttl_sec, beat_sec
-        self._state: tuple[int, Any] | None = None
-        self._first = self._changed = time.monotonic()
-        self._doubted = False
-
-    def sees(self, state: tuple[int, Any]) -> bool:
-        """Look at it; whether it was written since the last look, and its holder lives."""
-        if state == self._state:
-            return False
-        written = self._state is not None
-        self._state, self._changed, self._doubted = state, time.monotonic(), False
-        return written
-
-    def over(self) -> bool:
-        """Whether its time is over, at two looks a beat apart: a machine that was paused, or a container that was
-        frozen, stopped the one who watches together with the one who writes.
-        """
-        if time.monotonic() - self._changed < self._ttl:
-            return False
-        doubted, self._doubted = self._doubted, True
-        return doubted
-
-    def pause(self) -> float:
-        """Seconds until the next look, short ones at first."""
-        if self._doubted:
-            return self._beat
-        return min(1.0, self._beat / 2, max(0.05, time.monotonic() - self._first))
 
 
 def _seconds() -> float:

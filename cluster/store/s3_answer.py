@@ -1,8 +1,10 @@
 """What S3 answers of one object: its fields, each of which a server or a CDN before it may leave out, and its body.
 
-A missing length is found by reading. A missing time stamp is now, so that nothing counts as older than it is. A missing
-etag is the digest of the bytes: what must change whenever they do is still exact, and only costs reading them; no
-server can be asked for it (see `is_digest`), so that what stands there is looked at just before a change.
+A missing length is found by reading. A missing time stamp, or one that is none, is now, so that nothing counts as older
+than it is. A missing etag is the digest of the bytes: what must change whenever they do is still exact, and only costs
+reading them; no server can be asked for it (see `is_digest`), so that what stands there is looked at just before a
+change. A body whose length the answer itself tells wrongly (a cache before the server has kept a part) is found out by
+the etag where that is the bytes' MD5, and else by asking for the object's length.
 """
 
 import hashlib
@@ -14,10 +16,11 @@ from typing import Any
 
 from botocore.utils import parse_timestamp
 
-from pressrun.cluster.store.s3_errors import Trouble
+from pressrun.cluster.store.s3_errors import FOREIGN, Trouble, is_wordless
 from pressrun.cluster.store.store import Entry
 
 _DIGEST = "sha256-"
+_NO_DATE = re.compile(r"\s*[-+]?[0-9.]*(?:e[0-9]+)?\s*")
 _PACKED = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 
 
@@ -46,35 +49,89 @@ def entry_of(path: str, found: Mapping[str, Any]) -> Entry | None:
 
 
 def modified_in(found: Mapping[str, Any]) -> datetime:
-    """When an object was written, in UTC; now where nobody says."""
+    """When an object was written, in UTC; now where nobody says, or nothing that is a time."""
+    told = str(found.get("LastModified", ""))
     try:
-        written: datetime = parse_timestamp(found["LastModified"])
+        if _NO_DATE.fullmatch(told):
+            raise ValueError  # which would be taken for seconds since 1970
+        written: datetime = parse_timestamp(told)
         return written.astimezone(UTC)
-    except (KeyError, ValueError, OverflowError):
+    except (ValueError, OverflowError, RuntimeError):
         return datetime.now(UTC)
 
 
-def body_of(found: Mapping[str, Any], start: int = 0, length: int | None = None) -> bytes | None:
-    """The bytes in an answer, or those of the range that was asked for; None where a range was packed on the way.
+def head_of(client: Any, where: Mapping[str, str]) -> Mapping[str, Any]:
+    """What the server says of an object; what it raises where it says nothing has the reason."""
+    try:
+        return client.head_object(**where)  # type: ignore[no-any-return]
+    except FOREIGN as error:
+        if is_wordless(error):
+            with client.get_object(**where, Range="bytes=0-0")["Body"]:  # which raises with the reason
+                pass
+        raise
 
-    Raises Trouble where they are not whole, or are packed in a way that cannot be undone.
+
+def whole_body(client: Any, where: Mapping[str, str]) -> bytes:
+    """The bytes of a whole object.
+
+    Raises Trouble where they are cut off, have another length than the object, or are packed in a way that cannot be
+    undone.
     """
+    return _whole(client, where, client.get_object(**where))
+
+
+def part_of_body(client: Any, where: Mapping[str, str], start: int, length: int) -> bytes | None:
+    """Up to `length` bytes of an object from byte `start`; None where they were packed on the way.
+
+    Raises Trouble as `whole_body` does, and where they are another part than was asked for.
+    """
+    found = client.get_object(**where, Range=f"bytes={start}-{start + length - 1}")
+    if "ContentRange" not in found:  # the server knows no ranges
+        return _whole(client, where, found)[start : start + length]
+    data = _body(found)
+    if _is_packed(found):
+        return None
+    told = re.match(rf"bytes {start}-(\d{{1,18}})(?:/(\d{{1,18}}))?", str(found["ContentRange"]))
+    end = int(told[2] or int(told[1]) + 1) if told else start
+    if told is None or len(data) != min(length, end - start):
+        raise Trouble("the answer is another part than was asked for")
+    return data
+
+
+def _whole(client: Any, where: Mapping[str, str], found: Mapping[str, Any]) -> bytes:
+    data = _unpacked(found, _body(found))
+    if _has_md5(found, data):
+        return data
+    if (headers := _headers(found)) and not {"content-length", "transfer-encoding"} & headers.keys():
+        raise Trouble("the answer does not say where it ends")
+    told = _told(client, where)
+    length = told.get("ContentLength")
+    if length is None or length == len(data) or _is_packed(told) or etag_of(told) != etag_of(found):
+        return data
+    raise Trouble(f"sends {len(data):,} bytes of an object that has {length:,}")
+
+
+def _body(found: Mapping[str, Any]) -> bytes:
     with found["Body"] as body:
         data: bytes = body.read()
     if found.get("ContentLength", len(data)) != len(data):
         raise Trouble("the answer was cut off")
-    headers = found.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    if length is not None and "ContentRange" in found:
-        if _is_packed(found):
-            return None
-        told = re.match(rf"bytes {start}-(\d+)", str(found["ContentRange"]))
-        if told is None or len(data) != min(length, int(told[1]) + 1 - start):
-            raise Trouble("the answer is another part than was asked for")
-        return data
-    data = _unpacked(found, data)
-    if headers and not {"content-length", "transfer-encoding"} & headers.keys() and not _has_md5(found, data):
-        raise Trouble("the answer does not say where it ends")
-    return data if length is None else data[start : start + length]
+    return data
+
+
+def _headers(found: Mapping[str, Any]) -> Mapping[str, str]:
+    headers: Mapping[str, str] = found.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
+
+
+def _told(client: Any, where: Mapping[str, str]) -> Mapping[str, Any]:
+    """What the server says of an object; nothing where it does not answer that question."""
+    try:
+        return client.head_object(**where)  # type: ignore[no-any-return]
+    except FOREIGN as error:
+        if is_wordless(error):
+            return {}
+        raise
 
 
 def _is_packed(found: Mapping[str, Any]) -> bool:

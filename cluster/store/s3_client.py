@@ -24,6 +24,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ConfigParseError
 
 from pressrun.cluster.net.url import shown
+from pressrun.cluster.store.s3_parser import Parsers
 from pressrun.pipeline.errors import JobError
 
 Variables: TypeAlias = tuple[tuple[str, str], ...]
@@ -76,8 +77,10 @@ def _client(variables: Variables, signature: Any) -> Any:
 def _session(environ: Mapping[str, str]) -> Any:
     """botocore's session, which takes from `environ` what it would take from this process's environment."""
     core = botocore.session.Session()
+    parsers = Parsers()
     # botocore spends two thirds of a listing's time on time stamps that nobody looks at: text until `modified_in`.
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    parsers.set_parser_defaults(timestamp_parser=str)
+    core.register_component("response_parser_factory", parsers)
     chains, store = ConfigChainFactory(session=core, environ=environ), core.get_component("config_store")
     for name, (configured, variable, default, conversion) in core.SESSION_VARIABLES.items():
         chain = chains.create_config_chain(

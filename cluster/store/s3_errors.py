@@ -5,6 +5,7 @@ server's own message may quote keys and signatures.
 """
 
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from pressrun.cluster.net.url import shown
+from pressrun.cluster.store.s3_parser import ImpossibleAnswer
 from pressrun.cluster.store.store import Refusal
 from pressrun.pipeline.errors import PressrunError, RequestError, StorageError
 
@@ -107,9 +109,14 @@ def explain(error: Exception, verb: str, bucket: str, key: str, endpoint: str) -
         return _explain_answer(error, verb, what)
     if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
         return StorageError(f"{what}: no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+    if isinstance(error, ImpossibleAnswer):
+        return StorageError(f"{what}: {_shown(endpoint)} gives an answer that cannot be: {error}; ask its operator.")
     if isinstance(error, _NETWORK):
         reason = str(error) if isinstance(error, Trouble) else _reason(error)
         return Trouble(f"{what}: {_shown(endpoint)} {reason}; check AWS_ENDPOINT_URL_S3 and the network.")
+    if not isinstance(error, FOREIGN):
+        reason = f"gives an answer that makes no sense ({type(error).__name__})"
+        return StorageError(f"{what}: {_shown(endpoint)} {reason}; ask its operator.")
     return StorageError(f"{what}: {type(error).__name__}; check the AWS credentials and settings, then run it again.")
 
 
@@ -118,6 +125,7 @@ def _explain_answer(error: aws.ClientError, verb: str, what: str) -> PressrunErr
     answer: Mapping[str, Mapping[str, Any]] = error.response
     code = re.sub(r"[^A-Za-z0-9]", "", str(answer.get("Error", {}).get("Code", "")))[:60]
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    said = f"{status} {code}".removesuffix(f" {status}").rstrip()  # an answer without a body has its status as code
     if code in _CREDENTIALS:
         return StorageError(f"{what}: {_CREDENTIALS[code]}.")
     if code in _REGIONS or status in (301, 307):
@@ -146,10 +154,19 @@ def _explain_answer(error: aws.ClientError, verb: str, what: str) -> PressrunErr
     if code in _CHANGED:
         return Trouble(f"{what}: the bytes do not arrive as they were sent ({code}); check the network.")
     if status >= 500 or status == 429 or code in _PASSING:
-        return Trouble(f"{what}: the server is overloaded or broken ({status} {code}); run the command again later.")
+        return Trouble(f"{what}: the server is overloaded or broken ({said}); run the command again later.")
     if status == 403:
         return Refusal(f"{what}: {_REFUSALS['AccessDenied']}.")
-    return StorageError(f"{what}: the server answered {status} {code}; ask its operator.")
+    return StorageError(f"{what}: the server answered {said}; ask its operator.")
+
+
+def stumbled(error: Exception) -> bool:
+    """Whether an error that is not botocore's own was raised while botocore took an answer apart: where one lacks what
+    every answer has, such as an object's key in a listing, it looks it up all the same."""
+    through = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return isinstance(error, LookupError | TypeError | ValueError | AttributeError) and any(
+        name.startswith("botocore.") for name in through
+    )
 
 
 def is_wordless(error: Exception) -> bool:

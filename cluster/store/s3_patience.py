@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from pressrun.cluster.store.s3_errors import FOREIGN, Conflict, Trouble
+from pressrun.cluster.store.s3_errors import FOREIGN, Conflict, Trouble, stumbled
 from pressrun.pipeline.errors import StorageError
 
 _LONGEST_WAIT_SEC = 8.0
@@ -23,7 +23,9 @@ def asked(call: Callable[[], T], explained: Callable[[Exception], Exception], pa
     for attempt in itertools.count():
         try:
             return call()
-        except FOREIGN as error:
+        except Exception as error:
+            if not isinstance(error, FOREIGN) and not stumbled(error):
+                raise
             failure = explained(error)
         wait_sec = random.uniform(0.5, 1.0) * min(_LONGEST_WAIT_SEC, 0.25 * 2**attempt)
         if not isinstance(failure, Trouble | Conflict):

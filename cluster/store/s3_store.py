@@ -12,8 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pressrun.cluster.net.url import shown
-from pressrun.cluster.store.conditions import check_content, check_standing, read_unchanged
-from pressrun.cluster.store.s3_answer import body_of, digest_of, entry_of, etag_of, is_digest, modified_in
+from pressrun.cluster.store.conditions import check_content, check_standing, not_kept, read_unchanged
+from pressrun.cluster.store.s3_answer import (
+    digest_of,
+    entry_of,
+    etag_of,
+    head_of,
+    is_digest,
+    modified_in,
+    part_of_body,
+    whole_body,
+)
 from pressrun.cluster.store.s3_client import s3_client, unsigned_client
 from pressrun.cluster.store.s3_errors import (
     FOREIGN,
@@ -23,7 +32,6 @@ from pressrun.cluster.store.s3_errors import (
     Trouble,
     Unsupported,
     explain,
-    is_wordless,
 )
 from pressrun.cluster.store.s3_listing import Page, objects_in, pages
 from pressrun.cluster.store.s3_patience import asked
@@ -89,20 +97,18 @@ class S3Store:
             raise JobError(str(error), code="storage_refused") from None
 
     def get(self, path: str) -> bytes:
-        whole = self._ask("read", path, lambda: self._read(path))
-        assert whole is not None
-        return whole
+        return self._ask("read", path, lambda: whole_body(self._client, self._where(path)))
 
     def get_range(self, path: str, start: int, length: int) -> bytes:
         try:
-            part = self._ask("read", path, lambda: self._read(path, start, length))
+            part = self._ask("read", path, lambda: part_of_body(self._client, self._where(path), start, length))
         except PastEnd:
             return b""
         return self.get(path)[start : start + length] if part is None else part
 
     def head(self, path: str) -> Entry | None:
         try:
-            found = self._ask("read", path, lambda: self._head(path))
+            found = self._ask("read", path, lambda: head_of(self._client, self._where(path)))
             if entry := entry_of(path, found):
                 return entry
             data = self.get(path)
@@ -116,9 +122,10 @@ class S3Store:
     def put_chunks(self, path: str, chunks: Iterable[bytes], content_type: str = "application/octet-stream") -> None:
         # A part is repeated by botocore while it is in memory; the stream itself cannot be read twice.
         try:
-            body = stream(chunks)
             kind = {"ContentType": content_type}
-            self._client.upload_fileobj(body, self._bucket, self._key(path), ExtraArgs=kind, Config=in_parts())
+            self._client.upload_fileobj(
+                stream(chunks), self._bucket, self._key(path), ExtraArgs=kind, Config=in_parts()
+            )
         except FOREIGN as error:
             failure = explain(error, "write", self._bucket, self._root + path, self._client.meta.endpoint_url)
             raise StorageError(str(failure)) if isinstance(failure, Trouble | Conflict) else failure from None
@@ -182,7 +189,7 @@ class S3Store:
             data = read_unchanged(source, there, of, content)
             check_standing(self, path, standing)
             fence()
-            kind = {"Bucket": self._bucket, "Key": self._key(path), "Body": data, "ContentType": content_type}
+            kind = {**self._where(path), "Body": data, "ContentType": content_type}
             put = self._change("write", path, standing, lambda only: self._client.put_object(**kind, **only))
             return etag_of(put) or self._etag_now(path)
         origin = source.head(there)
@@ -194,10 +201,9 @@ class S3Store:
             raise Damaged(f"{source.uri}/{there} has other bytes than were written.")
         check_standing(self, path, standing)
         fence()
-        copying: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(path)}
+        copying: dict[str, Any] = {**self._where(path), "CopySource": source._where(there)}
         if not is_digest(origin.etag):
             copying["CopySourceIfMatch"] = f'"{origin.etag}"'
-        copying["CopySource"] = {"Bucket": source._bucket, "Key": source._key(there)}
         copied = self._change("copy", path, standing, lambda only: self._client.copy_object(**copying, **only))
         etag = etag_of(copied.get("CopyObjectResult", {})) or self._etag_now(path)
         if etag != origin.etag and content:  # encrypted or in parts: the etags say nothing of the bytes
@@ -233,8 +239,8 @@ class S3Store:
     def delete(self, path: str, standing: Standing = ANYTHING, fence: Callable[[], None] = never) -> bool:
         check_standing(self, path, standing)
         fence()
-        where = {"Bucket": self._bucket, "Key": self._key(path)}
         with contextlib.suppress(FileNotFoundError):
+            where = self._where(path)
             self._change("delete", path, standing, lambda only: self._client.delete_object(**where, **only))
         return True
 
@@ -246,31 +252,17 @@ class S3Store:
             raise RequestError("bad_name", f"{path!r} cannot be an object's name: it is not valid Unicode.") from None
         return key
 
-    def _head(self, path: str) -> dict[str, Any]:
-        where = {"Bucket": self._bucket, "Key": self._key(path)}
-        try:
-            found: dict[str, Any] = self._client.head_object(**where)
-        except FOREIGN as error:
-            if is_wordless(error):
-                with self._client.get_object(**where, Range="bytes=0-0")["Body"]:  # which raises with the reason
-                    pass
-            raise
-        return found
-
-    def _read(self, path: str, start: int = 0, length: int | None = None) -> bytes | None:
-        only = {} if length is None else {"Range": f"bytes={start}-{start + length - 1}"}
-        return body_of(self._client.get_object(Bucket=self._bucket, Key=self._key(path), **only), start, length)
+    def _where(self, path: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._key(path)}
 
     def _write(self, path: str, data: bytes, content_type: str, **condition: str) -> None:
-        what = {"Bucket": self._bucket, "Key": self._key(path), "Body": data, "ContentType": content_type}
-        self._client.put_object(**what, **condition)
+        self._client.put_object(**self._where(path), Body=data, ContentType=content_type, **condition)
 
     def _etag_now(self, path: str) -> str:
         """The etag of what was written just now, where the answer did not tell it."""
-        entry = self.head(path)
-        if entry is not None:
+        if entry := self.head(path):
             return entry.etag
-        raise StorageError(f"{self.uri}/{path} was written and is not there; run the command again.")
+        raise not_kept(self, path)
 
     def _entries(self, objects: Iterable[tuple[str, Mapping[str, Any]]]) -> Sequence[Entry]:
         """The entries of objects that were listed; each is asked for of which the listing does not tell everything."""

@@ -46,10 +46,12 @@ Quirk = Callable[[Request, Answer], Answer | None]
 
 @dataclass
 class FaultyServer:
-    """A server on loopback: `url`, what it has `seen`, and the `quirk` that it has just now."""
+    """A server on loopback: `url`, what it has `seen`, and the `quirk` that it has just now; `instead` answers what the
+    real server is not asked."""
 
     url: str = ""
     quirk: Quirk = lambda _request, _answer: None
+    instead: Callable[[Request], Answer | None] = lambda _request: None
     seen: list[Request] = field(default_factory=list)
 
 
@@ -69,7 +71,9 @@ def serving(upstream: str) -> Iterator[FaultyServer]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
             server.seen.append(request)
-            answer = _asked(urlsplit(upstream).netloc, self.command, self.path, body, dict(self.headers.items()))
+            answer = server.instead(request) or _asked(
+                urlsplit(upstream).netloc, self.command, self.path, body, dict(self.headers.items())
+            )
             answer = server.quirk(request, answer) or answer
             self.close_connection = answer.framed == "connection"
             _send(self, answer)
@@ -122,6 +126,37 @@ def refusing(status: int, code: str, message: str = "", more: str = "", *methods
             return None
         data = ERROR.format(code, message, more).encode()
         return Answer(status, {"content-type": "application/xml"}, b"" if request.method == "HEAD" else data)
+
+    return quirk
+
+
+def losing(but: str = "\0") -> Callable[[Request], Answer | None]:
+    """Whatever is put is acknowledged and not kept, but for keys in which `but` stands."""
+
+    def instead(request: Request) -> Answer | None:
+        if request.method != "PUT" or but in request.path:
+            return None
+        return Answer(200, {"etag": '"d41d8cd98f00b204e9800998ecf8427e"'}, b"")
+
+    return instead
+
+
+def numbered(number: str) -> Quirk:
+    """Listings have this for every size."""
+
+    def quirk(request: Request, answer: Answer) -> None:
+        if request.lists:
+            answer.data = re.sub(rb"<Size>.*?</Size>", f"<Size>{number}</Size>".encode(), answer.data)
+
+    return quirk
+
+
+def cached(change: Callable[[bytes], bytes]) -> Quirk:
+    """Objects that are read are changed, and what tells their length fits, as behind a cache that kept a part."""
+
+    def quirk(request: Request, answer: Answer) -> None:
+        if request.method == "GET" and not request.lists and answer.status == 200:
+            answer.data = change(answer.data)
 
     return quirk
 

@@ -100,6 +100,26 @@ def test_what_a_proxy_has_changed_is_taken_as_any_other_answer(server: Server) -
     assert fetch(server.url("/mug.png"), OURS) == PICTURE
 
 
+@pytest.mark.parametrize("hints", [1, 3])
+@pytest.mark.parametrize("status", [b"102 Processing", b"103 Early Hints", b"199 Of their own"])
+def test_hints_before_the_answer_are_passed_over(server: Server, status: bytes, hints: int) -> None:
+    hint = b"HTTP/1.1 %s\r\nLink: </style.css>; rel=preload\r\nContent-Length: 3\r\n\r\n" % status
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(hint * hints + b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE)
+
+    server.answers["/a.png"] = answer
+    assert fetch(server.url("/a.png"), OURS) == PICTURE
+
+
+def test_hints_without_an_answer_are_none(server: Server) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * 1_000)
+
+    server.answers["/a.png"] = answer
+    assert "does not answer, or breaks off" in refused(server.url("/a.png"), code="reference_unreachable")
+
+
 def test_a_chunked_body_and_one_that_ends_with_the_connection_are_whole(server: Server) -> None:
     server.drips(
         "/chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nmug\r\n2;x=y\r\nup\r\n0\r\n\r\n", b""

@@ -1,10 +1,12 @@
 """A lease: one holder at a time, whatever becomes of the one before."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -12,9 +14,12 @@ from threading import Barrier
 import psutil
 import pytest
 
+from infra.s3_server import S3Server
 from pressrun.cluster.store.lease import Lease
+from pressrun.cluster.store.s3_client import s3_client
 from pressrun.cluster.store.store import Store
 from pressrun.pipeline.errors import JobError, StorageError
+from tests.cluster.faulty_s3 import Answer, FaultyServer, Request, losing, refusing, serving
 from tests.opening import open_store
 
 QUICK = {"ttl_sec": 1.5, "beat_sec": 0.2}
@@ -282,3 +287,74 @@ def test_without_conditional_create_the_last_writer_has_it(tmp_path: Path, monke
     with ThreadPoolExecutor(3) as threads:
         [holder] = [lease for lease in threads.map(want, range(3)) if lease is not None]
     holder.release()
+
+
+@pytest.fixture
+def server(s3: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyServer]:
+    """A server in front of the one where the bucket is, which the environment leads to."""
+    with serving(s3.endpoint) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        yield server
+    s3_client.cache_clear()
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_in_a_store_that_keeps_nothing_it_is_not_asked_for_for_ever(
+    server: FaultyServer, s3_bucket: str, monkeypatch: pytest.MonkeyPatch, conditional: bool
+) -> None:
+    monkeypatch.setattr("pressrun.cluster.store.lease._SETTLE_SEC", 0.1)
+    store = open_store(f"{s3_bucket}/nights", conditional=conditional)
+    server.instead = losing()
+    lease = Lease(store, ".lock", "A night is rendered", wait=True, **QUICK)
+    with pytest.raises(StorageError, match=r"nights says that it has written .lock/00000001.json and does not have it"):
+        lease.acquire()
+    assert len(server.seen) < 100
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_in_a_store_that_never_lists_it_it_is_not_asked_for_for_ever(
+    server: FaultyServer, s3_bucket: str, monkeypatch: pytest.MonkeyPatch, conditional: bool
+) -> None:
+    monkeypatch.setattr("pressrun.cluster.store.lease._SETTLE_SEC", 0.1)
+    server.quirk = hidden
+    lease = Lease(open_store(f"{s3_bucket}/nights", conditional=conditional), ".lock", "A night is rendered", **QUICK)
+    with pytest.raises(StorageError, match=r"nights has .lock/00000001.json and does not show it"):
+        lease.acquire()
+    open_store(s3_bucket).delete("nights/.lock/00000001.json")
+
+
+def test_in_a_store_that_lists_it_late_it_is_had_all_the_same(server: FaultyServer, s3_bucket: str) -> None:
+    late = [hidden] * 4
+
+    def quirk(request: Request, answer: Answer) -> Answer | None:
+        return late.pop()(request, answer) if late and request.lists else None
+
+    server.quirk = quirk
+    store = open_store(f"{s3_bucket}/nights")
+    with Lease(store, ".lock", "A night is rendered", shared=True, **QUICK) as lease:
+        assert (lease._number, late) == (1, [])
+        with pytest.raises(JobError, match="A night is rendered just now"):
+            Lease(store, ".lock", "Another", **QUICK).acquire()
+    lease.dissolve()
+
+
+def test_in_a_store_that_gives_nobody_what_it_lists_it_is_not_asked_for_for_ever(
+    server: FaultyServer, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pressrun.cluster.store.lease._SETTLE_SEC", 0.1)
+
+    def quirk(request: Request, answer: Answer) -> Answer | None:
+        return None if request.lists or request.method != "GET" else refusing(404, "NoSuchKey")(request, answer)
+
+    server.quirk = quirk
+    store = open_store(f"{s3_bucket}/nights", conditional=False)
+    with pytest.raises(StorageError, match=r"nights has .lock/0000.*json and does not show it"):
+        Lease(store, ".lock", "A night is rendered", **QUICK).acquire()
+    for path in list(store.paths()):
+        store.delete(path)
+
+
+def hidden(request: Request, answer: Answer) -> None:
+    """Listings are empty."""
+    if request.lists:
+        answer.data = re.sub(rb"<Contents>.*</Contents>|<KeyCount>.*?</KeyCount>", b"", answer.data, flags=re.DOTALL)

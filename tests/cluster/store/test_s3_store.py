@@ -124,13 +124,13 @@ def test_a_bucket_that_may_not_be_read_or_written(proxy: Any, faulty: S3Store) -
     proxy.faults.append("403 AccessDenied")
     with pytest.raises(JobError, match="access is denied: ask the bucket's owner"):
         faulty.prepare()
-    proxy.faults.extend(["none", *["403 AccessDenied"] * 4])
+    proxy.faults.extend(["none", "none", *["403 AccessDenied"] * 4])
     with pytest.raises(JobError, match=r"Cannot write s3://.*/run-1/\.probe/.*: access is denied"):
         faulty.prepare()
 
 
 def test_a_server_that_refuses_conditions_gets_plain_writes(proxy: Any, faulty: S3Store) -> None:
-    proxy.faults.extend(["none", *["501 NotImplemented"] * 4])
+    proxy.faults.extend(["none", "none", *["501 NotImplemented"] * 4])
     faulty.prepare()
     assert not faulty.conditional
     assert faulty.create("a", b"1") and faulty.create("a", b"2")

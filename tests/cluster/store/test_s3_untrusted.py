@@ -1,6 +1,9 @@
 """S3 servers are not trusted: what they leave out, say wrongly or refuse loses nothing and is no traceback."""
 
+import contextlib
 import hashlib
+import random
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,8 +19,12 @@ from pressrun.cluster.store.s3_store import S3Store
 from pressrun.cluster.store.store import Changed, Refusal
 from pressrun.pipeline.errors import JobError, RequestError, StorageError
 from tests.cluster.faulty_s3 import (
+    Answer,
     FaultyServer,
+    cached,
     framed,
+    losing,
+    numbered,
     packed,
     paged,
     refusing,
@@ -131,6 +138,171 @@ def test_what_is_no_listing_is_no_empty_one(store: S3Store, server: FaultyServer
     server.quirk = quirk
     with pytest.raises(StorageError, match=sentence):
         list(store.list())
+
+
+@pytest.mark.parametrize("size", ["big", "691.0", "-5", "1_0", "", "0x10", "9" * 30, "1 0"])
+def test_a_size_that_is_none_is_told(store: S3Store, server: FaultyServer, size: str) -> None:
+    server.quirk = numbered(size)
+    before = len(server.seen)
+    with pytest.raises(StorageError, match=f"Cannot list {store.uri}: {server.url} .*cannot be: Size is “{size[:40]}”"):
+        list(store.list())
+    assert len(server.seen) == before + 1, "asking again is of no use"
+
+
+@pytest.mark.parametrize("when", ["yesterday", "", "691.0", "-5", "1e400", "nan", "99999-01-01T00:00:00Z"])
+def test_a_time_that_is_none_is_now(store: S3Store, server: FaultyServer, when: str) -> None:
+    def quirk(request, answer) -> None:
+        if request.lists:
+            told = f"<LastModified>{when}</LastModified>".encode()
+            answer.data = re.sub(rb"<LastModified>.*?</LastModified>", told, answer.data)
+
+    server.quirk = quirk
+    assert all(datetime.now(UTC) - entry.modified < timedelta(minutes=1) for entry in store.list())
+
+
+def test_an_object_without_a_key_is_told(store: S3Store, server: FaultyServer) -> None:
+    def quirk(request, answer) -> None:
+        if request.lists:
+            answer.data = re.sub(rb"<Key>.*?</Key>", b"", answer.data, count=1)
+
+    server.quirk = quirk
+    with pytest.raises(StorageError, match=f"Cannot list {store.uri}: {server.url} gives an answer that makes no"):
+        list(store.list())
+
+
+def test_a_length_among_the_headers_that_is_none_is_told(store: S3Store, server: FaultyServer) -> None:
+    def quirk(request, answer) -> None:
+        answer.headers["content-length"] = "many"
+
+    server.quirk = quirk
+    with pytest.raises(StorageError, match="ContentLength is “many”, which is no number"):
+        store.head("images/0")
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_no_listing_ends_in_anything_but_a_sentence(store: S3Store, server: FaultyServer, seed: int) -> None:
+    """Pieces of a page are changed for others, doubled and left out."""
+    chance, store._patience_sec = random.Random(seed), 0.0
+    pieces = [b"<Size>", b"</Size>", b"10", b"-1", b"\xff", b"<Contents>", b"</Contents>", b"true", b"&#0;", b""]
+
+    def quirk(request, answer) -> None:
+        if request.lists:
+            for _ in range(chance.randint(1, 4)):
+                tokens = re.split(rb"(<[^>]*>)", answer.data)
+                tokens[chance.randrange(len(tokens))] = chance.choice([*pieces, chance.choice(tokens)])
+                answer.data = b"".join(tokens)
+
+    server.quirk = quirk
+    for listing in (store.list, store.paths, lambda: store.level("images")[1]):
+        with contextlib.suppress(StorageError):
+            list(listing())
+
+
+CHANGED = {"half": lambda data: data[: len(data) // 2], "more": lambda data: data + b"\n", "none": lambda _: b""}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_body_of_another_length_than_the_object_has_is_never_taken_for_it(
+    store: S3Store, server: FaultyServer, change
+) -> None:
+    server.quirk = cached(change)
+    told = f"sends {len(change(DIGITS))} bytes of an object that has 10"
+    sentence = f"Cannot read {store.uri}/images/0: {server.url} {told}"
+    with pytest.raises(StorageError, match=sentence):
+        store.get("images/0")
+
+
+def test_a_part_that_was_cut_is_never_taken_for_it(store: S3Store, server: FaultyServer) -> None:
+    def quirk(request, answer) -> None:
+        if answer.status == 206:
+            answer.data = answer.data[:4]
+            answer.headers["content-range"] = "bytes 2-5/10"
+
+    server.quirk = quirk
+    with pytest.raises(StorageError, match="the answer is another part than was asked for"):
+        store.get_range("images/0", 2, 6)
+    assert store.get_range("images/0", 2, 4) == b"2345"
+
+
+def test_a_whole_object_in_place_of_a_part_is_compared_as_well(store: S3Store, server: FaultyServer) -> None:
+    def quirk(request, answer) -> None:
+        without_ranges(request, answer)
+        if request.method == "GET" and not request.lists:
+            answer.data = answer.data[:4]
+
+    server.quirk = quirk
+    with pytest.raises(StorageError, match="sends 4 bytes of an object that has 10"):
+        store.get_range("images/0", 2, 6)
+
+
+def test_a_body_that_was_cut_once_is_asked_for_again(store: S3Store, server: FaultyServer) -> None:
+    cut = [cached(lambda data: data[:5])]
+
+    def quirk(request, answer):
+        return cut.pop()(request, answer) if cut and request.method == "GET" else None
+
+    server.quirk = quirk
+    assert store.get("images/0") == DIGITS
+
+
+def test_a_server_that_says_nothing_of_single_objects_is_read_all_the_same(
+    store: S3Store, server: FaultyServer
+) -> None:
+    def quirk(request, answer):
+        answer.headers["etag"] = '"of its own kind"'
+        return Answer(405, {}, b"") if request.method == "HEAD" else None
+
+    server.quirk = quirk
+    assert store.get("images/0") == DIGITS
+
+
+def test_the_lengths_of_objects_that_differ_are_not_compared(store: S3Store, server: FaultyServer) -> None:
+    def quirk(request, answer) -> None:  # as somebody writes it just then
+        answer.headers["etag"] = f'"{len(server.seen)}"'
+        answer.headers["content-length"] = "3" if request.method == "HEAD" else str(len(answer.data))
+
+    server.quirk = quirk
+    assert store.get("images/0") == DIGITS
+
+
+def test_a_place_that_keeps_nothing_is_refused_before_it_is_used(store: S3Store, server: FaultyServer) -> None:
+    server.instead = losing()
+    with pytest.raises(JobError, match=f"{store.uri} says that it has written .probe/.* and does not have it"):
+        store.prepare()
+
+
+def test_a_place_that_shows_what_was_written_a_little_later_is_used(store: S3Store, server: FaultyServer) -> None:
+    late = ["the first"]
+
+    def quirk(request, answer):
+        if request.method == "GET" and "/.probe/" in request.path and late:
+            late.pop()
+            return refusing(404, "NoSuchKey")(request, answer)
+        return None
+
+    server.quirk = quirk
+    store.prepare()
+    assert store.conditional and not late
+
+
+def test_a_place_where_nothing_may_be_removed_is_refused_before_anything_is_put(
+    store: S3Store, server: FaultyServer
+) -> None:
+    def instead(request) -> Answer | None:
+        return refusing(403, "AccessDenied", "", "", "DELETE")(request, Answer(204, {}, b""))
+
+    server.instead = instead
+    before = len(server.seen)
+    with pytest.raises(JobError, match=r"Cannot delete .*: access is denied: .* to list, read, write and delete"):
+        store.prepare()
+    assert "PUT" not in {request.method for request in server.seen[before:]}
+
+
+@pytest.mark.parametrize("status", [302, 405, 418, 503])
+def test_a_status_without_a_code_is_said_once(store: S3Store, server: FaultyServer, status: int) -> None:
+    server.quirk = lambda request, answer: Answer(status, {}, b"")
+    with pytest.raises(StorageError, match=rf"[ (]{status}[;)]"):
+        store.head("images/0")
 
 
 def test_a_key_with_a_control_character_is_listed(store: S3Store, server: FaultyServer) -> None:

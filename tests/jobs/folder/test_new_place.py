@@ -25,7 +25,7 @@ from tests.opening import open_store, stores
 
 FILES = (
     *("manifest.parquet", "summary.json", "index.html", "metadata.csv", "timeline.json", "references.parquet"),
-    *("changes.parquet", "batches.json", "matrix.html"),
+    *("changes.parquet", "batches.json", "matrix.html", "diff.html", "night.json"),
 )
 DEEPER = (
     *("results/part-000000.parquet", "results/part-2026-of-theirs.parquet", "thumbs/summer/logo.png.webp"),

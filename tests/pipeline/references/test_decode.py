@@ -208,6 +208,22 @@ def test_what_is_no_reference_is_refused_in_a_sentence(data, code):
     assert error.message.startswith("The reference picture") and error.message.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty: it has no bytes"),
+        (b"\xef\xbb\xbf\n<!-- of a proxy -->\n<!DOCTYPE html><html>log in</html>", "is a web page (HTML)"),
+        (b"<HTML>" + b" " * 5_000_000, "is a web page (HTML)"),
+        (b"2b61;chunk-signature=" + b"a1" * 32 + b"\r\n" + encoded(random_picture(64, 64)), "(aws-chunked)"),
+        (b"2b61\r\n" + encoded(random_picture(64, 64), "JPEG") + b"\r\n0\r\n\r\n", "(aws-chunked)"),
+        (b" " * 5_000_000, "cannot be read as PNG, JPEG or WebP"),
+    ],
+    ids=["empty", "page", "long-page", "signed-chunks", "chunks", "blanks"],
+)
+def test_what_comes_in_a_pictures_place_is_named(data, words):
+    assert words in refused(data).message
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # Pillow's limit is above ours
 @pytest.mark.parametrize("side", [8000, 12000, 60000])
 def test_a_decompression_bomb_is_refused_by_its_header(side):
