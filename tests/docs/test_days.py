@@ -49,3 +49,14 @@ def test_an_engineer_comes_from_rows_in_memory_to_pictures_and_keeps_what_did_no
     said = walked("engineer.py", tmp_path)
     assert "`format` bmp is not a picture format" in said and said.endswith("3 kept, 3 rendered\n")
     assert pq.read_table(tmp_path / "out/snow/results").num_rows == 6
+
+
+@pytest.mark.long
+def test_a_shops_engineer_runs_two_nights_and_takes_one_back(tmp_path: Path) -> None:
+    said = walked("shop.sh", tmp_path)
+    assert "Rows        39: 1 succeeded, 38 cached" in said
+    assert "Published   0 added, 1 replaced, 1 removed, 38 unchanged" in said
+    assert "2 put back, 0 taken away." in said
+    served = {path.name for path in (tmp_path / "shop/images").iterdir()}
+    assert len(served) == 40
+    assert {path.name for path in (tmp_path / "shop/status").iterdir()} >= {"images.csv", "history.json", "index.html"}

@@ -26,6 +26,7 @@ _EXAMPLES = """
   pressrun night night.toml --dry-run
   pressrun status s3://shop/nights
   pressrun inspect ./out/run-1/images/*.png
+  pressrun doctor --out s3://shop/nights --model flux2-klein-4b
   pressrun dev-certificate ./certificate
   pressrun models
 """

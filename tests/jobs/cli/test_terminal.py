@@ -80,6 +80,7 @@ def test_an_argument_that_is_no_text_is_a_sentence_on_every_command(
 ) -> None:
     required = {
         "new": [LATIN],
+        "doctor": ["--out", LATIN],
         "variants": ["--out", "x.parquet"],
         "render": ["--out", "x"],
         "publish": ["--to", "x"],
@@ -88,7 +89,7 @@ def test_an_argument_that_is_no_text_is_a_sentence_on_every_command(
         "diff": ["x"],
         "models": ["--json"],
     }
-    place = {"models": [], "new": ["campaign"]}.get(name, [LATIN])
+    place = {"models": [], "doctor": [], "new": ["campaign"]}.get(name, [LATIN])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRESSRUN_MODELS", LATIN)
         code = main([name, *place, *required.get(name, [])])

@@ -134,6 +134,10 @@ def test_a_row_of_another_length_is_refused_with_its_line(row: str, line: int, w
     assert message.startswith(f"Line {line} of “m.csv” {words}")
 
 
+def test_a_tab_is_called_a_tab(tmp_path: Path) -> None:
+    assert "a text with a tab or a line break in it" in refusal(tmp_path, "custom_id\tprompt\na\tb\tc\n")
+
+
 # Rows and columns of nothing
 
 

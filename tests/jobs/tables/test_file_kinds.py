@@ -21,7 +21,7 @@ PAGE = b"  <!DOCTYPE html>\n<html><body>Sign in</body></html>"
         (b"<table><tr><td>custom_id</td></tr></table>", "is a web page"),
         (b"<?xml version='1.0'?><Workbook/>", "is XML; save it as .xlsx or “CSV UTF-8”"),
         (b"<rows><row/></rows>", "is XML"),
-        (gzip.compress(b"custom_id,prompt\na,b\n"), "is compressed; unpack it"),
+        (gzip.compress(b"custom_id,prompt\na,b\n", mtime=0), "is compressed; unpack it"),
         (bz2.compress(b"custom_id,prompt\na,b\n"), "is compressed; unpack it"),
         (b"PAR1\x15\x04", "is no text but a Parquet file; let its name end with .parquet"),
         (b"PK\3\4" + b"\0" * 40, "is no text but, it seems, an Excel workbook"),
