@@ -75,9 +75,10 @@ def wrong_length(content: bytes, dialect: Dialect, name: str) -> str:
     while cells == 0 or content[place : place + 1] == dialect.sign.encode():
         found = re.compile(cell).match(content, place + 1)
         cells, place = cells + 1, found.end() if found else len(content)
+    sign = "a tab" if dialect.sign == "\t" else f"“{dialect.sign}”"
     return (
         f"Line {_line(content, start):,} of “{name}” has {several(cells, 'cell')}, but the first line names "
-        f"{several(wanted, 'column')}; a text with “{dialect.sign}” or a line break in it has to stand in quotes."
+        f"{several(wanted, 'column')}; a text with {sign} or a line break in it has to stand in quotes."
     )
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pressrun.cluster.protocol.unit import Item
-from pressrun.cluster.store import lease, s3_store
+from pressrun.cluster.store import lease, s3_store, watch
 from pressrun.cluster.store.folder_store import FolderStore
 from pressrun.cluster.store.lease import Lease
 from pressrun.cluster.store.s3_store import S3Store
@@ -117,6 +117,7 @@ def driven() -> Iterator[Driven]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(pq.ParquetFile, "read", _in_this_thread(pq.ParquetFile.read))
         patch.setattr(lease, "time", state.clock)
+        patch.setattr(watch, "time", state.clock)
         patch.setattr(Lease, "_keep", lambda self: None)
         patch.setattr(driver, "RayExecutor", lambda: HereExecutor(drawn))
         patch.setattr("pressrun.jobs.resolve.resolved_job.read_manifest", lambda stores, uri: state.tables[uri])

@@ -142,7 +142,7 @@ def test_the_body_of_an_object_that_is_too_large_is_not_asked_for(
     from pressrun.cluster.store.s3_store import S3Store
 
     open_store(s3_bucket).put("large.png", b"x" * 100_001)
-    monkeypatch.setattr(S3Store, "_read", lambda *_, **__: pytest.fail("the body was asked for"))
+    monkeypatch.setattr(S3Store, "get_range", lambda *_, **__: pytest.fail("the body was asked for"))
     refused(f"{s3_bucket}/large.png", "reference_too_large")
 
 
