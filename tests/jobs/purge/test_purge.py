@@ -86,6 +86,13 @@ def shop(base: str, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(base, tmp_path / "finish.toml", tables)
 
 
+@pytest.fixture
+def killed_before(shop: Shop) -> Iterator[Callable[[int], None]]:
+    """As `killing`; what it patches is put back before what `driven` has patched is, whatever a test asks for first."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield killing(patch)
+
+
 def everything(uri: str) -> dict[str, bytes]:
     store = open_store(uri)
     return {path: store.get(path) for path in store.paths()}
@@ -302,9 +309,8 @@ def test_the_command_says_what_it_removed_and_what_nothing_is_known_of(
 
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_before_any_write_the_same_command_completes(
-    every: int, base: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    every: int, base: str, shop: Shop, killed_before: Callable[[int], None]
 ) -> None:
-    killed_before: Callable[[int], None] = killing(monkeypatch)
     number = 0
     while True:
         world = Shop(f"{base}/{number}", shop._finish, shop._tables)
