@@ -337,8 +337,8 @@ REFUSED = [
         id="names that are one after folding",
     ),
     pytest.param("m.jsonl", lambda: b'{"custom_id": "a", "prompt": "p"}\n{"custom_id"\n', ["JSONL"], id="broken JSONL"),
-    pytest.param("m.csv", lambda: b"custom_id,prompt\na,b,c,d\n", ["CSV"], id="ragged CSV"),
-    pytest.param("m.csv", lambda: "custom_id,prompt\na,Größe\n".encode("latin-1"), ["UTF-8"], id="Latin-1 CSV"),
+    pytest.param("m.csv", lambda: b"custom_id,prompt\na,b,c,d\n", ["Line 2", "4 cells", "2 columns"], id="ragged CSV"),
+    pytest.param("m.csv", lambda: "custom_id,prompt\na,кружка\n".encode("cp1251"), ["UTF-8"], id="Cyrillic CSV"),
 ]
 
 
